@@ -1,0 +1,160 @@
+"""The one tree of errors people meet.
+
+Every error says what happened, why, and how to mend it; the command line prints the first two after ``error:`` and
+the last after ``hint:``. None of the texts may hold a secret: numbers, codes and keys are redacting types
+(:mod:`wakit.redact`) and stay masked when they are formatted into a sentence.
+
+::
+
+    WakitError
+    ├── DeclarationError        sessions.toml cannot be read as a declaration (file:line:column)
+    ├── StateDirectoryError     the state directory is unsafe, read-only, or not ours
+    ├── HeldError               another process holds what is needed (a daemon, a credential)
+    ├── CredentialError         a credential is missing, damaged, or not the one expected
+    ├── EndpointError           an [endpoint] that is not loopback, or cannot be used here
+    ├── WorkerError             a worker could not be started or broke its contract
+    ├── JournalError            the journal cannot be opened or written
+    │   └── QueryError          a query was refused, cut off, or is wrong
+    ├── ControlError            the daemon said no, or could not be reached
+    │   ├── NoDaemonError       nothing listens for this state directory
+    │   └── UnknownSessionError the declaration has no session of that name
+    ├── NotConvergedError       a wait ended before the sessions were where they should be
+    └── MissingExtraError       an optional library is not installed
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar
+
+
+class Exit(IntEnum):
+    """Exit codes of the command line; documented in docs/cli.md."""
+
+    OK = 0
+    ERROR = 1
+    CHANGES = 2  # `wakit plan` only: the plan is not empty
+    TIMEOUT = 3
+    NO_DAEMON = 4
+    HELD = 5
+    USAGE = 64
+    INTERRUPTED = 130
+
+
+class WakitError(Exception):
+    """Base of every error wakit raises on purpose.
+
+    Args:
+        what: One sentence: what could not be done.
+        why: The cause, if it is known, in words a person understands.
+        hint: The next step that mends it.
+
+    Example:
+        >>> error = WakitError("The socket is gone", why="the daemon stopped", hint="run `wakit up`")
+        >>> str(error)
+        'The socket is gone: the daemon stopped'
+    """
+
+    exit_code: ClassVar[Exit] = Exit.ERROR
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, what: str, *, why: str = "", hint: str = "") -> None:
+        super().__init__(what, why, hint)
+        self.what = what
+        self.why = why
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.why}" if self.why else self.what
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a text file; line and column count from 1, as editors do.
+
+    Example:
+        >>> str(Location("sessions.toml", 3, 9))
+        'sessions.toml:3:9'
+    """
+
+    path: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        parts = [self.path, *(str(n) for n in (self.line, self.column) if n)]
+        return ":".join(parts)
+
+
+class DeclarationError(WakitError):
+    """sessions.toml (or a setting from the environment) is not a declaration.
+
+    ``location`` and ``key`` say where; the last good declaration stays in force.
+    """
+
+    def __init__(self, what: str, *, location: Location, key: str = "", why: str = "", hint: str = "") -> None:
+        super().__init__(what, why=why, hint=hint)
+        self.location = location
+        self.key = key
+
+    def __str__(self) -> str:
+        at = f"{self.location}: " + (f"{self.key}: " if self.key else "")
+        return at + super().__str__()
+
+
+class StateDirectoryError(WakitError):
+    """The state directory cannot be used safely."""
+
+
+class HeldError(WakitError):
+    """Somebody else holds what is needed; ``why`` names the holder."""
+
+    exit_code = Exit.HELD
+
+
+class CredentialError(WakitError):
+    """A credential is missing, damaged, or belongs to another account."""
+
+
+class EndpointError(WakitError):
+    """The declared endpoint is not a loopback one, or this platform cannot use one."""
+
+
+class WorkerError(WakitError):
+    """A worker could not be started, or broke its contract."""
+
+    retryable = True
+
+
+class JournalError(WakitError):
+    """The journal cannot be opened or written."""
+
+
+class QueryError(JournalError):
+    """A query was refused, cut off, or is not valid SQL."""
+
+
+class ControlError(WakitError):
+    """The daemon refused a request, or answered something else than expected."""
+
+
+class NoDaemonError(ControlError):
+    """No daemon serves this state directory."""
+
+    exit_code = Exit.NO_DAEMON
+    retryable = True
+
+
+class UnknownSessionError(ControlError):
+    """No session of that name is declared."""
+
+
+class NotConvergedError(WakitError):
+    """A wait ended before every session was where it should be; ``why`` lists who is not, and why."""
+
+    exit_code = Exit.TIMEOUT
+
+
+class MissingExtraError(WakitError):
+    """An optional library is needed; ``hint`` is the command that installs it."""
