@@ -1,0 +1,73 @@
+"""What is, as the planner sees it: one flat record a session, gathered elsewhere, never changed here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from wakit.core.lifecycle import State
+
+
+class Credential(StrEnum):
+    """What the vault finds where a session's credential should be."""
+
+    ABSENT = "absent"  # never paired here, nothing to lose
+    PRESENT = "present"  # a device row, checked
+    ARCHIVED = "archived"  # retired, can be revived
+    UNLINKED = "unlinked"  # the phone or WhatsApp unlinked it; kept as evidence
+    DAMAGED = "damaged"  # it was paired, and what is there cannot be given to the library
+
+
+class Request(StrEnum):
+    """What a person asked for and has not been given yet."""
+
+    PAIR = "pair"
+    RESTART = "restart"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionObservation:
+    """One session as it is.
+
+    Attributes:
+        name: The session.
+        state: Where it is in its life.
+        credential: What the vault finds.
+        account: The keyed hash of the account it is linked to, or None.
+        running: Fingerprint of the spec its live client was started with, or None when no worker runs it.
+        next_try_at: Not before this moment is it started again (UTC), or None.
+        waits_for_person: It may not start by itself, only when a person asks.
+        parked: A person parked it with ``wakit park``, whatever the file says.
+        held: The reason an action on it is held, as last noted, or None.
+        request: What a person asked for.
+        phone: Keyed hash of the number it was paired with, or None; compared with a declared ``phone``.
+    """
+
+    name: str
+    state: State = State.DECLARED
+    credential: Credential = Credential.ABSENT
+    account: str | None = None
+    running: str | None = None
+    next_try_at: datetime | None = None
+    waits_for_person: bool = False
+    parked: bool = False
+    held: str | None = None
+    request: Request | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The whole world as it is.
+
+    Attributes:
+        sessions: Every session with a credential, a worker or a past, by name.
+        confirmed: sha256 of the declaration whose held retirements a person has confirmed, or None.
+        declared_accounts: Keyed hash of each declared phone number, by session name.
+    """
+
+    sessions: Mapping[str, SessionObservation] = field(default_factory=lambda: MappingProxyType({}))
+    confirmed: str | None = None
+    declared_accounts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
