@@ -1,0 +1,214 @@
+"""What travels over the control socket, version 1: the stable JSON that scripts may rely on.
+
+Fields are only ever added within a version. Times are UTC, ISO 8601 with ``Z``. No field holds a phone number or a key;
+only :class:`PairingShown` holds a secret, and only :func:`GET …/qr` and a live stream that asked for it carry it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+API_VERSION = 1
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class DeclarationInfo(_Model):
+    """The declaration in force, and what is wrong with a newer one that is not."""
+
+    path: str
+    rev: int = 0
+    sha256: str = ""
+    loaded_at: datetime | None = None
+    git_commit: str | None = None
+    git_branch: str | None = None
+    dirty: bool = False
+    error: str | None = Field(default=None, description="Why the file as it is now is not in force")
+    hint: str | None = None
+    warnings: list[str] = []
+
+
+class DaemonInfo(_Model):
+    """The process that serves."""
+
+    pid: int
+    run_id: str
+    version: str
+    api: int = API_VERSION
+    started_at: datetime
+    state_dir: str
+    socket: str
+    sim: bool = False
+    declaration: DeclarationInfo
+    journal_ok: bool = True
+    converged: bool = Field(default=False, description="Nothing to do, and every enabled session is connected")
+
+
+class SessionInfo(_Model):
+    """One session as people and scripts see it."""
+
+    name: str
+    state: str
+    status: Literal["pending", "connected", "disconnected", "failed"]
+    since: datetime
+    reason: str = ""
+    worker_pid: int | None = None
+    attempt: int = 0
+    next_try_at: datetime | None = None
+    enabled: bool = True
+    paired: bool = False
+    account: str | None = Field(default=None, description="Keyed hash of the account, never its number")
+    pairing: Literal["qr", "code"] = "qr"
+    labels: dict[str, str] = {}
+    last_connected_at: datetime | None = None
+    needs_person: bool = Field(default=False, description="Nothing more happens until a person acts")
+    held: str | None = Field(default=None, description="Why a wanted action is not carried out")
+
+
+class StatusInfo(_Model):
+    """``wakit status --json``."""
+
+    daemon: DaemonInfo
+    sessions: list[SessionInfo]
+
+
+class ActionInfo(_Model):
+    """One planned action."""
+
+    action: Literal["create", "restore", "restart", "park", "retire", "revive", "rename", "hold"]
+    session: str
+    reason: str
+    text: str = Field(description="The action in one line")
+
+
+class PlanInfo(_Model):
+    """``wakit plan --json``."""
+
+    actions: list[ActionInfo]
+    waiting: dict[str, str] = Field(default={}, description="Sessions that wait, and for what")
+    held: dict[str, str] = Field(default={}, description="What waits for `wakit apply --confirm`, and why")
+    declaration: DeclarationInfo
+
+
+class PairRequest(_Model):
+    """``POST …/pair``: pair now, because a person asks. ``method`` and ``phone`` override the file for this once."""
+
+    method: Literal["qr", "code"] | None = None
+    phone: str | None = Field(default=None, repr=False)
+
+
+class ApplyRequest(_Model):
+    """``POST /v1/apply``."""
+
+    confirm: bool = False
+
+
+class SqlRequest(_Model):
+    """``POST /v1/sql``: one read-only SELECT; the answer is an Arrow IPC stream."""
+
+    query: str
+    params: list[Any] | None = None
+    timeout: Annotated[float, Field(gt=0, le=300)] = 30.0
+    max_rows: Annotated[int, Field(gt=0)] = 1_000_000
+
+
+class PairingShown(_Model):
+    """A QR or a code that is valid now. Secret: shown to a person, never stored."""
+
+    session: str
+    event: Literal["qr", "code"]
+    payload: str | None = Field(default=None, repr=False)
+    code: str | None = Field(default=None, repr=False)
+    expires_at: datetime
+
+
+class EventInfo(_Model):
+    """One row of the journal."""
+
+    seq: int
+    ts: datetime
+    session: str | None = None
+    kind: str
+    state_from: str | None = None
+    state_to: str | None = None
+    reason: str | None = None
+    code: str | None = None
+    detail: dict[str, Any] | None = None
+    worker_pid: int | None = None
+    run_id: str | None = None
+    declaration_rev: int | None = None
+    git_commit: str | None = None
+    git_branch: str | None = None
+
+
+class Hello(_Model):
+    """First live frame: everything as it is."""
+
+    type: Literal["hello"] = "hello"
+    seq: int
+    daemon: DaemonInfo
+    sessions: list[SessionInfo]
+
+
+class SessionChanged(_Model):
+    """A session as it is now; several changes in a row may arrive as one."""
+
+    type: Literal["session"] = "session"
+    session: SessionInfo
+
+
+class SessionGone(_Model):
+    """A session is no longer shown: retired and out of the file."""
+
+    type: Literal["gone"] = "gone"
+    name: str
+
+
+class DaemonChanged(_Model):
+    """The daemon's own record changed: a new declaration, an error in the file, convergence."""
+
+    type: Literal["daemon"] = "daemon"
+    daemon: DaemonInfo
+
+
+class EventLogged(_Model):
+    """A journal event that is durable."""
+
+    type: Literal["event"] = "event"
+    event: EventInfo
+
+
+class PairingFrame(_Model):
+    """Only on a stream that asked for this session's pairing: a QR, a code, or that nothing is to be shown any more."""
+
+    type: Literal["pairing"] = "pairing"
+    session: str
+    shown: PairingShown | None
+
+
+class Gap(_Model):
+    """The reader was too slow: these events were left out of the stream; ask for them by SQL."""
+
+    type: Literal["gap"] = "gap"
+    first: int
+    last: int
+
+
+LiveFrame = Annotated[
+    Hello | SessionChanged | SessionGone | DaemonChanged | EventLogged | PairingFrame | Gap,
+    Field(discriminator="type"),
+]
+
+
+class ErrorInfo(_Model):
+    """Every refusal: what, why, how to mend, and the kind of error as in :mod:`wakit.errors`."""
+
+    error: str
+    what: str
+    why: str = ""
+    hint: str = ""
