@@ -43,7 +43,7 @@ class SessionObservation:
         parked: A person parked it with ``wakit park``, whatever the file says.
         held: The reason an action on it is held, as last noted, or None.
         request: What a person asked for.
-        phone: Keyed hash of the number it was paired with, or None; compared with a declared ``phone``.
+        paired_at: When it was linked (UTC), or None; of two links to one account, the older one stays.
     """
 
     name: str
@@ -56,6 +56,7 @@ class SessionObservation:
     parked: bool = False
     held: str | None = None
     request: Request | None = None
+    paired_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,271 @@
+"""``plan(declaration, observation, now)``: the one function that decides.
+
+Pure and total: any valid declaration and any observation give a plan, and a plan that was carried out gives an empty
+one the next time. It is level-based: it compares what should be with what is, and knows no history but what the
+observation carries.
+
+The order of the actions is part of the decision. What frees something (parking, retiring) goes before what takes it;
+moving a credential goes before starting it; and a session that needs a person's phone comes last, because a fleet that
+is back in service must not wait for one that was never in it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from wakit.core.actions import (
+    Action,
+    Create,
+    Hold,
+    Park,
+    Plan,
+    Rename,
+    Restart,
+    Restore,
+    Retire,
+    Revive,
+)
+from wakit.core.declaration import Declaration, RetirePolicy, SessionSpec
+from wakit.core.lifecycle import State
+from wakit.core.observation import Credential, Observation, Request, SessionObservation
+
+_ORDER: Final[Mapping[type[Action], int]] = {
+    Hold: 0,
+    Park: 1,
+    Retire: 2,
+    Rename: 3,
+    Revive: 4,
+    Restart: 5,
+    Restore: 6,
+    Create: 7,
+}
+_PAIRING_STATES: Final = frozenset({State.STARTING, State.PAIRING})
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A plan in the making."""
+
+    now: datetime
+    actions: list[Action] = field(default_factory=list)
+    waiting: dict[str, str] = field(default_factory=dict)
+    held: dict[str, str] = field(default_factory=dict)
+    wake_at: datetime | None = None
+
+    def hold(self, seen: SessionObservation, reason: str) -> None:
+        self.held[seen.name] = reason
+        if seen.held != reason:
+            self.actions.append(Hold(seen.name, reason))
+
+    def wait_until(self, name: str, moment: datetime, why: str) -> None:
+        self.waiting[name] = why
+        self.wake_at = moment if self.wake_at is None else min(self.wake_at, moment)
+
+    def finish(self) -> Plan:
+        ordered = sorted(self.actions, key=lambda action: _ORDER[type(action)])  # stable: the file's order within
+        return Plan(tuple(ordered), self.waiting, self.held, self.wake_at)
+
+
+def plan(declaration: Declaration, observation: Observation, now: datetime) -> Plan:
+    """Decide what has to happen for the world to match the declaration.
+
+    Args:
+        declaration: The last good declaration.
+        observation: What is.
+        now: The present moment (UTC, aware).
+
+    Example:
+        >>> from wakit.core.declaration import FleetSpec
+        >>> wanted = Declaration("/s.toml", "", "", FleetSpec("/s"), {"a": SessionSpec("a")})
+        >>> plan(wanted, Observation(), datetime(2026, 1, 1, tzinfo=UTC)).actions
+        (Create(session='a', pairing=<Pairing.QR: 'qr'>, reason='declared, never paired'),)
+    """
+    draft = _Draft(now)
+    moved = _plan_renames(draft, declaration, observation)
+    _plan_retirements(draft, declaration, observation, moved)
+    twins = _second_links(declaration, observation)
+    free = declaration.fleet.pacing.pairings - sum(map(_is_pairing, observation.sessions.values()))
+    for name, spec in declaration.sessions.items():
+        if name in moved:
+            continue
+        seen = observation.sessions.get(name) or SessionObservation(name)
+        refusal = _refusal(spec, seen, observation, twins, moved)
+        if refusal is not None and _wanted(spec, seen):
+            draft.hold(seen, refusal)
+            if name in twins and seen.running is not None:
+                draft.actions.append(Park(name, refusal))
+            continue
+        free -= _plan_session(draft, spec, seen, free)
+    return draft.finish()
+
+
+def _wanted(spec: SessionSpec, seen: SessionObservation) -> bool:
+    return spec.enabled and not seen.parked
+
+
+def _is_pairing(seen: SessionObservation) -> bool:
+    return seen.running is not None and seen.state in _PAIRING_STATES and seen.credential is not Credential.PRESENT
+
+
+def _plan_renames(draft: _Draft, declaration: Declaration, observation: Observation) -> dict[str, str]:
+    """Plan the moves of credentials; return new name -> old name for those that happen now."""
+    moved: dict[str, str] = {}
+    for name, spec in declaration.sessions.items():
+        source = observation.sessions.get(spec.renamed_from or "")
+        if source is None or source.name in declaration.sessions:
+            continue
+        if source.credential not in (Credential.PRESENT, Credential.ARCHIVED, Credential.UNLINKED):
+            continue
+        seen = observation.sessions.get(name) or SessionObservation(name)
+        # A target that pairs already has a worker and maybe soon a credential; a move would lose one of the two.
+        if seen.credential is Credential.ABSENT and seen.running is None:
+            draft.actions.append(Rename(name, source.name, f"renamed_from = {source.name!r}"))
+            moved[name] = source.name
+    return moved
+
+
+def _plan_retirements(
+    draft: _Draft, declaration: Declaration, observation: Observation, moved: Mapping[str, str]
+) -> None:
+    """Plan what left the file; hold it back when it is suspiciously much."""
+    leaving = [
+        seen
+        for name, seen in observation.sessions.items()
+        if name not in declaration.sessions and name not in moved.values() and _has_something(seen)
+    ]
+    losing = [seen for seen in leaving if seen.credential is Credential.PRESENT]
+    objection = _objection(declaration, observation, losing)
+    for seen in leaving:
+        if objection is not None and seen.credential is Credential.PRESENT:
+            draft.hold(seen, objection)
+        else:
+            draft.actions.append(Retire(seen.name, declaration.fleet.retire, _why_retire(declaration.fleet.retire)))
+
+
+def _has_something(seen: SessionObservation) -> bool:
+    if seen.running is not None:
+        return True
+    return seen.state is not State.RETIRED and seen.credential is not Credential.ARCHIVED
+
+
+def _why_retire(policy: RetirePolicy) -> str:
+    what = {
+        RetirePolicy.ARCHIVE: "its credential is archived and can be revived",
+        RetirePolicy.LOGOUT: "it is unlinked at WhatsApp, then archived",
+        RetirePolicy.KEEP: "its credential is kept where it is",
+    }[policy]
+    return f"no longer in the file; {what}"
+
+
+def _objection(declaration: Declaration, observation: Observation, losing: list[SessionObservation]) -> str | None:
+    """Say why a retirement must wait for a person, or None."""
+    if not losing or observation.confirmed == declaration.sha256:
+        return None
+    if not declaration.sessions:
+        return "the file declares no session at all; `wakit apply --confirm` retires them all the same"
+    live = sum(
+        seen.credential is Credential.PRESENT and seen.state is not State.RETIRED
+        for seen in observation.sessions.values()
+    )
+    if len(losing) > 1 and len(losing) > declaration.fleet.retire_guard * live:
+        return (
+            f"the edit would retire {len(losing)} of {live} sessions, more than "
+            f"retire_guard = {declaration.fleet.retire_guard:g} allows; `wakit apply --confirm` does it"
+        )
+    return None
+
+
+def _second_links(declaration: Declaration, observation: Observation) -> dict[str, str]:
+    """Find sessions linked to an account that another declared session holds already: name -> the holder."""
+    by_account: defaultdict[str, list[SessionObservation]] = defaultdict(list)
+    for name in declaration.sessions:
+        seen = observation.sessions.get(name)
+        if seen is not None and seen.account is not None and seen.credential is Credential.PRESENT:
+            by_account[seen.account].append(seen)
+    twins: dict[str, str] = {}
+    for linked in by_account.values():
+        first, *later = sorted(linked, key=lambda seen: (seen.paired_at or _LONG_AGO, seen.name))
+        twins |= {seen.name: first.name for seen in later}
+    return twins
+
+
+def _refusal(
+    spec: SessionSpec,
+    seen: SessionObservation,
+    observation: Observation,
+    twins: Mapping[str, str],
+    moved: Mapping[str, str],
+) -> str | None:
+    """Say why a declared session may not be run as declared, or None."""
+    if spec.name in twins:
+        return f"its account is linked as {twins[spec.name]!r} already; one account has one session"
+    declared = observation.declared_accounts.get(spec.name)
+    if declared is None:
+        return None
+    if seen.account is not None and seen.credential is Credential.PRESENT:
+        if seen.account != declared:
+            return "`phone` is another number than the one this session is linked to; give the new number its own name"
+        return None
+    for other in _linked_elsewhere(spec.name, declared, observation, moved.values()):
+        return f"its account is linked as {other!r} already; one account has one session"
+    return None
+
+
+def _linked_elsewhere(name: str, account: str, observation: Observation, moving: Iterable[str]) -> Iterable[str]:
+    leaving = frozenset(moving)
+    for other, seen in observation.sessions.items():
+        if other != name and other not in leaving and seen.account == account:
+            in_use = seen.credential is Credential.PRESENT and seen.state is not State.RETIRED
+            if in_use or seen.running is not None:
+                yield other
+
+
+def _plan_session(draft: _Draft, spec: SessionSpec, seen: SessionObservation, free: int) -> int:
+    """Plan one declared session; return how many pairing places it takes."""
+    if not _wanted(spec, seen):
+        if seen.running is not None or seen.state is not State.PARKED:
+            why = "enabled = false" if not spec.enabled else "parked by a person"
+            draft.actions.append(Park(spec.name, why))
+        return 0
+    if seen.running is not None:
+        _plan_running(draft, spec, seen)
+        return 0
+    if seen.credential is Credential.ARCHIVED:
+        draft.actions.append(Revive(spec.name, "declared again; its archived credential is taken back"))
+        return 0
+    return _plan_start(draft, spec, seen, free)
+
+
+def _plan_running(draft: _Draft, spec: SessionSpec, seen: SessionObservation) -> None:
+    if seen.request is Request.RESTART:
+        draft.actions.append(Restart(spec.name, "a person asked"))
+    elif seen.running != spec.fingerprint():
+        draft.actions.append(Restart(spec.name, "its declaration changed"))
+
+
+def _plan_start(draft: _Draft, spec: SessionSpec, seen: SessionObservation, free: int) -> int:
+    asked = seen.request is not None
+    if seen.waits_for_person and not asked:
+        draft.waiting[spec.name] = "waits for a person"
+        return 0
+    if seen.next_try_at is not None and seen.next_try_at > draft.now and not asked:
+        seconds = (seen.next_try_at - draft.now).total_seconds()
+        draft.wait_until(spec.name, seen.next_try_at, f"next try in {seconds:.0f} s")
+        return 0
+    if seen.credential is Credential.PRESENT:
+        draft.actions.append(Restore(spec.name, "a person asked" if asked else "enabled and not running"))
+        return 0
+    if seen.credential is not Credential.ABSENT and seen.request is not Request.PAIR:
+        draft.waiting[spec.name] = f"its credential is {seen.credential}; only `wakit pair {spec.name}` pairs it again"
+        return 0
+    if free <= 0 and seen.request is not Request.PAIR:
+        draft.waiting[spec.name] = "waits for its turn to pair"
+        return 0
+    why = "a person asked" if seen.request is Request.PAIR else "declared, never paired"
+    draft.actions.append(Create(spec.name, spec.pairing, why))
+    return 1
