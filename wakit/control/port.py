@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
 from wakit.control.schemas import (
+    Counters,
     LiveFrame,
     PairingShown,
     PairRequest,
@@ -50,6 +51,9 @@ class Fleet(Protocol):
 
     async def sql(self, query: str, params: Sequence[Any] | None, *, seconds: float, max_rows: int) -> bytes:
         """Run one read-only SELECT on the journal; return an Arrow IPC stream."""
+
+    def counters(self) -> Counters:
+        """Return the figures for ``/metrics``."""
 
     def logs(self, name: str, lines: int) -> list[str]:
         """Return the last lines of the session's log, JSON each, oldest first."""

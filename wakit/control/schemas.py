@@ -1,7 +1,7 @@
 """What travels over the control socket, version 1: the stable JSON that scripts may rely on.
 
 Fields are only ever added within a version. Times are UTC, ISO 8601 with ``Z``. No field holds a phone number or a key;
-only :class:`PairingShown` holds a secret, and only :func:`GET …/qr` and a live stream that asked for it carry it.
+only :class:`PairingShown` holds a secret, and only ``GET …/qr`` and a live stream that asked for it carry it.
 """
 
 from __future__ import annotations
@@ -9,13 +9,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from wakit.redact import PhoneNumber
 
 API_VERSION = 1
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # Built at first use: a command pays only for the models it needs. An input is never repeated in an error: it may be
+    # a phone number.
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True, hide_input_in_errors=True)
 
 
 class DeclarationInfo(_Model):
@@ -101,11 +105,38 @@ class PairRequest(_Model):
     method: Literal["qr", "code"] | None = None
     phone: str | None = Field(default=None, repr=False)
 
+    @field_validator("phone")
+    @classmethod
+    def _is_a_number(cls, phone: str | None) -> str | None:
+        return None if phone is None else PhoneNumber(phone).reveal()
+
 
 class ApplyRequest(_Model):
     """``POST /v1/apply``."""
 
     confirm: bool = False
+
+
+class LogLines(_Model):
+    """``GET …/logs``: the last lines of a session's log, oldest first; each is one JSON object."""
+
+    session: str
+    lines: list[str]
+
+
+class Readiness(_Model):
+    """``GET /readyz``."""
+
+    ready: bool
+    why: str = ""
+
+
+class Counters(_Model):
+    """What only ever grows in a run, and how much the journal still has to write; for ``GET /metrics``."""
+
+    events_logged: int = 0
+    journal_queue: int = 0
+    worker_exits: int = 0
 
 
 class SqlRequest(_Model):
@@ -205,6 +236,22 @@ LiveFrame = Annotated[
 ]
 
 
+class Disconnected(_Model):
+    """Made by the client, never by the daemon: the live stream is broken and will be tried again in ``retry_in`` s."""
+
+    type: Literal["disconnected"] = "disconnected"
+    reason: str
+    retry_in: float
+
+
+class LocationInfo(_Model):
+    """A place in a file, counted from 1; 0 means unknown."""
+
+    path: str
+    line: int = 0
+    column: int = 0
+
+
 class ErrorInfo(_Model):
     """Every refusal: what, why, how to mend, and the kind of error as in :mod:`wakit.errors`."""
 
@@ -212,3 +259,5 @@ class ErrorInfo(_Model):
     what: str
     why: str = ""
     hint: str = ""
+    location: LocationInfo | None = Field(default=None, description="Where in the file, for a DeclarationError")
+    key: str = Field(default="", description="Which key, for a DeclarationError")
