@@ -1,0 +1,399 @@
+"""The host's end of one worker: its frames, its output, its silence, and its end.
+
+Everything a worker sends is held at arm's length. Frames are bounded in size and in number, output in line length and
+in lines a second, what waits to be written to it in bytes; a worker that goes over a bound, sends what is no message,
+or falls silent is killed, with the cause said. Nothing it does makes the host wait: the host only ever awaits one
+worker in that worker's own tasks.
+
+The order at the end matters to whoever listens: the process is reaped first (its locks are free then), what it wrote
+before is read to the end, and only then is its end told. So a worker's last report always comes before its exit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import count
+from types import MappingProxyType
+from typing import Final, assert_never
+
+from wakit.errors import EndpointError, WakitError, WorkerError
+from wakit.whatsapp.port import SessionReport, WorkerExited, WorkerLaunch, WorkerReport
+from wakit.worker.exits import LastWords, explain
+from wakit.worker.messages import (
+    PROTOCOL,
+    CannotStart,
+    Cut,
+    Done,
+    FrameError,
+    FrameSplitter,
+    Heartbeat,
+    Hello,
+    Launch,
+    Line,
+    LogoutSession,
+    Permit,
+    PermitAsked,
+    Shutdown,
+    StopSession,
+    ToHost,
+    Told,
+    ToWorker,
+    decode_to_host,
+    encode,
+)
+from wakit.worker.placement import Placed
+from wakit.worker.scrubbing import Scrubber
+
+_CHUNK: Final = 1 << 16
+_WINDOW: Final = 10.0
+_LONGEST_LINE: Final = 4096
+_NOISE: Final = frozenset({"", "Press Ctrl+C to exit"})  # the library prints the latter at every connect
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a worker may do to its host before it is killed (lines: before they are dropped, and counted).
+
+    Attributes:
+        hello_within: Seconds from its birth to its hello; loading the library takes 0.5 s on an idle machine.
+        silent_after: Seconds without a frame; heartbeats come every two.
+        frames: Frames in ten seconds.
+        lines: Log lines in ten seconds.
+        unread: Bytes written to it that it has not read.
+        drain: Seconds to read what it left behind after its end.
+    """
+
+    hello_within: float = 60.0
+    silent_after: float = 90.0
+    frames: int = 20_000
+    lines: int = 5_000
+    unread: int = 8 << 20
+    drain: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outlets:
+    """Where what a worker tells goes, and where its dials get their permits. None of them may block."""
+
+    on_report: Callable[[WorkerReport], None]
+    permit: Callable[[str], Awaitable[None]]
+    on_log: Callable[[str, str], None]
+    clock: Callable[[], float]
+    now: Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """A running worker as its host sees it.
+
+    Attributes:
+        worker_id: Which one.
+        pid: Its process id.
+        sessions: Who is aboard.
+        started_at: When it said hello (UTC).
+        last_heartbeat: When the last frame of any kind came (UTC).
+        last_byte: When the last byte of each session's tunnels passed its relay (UTC), None before the first.
+    """
+
+    worker_id: str
+    pid: int
+    sessions: tuple[str, ...]
+    started_at: datetime
+    last_heartbeat: datetime
+    last_byte: MappingProxyType[str, datetime | None]
+
+
+class _Window:
+    """Counts what happens in windows of ten seconds."""
+
+    def __init__(self, most: int, clock: Callable[[], float]) -> None:
+        self._most, self._clock = most, clock
+        self._since, self._seen = clock(), 0
+
+    def admit(self) -> bool:
+        """Count one more; False once the window is over its limit."""
+        now = self._clock()
+        if now - self._since >= _WINDOW:
+            self._since, self._seen = now, 0
+        self._seen += 1
+        return self._seen <= self._most
+
+    @property
+    def first_too_many(self) -> bool:
+        """True exactly once in a window: at the first that was not admitted."""
+        return self._seen == self._most + 1
+
+
+class WorkerLink:
+    """One placed worker, from its launch order to its end.
+
+    Args:
+        launch: The order it is given.
+        placed: Where it runs.
+        outlets: Who is told.
+        limits: What it may do.
+    """
+
+    def __init__(self, launch: WorkerLaunch, placed: Placed, outlets: Outlets, limits: Limits) -> None:
+        self._launch, self._placed, self._outlets, self._limits = launch, placed, outlets, limits
+        self._names = frozenset(start.name for start in launch.sessions)
+        self._scrubber = Scrubber()
+        for start in launch.sessions:
+            self._scrubber.learn_start(start)
+        self._words = LastWords()
+        self._frames = _Window(limits.frames, outlets.clock)
+        self._lines = _Window(limits.lines, outlets.clock)
+        self._hello: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._end: tuple[str, bool] | None = None  # the cause, and whether wakit asked for it
+        self._heard_at = outlets.clock()
+        self._last_byte: dict[str, datetime | None] = dict.fromkeys(sorted(self._names))
+        self._started_at = outlets.now()
+        self._heartbeat_at = self._started_at
+        self._requests: dict[int, asyncio.Future[Done]] = {}
+        self._numbers = count(1)
+        self._permits: dict[str, asyncio.Task[None]] = {}
+        self._life = asyncio.create_task(self._live(), name=f"worker {launch.worker_id}")
+
+    # --- what the host asks
+
+    @property
+    def pid(self) -> int:
+        """The worker's process id."""
+        return self._placed.pid
+
+    @property
+    def info(self) -> WorkerInfo:
+        """What is known of it now."""
+        return WorkerInfo(
+            worker_id=self._launch.worker_id,
+            pid=self._placed.pid,
+            sessions=tuple(start.name for start in self._launch.sessions),
+            started_at=self._started_at,
+            last_heartbeat=self._heartbeat_at,
+            last_byte=MappingProxyType(dict(self._last_byte)),
+        )
+
+    async def greeted(self) -> None:
+        """Wait for its hello; if none comes it is killed and reaped before this raises.
+
+        Raises:
+            WorkerError: It could not start, with its own words where it said any.
+            EndpointError: The endpoint cannot be used.
+        """
+        try:
+            async with asyncio.timeout(self._limits.hello_within):
+                await asyncio.shield(self._hello)
+        except TimeoutError:
+            self.kill(f"it said nothing for {self._limits.hello_within:g} s after its birth", asked=False)
+            await self.gone()
+            raise self._failed(f"it said nothing for {self._limits.hello_within:g} s after its birth") from None
+        except (WakitError, asyncio.CancelledError):
+            self.kill("its start was given up", asked=True)
+            await self.gone()
+            raise
+
+    async def gone(self) -> WorkerExited:
+        """Wait until it is reaped and everything it said was told."""
+        return await asyncio.shield(self._life)
+
+    def kill(self, why: str, *, asked: bool) -> None:
+        """End it now; the first cause given is the one that is told."""
+        self._end = self._end or (why, asked)
+        self._placed.kill()
+
+    async def shut_down(self, grace: float, why: str) -> None:
+        """Ask it to end, and kill it if it has not after ``grace`` seconds; returns when it is reaped."""
+        self._end = self._end or (why, True)
+        self.send(Shutdown(grace=grace))
+        await asyncio.wait({self._life}, timeout=grace)
+        self._placed.kill()
+        await self.gone()
+
+    def set_cut(self, session: str, *, cut: bool) -> None:
+        """Close one session's network, or open it again."""
+        self.send(Cut(session=session, cut=cut))
+
+    async def request_stop(self, session: str, within: float) -> Done:
+        """Ask for one client's end; a worker that does not answer in time counts as no."""
+        number = next(self._numbers)
+        return await self._ask(StopSession(request=number, session=session), number, within)
+
+    async def request_logout(self, session: str, within: float) -> Done:
+        """Ask for one device to be unlinked; a worker that does not answer in time counts as no."""
+        number = next(self._numbers)
+        return await self._ask(LogoutSession(request=number, session=session), number, within)
+
+    def send(self, message: ToWorker) -> None:
+        """Write a frame without waiting; a worker that does not read is killed instead of waited for."""
+        writer = self._placed.writer
+        if self._life.done() or writer.is_closing():
+            return
+        writer.write(encode(message))
+        if writer.transport.get_write_buffer_size() > self._limits.unread:
+            self.kill("it no longer read its orders", asked=False)
+
+    # --- its life
+
+    async def _live(self) -> WorkerExited:
+        self._order()
+        reading = {asyncio.create_task(self._read_frames()), asyncio.create_task(self._read_output())}
+        watching = asyncio.create_task(self._watch_silence())
+        try:
+            code = await self._placed.exited()
+            # What it wrote before its end still lies in the socket and the pipe.
+            await asyncio.wait(reading, timeout=self._limits.drain)
+        finally:
+            for task in (watching, *reading, *self._permits.values()):
+                task.cancel()
+            await asyncio.gather(watching, *reading, *self._permits.values(), return_exceptions=True)
+            await self._placed.close()
+        for waiting in self._requests.values():
+            if not waiting.done():
+                waiting.set_result(Done(request=0, ok=False, why="the worker ended"))
+        exited = self._exited(code)
+        if not self._hello.done():
+            self._hello.set_exception(self._failed(exited.cause, exited.next_step))
+            self._hello.exception()  # nobody may be waiting any more; that is no lost exception
+        return exited
+
+    def _order(self) -> None:
+        try:
+            self.send(Launch(protocol=PROTOCOL, launch=self._launch))
+        except FrameError as error:
+            self.kill(str(error), asked=False)
+
+    async def _read_frames(self) -> None:
+        splitter = FrameSplitter()
+        try:
+            while data := await self._placed.reader.read(_CHUNK):
+                self._heard_at = self._outlets.clock()
+                self._heartbeat_at = self._outlets.now()
+                for body in splitter.feed(data):
+                    if not self._frames.admit():
+                        raise FrameError("the worker sent more than anybody could want to hear")  # noqa: TRY301
+                    self._take(decode_to_host(body))
+        except FrameError as error:
+            self.kill(f"it broke its contract: {error}", asked=False)
+        except ConnectionError:
+            pass  # it died while it wrote; its exit code says more
+        # It closed its end: either it is about to exit, or it is beyond our control.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.drain):
+                await self._placed.exited()
+                return
+        self.kill("it closed its connection without ending", asked=False)
+
+    def _take(self, message: ToHost) -> None:
+        match message:
+            case Hello(protocol=protocol):
+                if protocol != PROTOCOL:
+                    raise FrameError(f"it speaks version {protocol} of the protocol, the daemon speaks {PROTOCOL}")
+                self._started_at = self._outlets.now()
+                if not self._hello.done():
+                    self._hello.set_result(None)
+            case CannotStart():
+                if not self._hello.done():
+                    kind = EndpointError if message.endpoint else WorkerError
+                    self._hello.set_exception(kind(message.what, why=message.why, hint=message.hint))
+            case Told(session=session, at=at, event=event):
+                self._require(session)
+                self._scrubber.learn_event(event)
+                self._outlets.on_report(
+                    SessionReport(worker_id=self._launch.worker_id, session=session, at=at, event=event)
+                )
+            case PermitAsked(session=session):
+                self._require(session)
+                if session not in self._permits:
+                    self._permits[session] = asyncio.create_task(self._grant(session))
+            case Line(session=session, line=line):
+                self._require(session)
+                self._log(session, line)
+            case Heartbeat(sessions=sessions):
+                for session, traffic in sessions.items():
+                    self._require(session)
+                    if traffic.silent_for is not None:
+                        self._last_byte[session] = self._heartbeat_at - timedelta(seconds=traffic.silent_for)
+            case Done(request=request):
+                waiting = self._requests.pop(request, None)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(message)
+            case _:
+                assert_never(message)
+
+    def _require(self, session: str) -> None:
+        if session not in self._names:
+            raise FrameError("it spoke for a session that is not aboard")
+
+    async def _grant(self, session: str) -> None:
+        try:
+            await self._outlets.permit(session)
+            self.send(Permit(session=session))
+        finally:
+            self._permits.pop(session, None)
+
+    async def _ask(self, message: StopSession | LogoutSession, number: int, within: float) -> Done:
+        if self._life.done():
+            return Done(request=number, ok=False, why="the worker ended")
+        waiting: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
+        self._requests[number] = waiting
+        self.send(message)
+        try:
+            async with asyncio.timeout(within):
+                return await waiting
+        except TimeoutError:
+            return Done(request=number, ok=False, why=f"no answer within {within:g} s")
+        finally:
+            self._requests.pop(number, None)
+
+    async def _read_output(self) -> None:
+        rest = b""
+        while data := await self._placed.output.read(_CHUNK):
+            *lines, rest = (rest + data).split(b"\n")
+            if len(rest) > _LONGEST_LINE:  # a line without an end must not grow without one
+                lines, rest = [*lines, rest], b""
+            for line in lines:
+                self._hear(line)
+        self._hear(rest)
+
+    def _hear(self, raw: bytes) -> None:
+        line = raw[:_LONGEST_LINE].decode("utf-8", "replace").rstrip()
+        if line not in _NOISE:
+            clean = self._scrubber.clean(line)
+            self._words.hear(clean)
+            self._log(self._launch.worker_id, clean, cleaned=True)
+
+    def _log(self, source: str, line: str, *, cleaned: bool = False) -> None:
+        if self._lines.admit():
+            self._outlets.on_log(source, line if cleaned else self._scrubber.clean(line[:_LONGEST_LINE]))
+        elif self._lines.first_too_many:
+            self._outlets.on_log(self._launch.worker_id, "too many lines: the rest of these ten seconds is dropped")
+
+    async def _watch_silence(self) -> None:
+        while True:
+            left = self._heard_at + self._limits.silent_after - self._outlets.clock()
+            if left <= 0:
+                return self.kill(f"it fell silent for {self._limits.silent_after:g} s", asked=False)
+            await asyncio.sleep(left)
+
+    # --- its end
+
+    def _exited(self, code: int) -> WorkerExited:
+        ending = explain(code, self._words.lines)
+        cause, asked = self._end or (ending.cause, False)
+        return WorkerExited(
+            worker_id=self._launch.worker_id,
+            pid=self._placed.pid,
+            sessions=tuple(start.name for start in self._launch.sessions),
+            asked=asked,
+            cause=cause,
+            next_step="" if self._end else ending.next_step,
+            evidence="" if asked else ending.evidence,
+            exit_code=code,
+        )
+
+    def _failed(self, why: str, hint: str = "") -> WorkerError:
+        return WorkerError(f"Worker {self._launch.worker_id} could not start", why=why, hint=hint)
