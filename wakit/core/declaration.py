@@ -181,6 +181,8 @@ class Declaration:
         sessions: By name, in the file's order.
         git: The file's place in version control, or None.
         warnings: What is accepted but worth saying, each one sentence with its place.
+        sources: Where each fleet key that is not a default was set, by dotted key: ``sessions.toml:4:1``,
+            ``.env:2`` or ``$WAKIT_RETIRE``. For people only, so it does not count when declarations are compared.
     """
 
     path: str
@@ -190,3 +192,4 @@ class Declaration:
     sessions: Mapping[str, SessionSpec]
     git: GitState | None = None
     warnings: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False)

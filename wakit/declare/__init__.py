@@ -1,0 +1,13 @@
+"""Takes sessions.toml, the environment and git; gives a checked Declaration, a watch over its changes, and safe edits.
+
+Runs in the daemon (loading, watching), in the CLI and in the notebook's kernel (finding, loading, editing).
+Whatever is wrong with a file ends as DeclarationErrors, and the last good declaration stays in force.
+"""
+
+from __future__ import annotations
+
+from wakit.declare.loading import Source, load, parse, read_source
+from wakit.declare.problems import DeclarationErrors
+from wakit.declare.source import find
+
+__all__ = ["DeclarationErrors", "Source", "find", "load", "parse", "read_source"]
