@@ -5,3 +5,26 @@ Runs in the daemon (one thread owns the only connection to ``journal.duckdb``); 
 """
 
 from __future__ import annotations
+
+from wakit.journal.journal import Journal, JournalOptions
+from wakit.journal.live import Gap, Numbered, Subscription
+from wakit.journal.mirror import Fetch, Mirror, Synced
+from wakit.journal.offline import OfflineJournal, open_read_only
+from wakit.journal.queries import Limits, Parameters
+from wakit.journal.writer import Health
+
+__all__ = [
+    "Fetch",
+    "Gap",
+    "Health",
+    "Journal",
+    "JournalOptions",
+    "Limits",
+    "Mirror",
+    "Numbered",
+    "OfflineJournal",
+    "Parameters",
+    "Subscription",
+    "Synced",
+    "open_read_only",
+]

@@ -114,3 +114,18 @@ def check(connection: duckdb.DuckDBPyConnection, migrations: Sequence[Migration]
                 hint="install the release that wrote it, or move journal.duckdb away to begin a new journal",
             )
     return frozenset(version for version, _, _ in applied)
+
+
+def require_current(connection: duckdb.DuckDBPyConnection) -> None:
+    """Check that a journal opened read-only has this wakit's shape.
+
+    Raises:
+        JournalError: An older or a newer wakit wrote it.
+    """
+    known = shipped()
+    if len(check(connection, known)) < len(known):
+        raise JournalError(
+            "This journal cannot be read yet",
+            why="an older wakit wrote it",
+            hint="start the daemon once, which brings it up to date: `wakit up`",
+        )
