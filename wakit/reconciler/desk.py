@@ -1,0 +1,301 @@
+"""The desk: where people's requests come in and answers go out. Fulfils :class:`wakit.control.port.Fleet`.
+
+A request never acts by itself. It notes what a person wants and wakes the loop, so that a request and an edit of the file
+take the same way, in the same order, under the same refusals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from wakit.control.schemas import (
+    ActionInfo,
+    DaemonInfo,
+    DeclarationInfo,
+    EventLogged,
+    Hello,
+    LiveFrame,
+    PairingShown,
+    PairRequest,
+    PlanInfo,
+    SessionInfo,
+    StatusInfo,
+)
+from wakit.core.actions import Plan, describe
+from wakit.core.declaration import Pairing
+from wakit.core.lifecycle import State
+from wakit.core.observation import Credential, Request
+from wakit.errors import ControlError, UnknownSessionError
+from wakit.reconciler.feed import Feed
+from wakit.reconciler.loop import Reconciler
+from wakit.reconciler.roster import InForce
+from wakit.reconciler.tracked import Tracked
+from wakit.redact import PhoneNumber, scrub
+
+_PAIRING = frozenset({State.STARTING, State.PAIRING})
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonFacts:
+    """What is true of this daemon for its whole life."""
+
+    pid: int
+    run_id: str
+    version: str
+    started_at: datetime
+    config: str
+    state_dir: str
+    socket: str
+    sim: bool
+
+
+def describe_declaration(force: InForce | None, error: Exception | None, path: str) -> DeclarationInfo:
+    """Say what is in force, and what is wrong with what is not."""
+    problem = scrub(str(error)) if error else None
+    hint = str(getattr(error, "hint", "")) or None
+    if force is None:
+        return DeclarationInfo(path=path, error=problem, hint=hint)
+    declaration = force.declaration
+    git = declaration.git
+    return DeclarationInfo(
+        path=declaration.path,
+        rev=force.rev,
+        sha256=declaration.sha256,
+        loaded_at=force.loaded_at,
+        git_commit=git.commit if git else None,
+        git_branch=git.branch if git else None,
+        dirty=git.dirty if git else False,
+        error=problem,
+        hint=hint,
+        warnings=list(declaration.warnings),
+    )
+
+
+def describe_plan(decided: Plan, declaration: DeclarationInfo) -> PlanInfo:
+    """Turn a plan into what travels."""
+    return PlanInfo(
+        actions=[
+            ActionInfo.model_validate(
+                {
+                    "action": type(action).__name__.lower(),
+                    "session": action.session,
+                    "reason": action.reason,
+                    "text": describe(action),
+                }
+            )
+            for action in decided.actions
+        ],
+        waiting=dict(decided.waiting),
+        held=dict(decided.held),
+        declaration=declaration,
+    )
+
+
+class Desk:
+    """Serves people.
+
+    Args:
+        reconciler: The loop.
+        feed: The live feed.
+        facts: This daemon.
+        shutdown: Begins the daemon's end.
+        read_log: Returns the last lines of a session's log.
+    """
+
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        feed: Feed,
+        facts: DaemonFacts,
+        *,
+        shutdown: Callable[[], None],
+        read_log: Callable[[str, int], list[str]],
+    ) -> None:
+        self._reconciler = reconciler
+        self._roster = reconciler.roster
+        self._feed = feed
+        self._facts = facts
+        self._shutdown = shutdown
+        self._read_log = read_log
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def daemon(self) -> DaemonInfo:
+        """Return the daemon's record."""
+        facts = self._facts
+        return DaemonInfo(
+            pid=facts.pid,
+            run_id=facts.run_id,
+            version=facts.version,
+            started_at=facts.started_at,
+            state_dir=facts.state_dir,
+            socket=facts.socket,
+            sim=facts.sim,
+            declaration=self._declaration(),
+            journal_ok=self._roster.ports.ledger.healthy(),
+            converged=self._reconciler.converged(),
+        )
+
+    def status(self) -> StatusInfo:
+        """Return the daemon and all sessions."""
+        now = self._roster.ports.now()
+        return StatusInfo(daemon=self.daemon(), sessions=[tracked.info(now) for tracked in self._roster.shown()])
+
+    def session(self, name: str) -> SessionInfo:
+        """Return one session."""
+        return self._known(name).info(self._roster.ports.now())
+
+    def find(self, name: str) -> SessionInfo | None:
+        """Return one session, or None if it does not belong on the board."""
+        tracked = self._roster.sessions.get(name)
+        if tracked is None or not self._roster.is_shown(tracked):
+            return None
+        return tracked.info(self._roster.ports.now())
+
+    def pairing(self, name: str) -> PairingShown | None:
+        """Return what can be scanned or typed now."""
+        return self._known(name).pairing_shown(self._roster.ports.now())
+
+    def plan(self) -> PlanInfo:
+        """Return what the loop would do now."""
+        return describe_plan(self._reconciler.decide(), self._declaration())
+
+    def logs(self, name: str, lines: int) -> list[str]:
+        """Return the last lines of the session's log."""
+        return self._read_log(self._known(name).name, lines)
+
+    async def sql(self, query: str, params: Sequence[Any] | None, *, seconds: float, max_rows: int) -> bytes:
+        """Run one read-only SELECT on the journal."""
+        return await self._roster.ports.ledger.query(query, params, seconds=seconds, max_rows=max_rows)
+
+    async def live(self, *, pairing: str | None = None, since: int | None = None) -> AsyncIterator[LiveFrame]:
+        """Stream what changes."""
+        if pairing is not None:
+            self._known(pairing)
+        with self._feed.listening(pairing) as listener:
+            status, ledger = self.status(), self._roster.ports.ledger
+            yield Hello(seq=ledger.last_seq(), daemon=status.daemon, sessions=status.sessions)
+            told = 0
+            if since is not None:
+                for event in await ledger.events_since(since):
+                    told = event.seq
+                    yield EventLogged(event=event)
+            if pairing is not None:
+                listener.session(pairing)
+            async for frame in listener.frames():
+                # The replay above and the feed overlap; an event is told once.
+                if not isinstance(frame, EventLogged) or frame.event.seq > told:
+                    yield frame
+
+    # -- asking ------------------------------------------------------------------------------------------------------
+
+    async def apply(self, *, confirm: bool) -> PlanInfo:
+        """Look now; with ``confirm`` what is held for confirmation is done too."""
+        force = self._roster.in_force
+        if confirm and force is not None:
+            self._roster.confirmed = force.declaration.sha256
+            self._roster.log("warning", reason="a person confirmed the held retirements")
+        decided = self._reconciler.decide()
+        self._reconciler.act(decided)
+        return describe_plan(decided, self._declaration())
+
+    async def pair(self, name: str, request: PairRequest) -> SessionInfo:
+        """Pair because a person asks."""
+        tracked = self._startable(name)
+        if tracked.credential is Credential.PRESENT:
+            if tracked.running is None:
+                tracked.request = Request.RESTART
+        else:
+            self._ask_to_pair(tracked, request)
+        self._reconciler.wake()
+        return self.session(name)
+
+    async def restart(self, name: str) -> SessionInfo:
+        """Replace the client."""
+        tracked = self._startable(name)
+        if tracked.credential in (Credential.UNLINKED, Credential.DAMAGED):
+            raise ControlError(
+                f"{name} cannot be restarted",
+                why=f"its credential is {tracked.credential.value}",
+                hint=f"link the phone anew with `wakit pair {name}`",
+            )
+        tracked.request, tracked.next_try_at, tracked.attempt = Request.RESTART, None, 0
+        self._reconciler.wake()
+        return self.session(name)
+
+    async def park(self, name: str) -> SessionInfo:
+        """Stop the client until ``resume``."""
+        return self._set_parked(self._known(name), parked=True)
+
+    async def resume(self, name: str) -> SessionInfo:
+        """Undo ``park``."""
+        return self._set_parked(self._known(name), parked=False)
+
+    async def shutdown(self) -> None:
+        """Begin the daemon's end."""
+        self._shutdown()
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _declaration(self) -> DeclarationInfo:
+        return describe_declaration(self._roster.in_force, self._reconciler.file_error, self._facts.config)
+
+    def _known(self, name: str) -> Tracked:
+        tracked = self._roster.sessions.get(name)
+        if tracked is None or not self._roster.is_shown(tracked):
+            known = ", ".join(t.name for t in self._roster.shown()) or "none"
+            raise UnknownSessionError(f"There is no session {name!r}", hint=f"declared are: {known}")
+        return tracked
+
+    def _startable(self, name: str) -> Tracked:
+        tracked = self._known(name)
+        spec = tracked.spec
+        if spec is None or not spec.enabled:
+            raise ControlError(f"{name} is not started", why="it is not enabled", hint="set enabled = true in the file")
+        if tracked.parked:
+            raise ControlError(f"{name} is not started", why="it is parked", hint=f"run `wakit resume {name}` first")
+        if tracked.held is not None and tracked.running is None:
+            raise ControlError(f"{name} is not started", why=tracked.held, hint="mend the file; see `wakit plan`")
+        return tracked
+
+    def _ask_to_pair(self, tracked: Tracked, request: PairRequest) -> None:
+        spec = tracked.spec
+        declared_phone = spec.phone if spec else None
+        method = Pairing(request.method) if request.method else spec.pairing if spec else Pairing.QR
+        phone = self._phone(tracked.name, request.phone) or declared_phone
+        if declared_phone is not None and phone != declared_phone:
+            raise ControlError(
+                f"{tracked.name} is not paired",
+                why="the number given is not the one the file declares for it",
+                hint="leave the number out, or change `phone` in the file",
+            )
+        if method is Pairing.CODE and phone is None:
+            raise ControlError(
+                f"{tracked.name} is not paired",
+                why="pairing by code needs the account's number",
+                hint=f'run `wakit pair {tracked.name} --code --phone +…`, or set `phone = "+…"` in the file',
+            )
+        showing = tracked.shown.kind if tracked.shown else tracked.method or (spec.pairing if spec else Pairing.QR)
+        if tracked.running is not None and tracked.state in _PAIRING and showing is method:
+            return  # it pairs that way already; whoever asks sees the code that is valid now
+        tracked.method, tracked.phone = method, phone
+        tracked.next_try_at, tracked.attempt = None, 0
+        tracked.request = Request.RESTART if tracked.running is not None else Request.PAIR
+
+    @staticmethod
+    def _phone(name: str, text: str | None) -> PhoneNumber | None:
+        if text is None:
+            return None
+        try:
+            return PhoneNumber(text)
+        except ValueError as error:
+            raise ControlError(f"{name} is not paired", why=str(error), hint="give it as +34600000001") from None
+
+    def _set_parked(self, tracked: Tracked, *, parked: bool) -> SessionInfo:
+        tracked.parked = parked
+        self._reconciler.executor.note(tracked, lambda: self._roster.ports.vault.update(tracked.name, parked=parked))
+        self._reconciler.wake()
+        return tracked.info(self._roster.ports.now())

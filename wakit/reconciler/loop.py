@@ -1,0 +1,193 @@
+"""The loop: look, plan, act; again whenever something may have changed, and every half minute in any case.
+
+What wakes it carries no meaning: an edit, a report, the end of an action, a pause that is over all lead to the same
+look at the whole. So an event that is lost, doubled or late costs at most the time to the next resync.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Final
+
+from wakit.core.actions import Plan, describe
+from wakit.core.declaration import Change, Declaration
+from wakit.core.lifecycle import Happening, State
+from wakit.core.observation import Credential
+from wakit.core.planner import plan
+from wakit.core.records import DeclarationRecord
+from wakit.errors import DeclarationError
+from wakit.reconciler.executor import Executor
+from wakit.reconciler.reports import Reports
+from wakit.reconciler.roster import InForce, Roster
+from wakit.reconciler.tracked import Tracked
+from wakit.redact import account_hash, scrub
+from wakit.whatsapp.port import WorkerReport
+
+RESYNC: Final = timedelta(seconds=30)
+
+
+class Reconciler:
+    """Makes the world match the last good declaration.
+
+    Args:
+        roster: The sessions; shared with whoever shows them.
+    """
+
+    def __init__(self, roster: Roster) -> None:
+        self.roster = roster
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._last = Plan()
+        self.executor = Executor(roster, self.wake)
+        self._reports = Reports(roster, self.executor)
+        self.file_error: DeclarationError | None = None
+
+    # -- what comes in -----------------------------------------------------------------------------------------------
+
+    async def accept(self, declaration: Declaration) -> None:
+        """Put a declaration into force."""
+        roster, now = self.roster, self.roster.ports.now()
+        git = declaration.git
+        rev = await roster.ports.ledger.declare(
+            DeclarationRecord(
+                sha256=declaration.sha256,
+                loaded_at=now,
+                git_commit=git.commit if git else None,
+                git_branch=git.branch if git else None,
+                dirty=git.dirty if git else False,
+                text=declaration.masked_text,
+            )
+        )
+        first = roster.in_force is None
+        roster.in_force = InForce(declaration, rev, now)
+        self.file_error = None
+        key = roster.ports.vault.key
+        roster.declared_accounts = {
+            name: account_hash(spec.phone.digits, key) for name, spec in declaration.sessions.items() if spec.phone
+        }
+        roster.log("declaration", reason="in force", detail={"sessions": len(declaration.sessions), "first": first})
+        for name, spec in declaration.sessions.items():
+            tracked = roster.get(name)
+            old, tracked.spec = tracked.spec, spec
+            if tracked.state is State.RETIRED and tracked.credential is Credential.ABSENT:
+                roster.happen(tracked, Happening.DECLARED, "declared")
+            if old is not None and spec.change_from(old) is not Change.NONE:
+                self._edited(tracked, restart=spec.change_from(old) is Change.RESTART)
+            roster.changed(name)
+        self.wake()
+
+    def refuse(self, error: DeclarationError) -> None:
+        """Note that the file as it is now is no declaration; the last good one stays in force."""
+        self.file_error = error
+        self.roster.log("declaration", reason=f"refused: {scrub(str(error))}", code="refused")
+        self.wake()
+
+    def take(self, report: WorkerReport) -> None:
+        """Take a worker's report."""
+        self._reports.take(report)
+        self.wake()
+
+    def wake(self) -> None:
+        """Have the loop look again soon."""
+        self._wake.set()
+
+    # -- the loop ----------------------------------------------------------------------------------------------------
+
+    async def recall(self) -> None:
+        """Learn from the vault what earlier daemons left. Call once, before the first declaration.
+
+        This is memory, not news: states are taken over as they were noted, and nothing is told to the journal.
+        """
+        vault, roster = self.roster.ports.vault, self.roster
+        names = await asyncio.to_thread(vault.names)
+        findings = await asyncio.to_thread(lambda: {name: vault.settle(name) for name in names})
+        for name, finding in findings.items():
+            record, tracked = finding.record, roster.get(name)
+            tracked.credential, tracked.account = finding.credential, record.account
+            tracked.paired_at, tracked.parked = record.paired_at, record.parked
+            tracked.reason = finding.problem
+            unused = finding.credential is Credential.ABSENT and record.verdict is None
+            if record.retired_at is not None or finding.credential is Credential.ARCHIVED or unused:
+                tracked.state = State.RETIRED
+            elif finding.credential is Credential.DAMAGED:
+                tracked.waits_for_person = True
+                roster.happen(tracked, Happening.CREDENTIAL_BAD, finding.problem)
+            elif finding.credential is Credential.UNLINKED:
+                tracked.state, tracked.waits_for_person = State.LOGGED_OUT, True
+                tracked.reason = f"it was unlinked; `wakit pair {name}` links it again"
+            if (verdict := record.verdict) is not None:
+                tracked.state, tracked.reason, tracked.since = State(verdict.state), verdict.reason, verdict.at
+                tracked.waits_for_person, tracked.next_try_at = verdict.until is None, verdict.until
+
+    async def run(self) -> None:
+        """Look, plan and act until :meth:`stop`."""
+        while not self._stopping:
+            self._wake.clear()
+            decided = self.decide()
+            self.act(decided)
+            await self._pause(decided.wake_at)
+
+    def decide(self) -> Plan:
+        """Return what would be done now; does nothing."""
+        if self.roster.in_force is None:
+            return Plan()
+        return plan(self.roster.in_force.declaration, self.roster.observe(), self.roster.ports.now())
+
+    def act(self, decided: Plan) -> None:
+        """Begin what a plan says."""
+        begun = [] if self._stopping else self.executor.carry_out(decided.actions)
+        if begun:
+            words = [describe(action) for action in begun]
+            self.roster.log(
+                "plan", reason="; ".join(words)[:2000], detail={"actions": words[:200], "count": len(words)}
+            )
+        for name, tracked in self.roster.sessions.items():
+            if tracked.held is not None and name not in decided.held:
+                tracked.held = None
+                if tracked.state is State.HELD:
+                    self.roster.happen(tracked, Happening.DECLARED, "no longer held")
+                self.roster.changed(name)
+            waiting = decided.waiting.get(name)
+            if waiting is not None and tracked.state is State.DECLARED and not tracked.waits_for_person:
+                self._say(tracked, waiting)
+        self._last = decided
+
+    def converged(self) -> bool:
+        """Return whether nothing is left to do and every enabled session is connected."""
+        force = self.roster.in_force
+        if force is None or self._last or not self.executor.idle():
+            return False
+        return all(
+            self.roster.get(name).state is State.CONNECTED
+            for name, spec in force.declaration.sessions.items()
+            if spec.enabled and not self.roster.get(name).parked
+        )
+
+    async def stop(self) -> None:
+        """End the loop and wait for the actions under way."""
+        self._stopping = True
+        self.wake()
+        await self.executor.drain()
+
+    async def _pause(self, wake_at: datetime | None) -> None:
+        pause = RESYNC
+        if wake_at is not None:
+            pause = min(pause, max(timedelta(0), wake_at - self.roster.ports.now()))
+        try:
+            async with asyncio.timeout(pause.total_seconds()):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _edited(self, tracked: Tracked, *, restart: bool) -> None:
+        """A person edited the session: what failed before the edit is tried again at once."""
+        if restart:
+            tracked.attempt, tracked.next_try_at = 0, None
+        if tracked.credential is Credential.ABSENT or (restart and tracked.state is State.FAILED):
+            tracked.waits_for_person = False
+
+    def _say(self, tracked: Tracked, reason: str) -> None:
+        if tracked.reason != reason:
+            tracked.reason = reason
+            self.roster.changed(tracked.name)

@@ -1,0 +1,72 @@
+"""What the reconciler needs of its neighbours, as Protocols; the runtime joins them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from wakit.control.schemas import EventInfo
+from wakit.core.records import DeclarationRecord, EventRecord
+from wakit.vault import Vault
+from wakit.whatsapp.port import WorkerLaunch
+
+
+class Workers(Protocol):
+    """The worker host: spawns sealed workers and ends them; reports come back through its callback."""
+
+    async def launch(self, launch: WorkerLaunch) -> int:
+        """Spawn a worker and return its pid; WorkerError if it does not come up."""
+
+    async def release(self, worker_id: str, session: str, *, why: str) -> None:
+        """Take one session out of its worker for good; returns when its credential is free for others."""
+
+    async def logout(self, worker_id: str, session: str, timeout: float) -> bool:  # noqa: ASYNC109
+        """Unlink a session at WhatsApp; False if it did not answer in time (seconds)."""
+
+
+class Ledger(Protocol):
+    """The journal, as a place to write to and to read from."""
+
+    def log(self, record: EventRecord) -> int:
+        """Take an event at once and return its number; it is durable soon after."""
+
+    async def declare(self, record: DeclarationRecord) -> int:
+        """Keep a declaration durably; return its revision."""
+
+    def events(self) -> AsyncIterator[EventInfo | tuple[int, int]]:
+        """Stream durable events from now on; a pair of numbers is a gap of events left out."""
+
+    async def events_since(self, seq: int) -> list[EventInfo]:
+        """Return the durable events after ``seq``."""
+
+    async def query(self, sql: str, params: Sequence[Any] | None, *, seconds: float, max_rows: int) -> bytes:
+        """Run one read-only SELECT; return an Arrow IPC stream."""
+
+    def last_seq(self) -> int:
+        """Return the number of the newest event."""
+
+    def healthy(self) -> bool:
+        """Return False while events cannot be made durable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything outside the reconciler.
+
+    Attributes:
+        vault: Credentials.
+        workers: Worker processes.
+        ledger: The journal.
+        now: The clock (UTC, aware).
+        chance: A number drawn evenly from [0, 1).
+        new_id: A fresh, unique worker id.
+    """
+
+    vault: Vault
+    workers: Workers
+    ledger: Ledger
+    now: Callable[[], datetime]
+    chance: Callable[[], float]
+    new_id: Callable[[], str]

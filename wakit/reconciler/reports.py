@@ -1,0 +1,239 @@
+"""From what a worker tells to what follows from it.
+
+The lifecycle table says which state comes next; here stands what else has to be done: remember a link before anything
+builds on it, show or withdraw a code, note a verdict that must outlive the daemon, free the worker of a client that
+will never dial again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final, Protocol, assert_never
+
+from wakit.core.declaration import Pairing
+from wakit.core.lifecycle import FINAL, Happening, State
+from wakit.core.observation import Credential
+from wakit.core.retry import AFTER_CRASH, AFTER_DIAL
+from wakit.reconciler.roster import Roster
+from wakit.reconciler.tracked import Shown, Tracked
+from wakit.redact import account_hash
+from wakit.vault.record import Verdict
+from wakit.whatsapp.port import (
+    Banned,
+    ClientEnded,
+    CodeShown,
+    Connected,
+    ConnectionLost,
+    CredentialBad,
+    DialFailed,
+    HearsAgain,
+    LoggedOut,
+    Outdated,
+    Paired,
+    PairingExpired,
+    PairingFailed,
+    PasskeyAsked,
+    QrShown,
+    Refused,
+    Replaced,
+    SessionEvent,
+    SessionReport,
+    WentDeaf,
+    WorkerExited,
+    WorkerReport,
+)
+
+# WhatsApp tells no end for some bans; an hour is long enough not to hammer, short enough not to forget.
+_UNKNOWN_BAN: Final = 3600.0
+
+
+class Hands(Protocol):
+    """What a report may set in motion; the executor has these."""
+
+    def release(self, tracked: Tracked, *, why: str) -> None:
+        """Begin to take the session out of its worker; it stays busy until that is done."""
+
+    def note(self, tracked: Tracked, write: Callable[[], object]) -> None:
+        """Write to the vault, in order with this session's other writes, without holding up the loop."""
+
+    def settle(self, tracked: Tracked) -> None:
+        """Look again at a credential whose worker died in the middle of pairing."""
+
+
+class Reports:
+    """Applies reports to the roster, in the order in which they come."""
+
+    def __init__(self, roster: Roster, hands: Hands) -> None:
+        self._roster = roster
+        self._hands = hands
+
+    def take(self, report: WorkerReport) -> None:
+        """Take one report. What a former worker still says about a session is ignored."""
+        match report:
+            case SessionReport():
+                tracked = self._roster.sessions.get(report.session)
+                if tracked is not None and tracked.worker_id == report.worker_id:
+                    self._event(tracked, report.event, report.at)
+            case WorkerExited():
+                for name in report.sessions:
+                    tracked = self._roster.sessions.get(name)
+                    if tracked is not None and tracked.worker_id == report.worker_id:
+                        self._worker_gone(tracked, report)
+            case _:
+                assert_never(report)
+
+    def _event(self, tracked: Tracked, event: SessionEvent, at: datetime) -> None:
+        match event:
+            case QrShown():
+                self._show(tracked, Shown(Pairing.QR, event.payload, event.expires_at), "shows a QR code to scan")
+            case CodeShown():
+                self._show(tracked, Shown(Pairing.CODE, event.code, event.expires_at), "shows a code to type")
+            case PairingExpired() | PairingFailed() | PasskeyAsked():
+                self._pairing_ended(tracked, event)
+            case Paired():
+                self._paired(tracked, account_hash(event.account.reveal(), self._roster.ports.vault.key))
+            case Connected():
+                self._connected(tracked, at)
+            case WentDeaf():
+                reason = f"connected, but {event.errors} keepalives in a row went unanswered"
+                self._roster.happen(tracked, event.happening, reason)
+            case HearsAgain():
+                self._roster.happen(tracked, event.happening, "keepalives are answered again")
+            case ConnectionLost():
+                reason = event.why or "the connection was lost"
+                self._roster.happen(tracked, event.happening, f"{reason}; the library redials", code=event.code)
+            case DialFailed():
+                self._dial_failed(tracked, event)
+            case ClientEnded():
+                self._client_ended(tracked, event)
+            case Replaced() | LoggedOut() | Banned() | Outdated() | Refused() | CredentialBad():
+                self._verdict(tracked, event)
+            case _:
+                assert_never(event)
+
+    def _show(self, tracked: Tracked, shown: Shown, reason: str) -> None:
+        if tracked.credential is Credential.PRESENT:
+            # The worker has its own guard; this is the second one before a paired session could show a QR.
+            self._hands.release(tracked, why="it asked to be paired although it is paired")
+            return
+        tracked.shown = shown
+        self._roster.log("qr" if shown.kind is Pairing.QR else "code", tracked, reason=reason)
+        happening = Happening.QR_SHOWN if shown.kind is Pairing.QR else Happening.CODE_SHOWN
+        self._roster.happen(tracked, happening, reason)
+        self._roster.changed(tracked.name)  # the state may stay, the code is new
+
+    def _pairing_ended(self, tracked: Tracked, event: PairingExpired | PairingFailed | PasskeyAsked) -> None:
+        again = f"`wakit pair {tracked.name}` shows a new code"
+        match event:
+            case PairingExpired():
+                reason = f"nobody scanned or typed the code in time; {again}"
+            case PairingFailed():
+                reason = f"pairing failed: {event.why}; {again}"
+                self._roster.log("pair_failed", tracked, reason=event.why)
+            case PasskeyAsked():
+                reason = "WhatsApp asks for a passkey to link this account, which the library cannot give yet"
+        self._wait_for_person(tracked, event.happening, reason)
+
+    def _wait_for_person(self, tracked: Tracked, happening: Happening, reason: str) -> None:
+        """End in a state that only a person leaves, also after a restart of the daemon."""
+        tracked.shown = None
+        tracked.waits_for_person = True
+        self._roster.happen(tracked, happening, reason)
+        verdict = Verdict(tracked.state.value, reason, self._roster.ports.now())
+        self._hands.note(tracked, lambda: self._roster.ports.vault.update(tracked.name, verdict=verdict))
+        self._hands.release(tracked, why=reason)
+
+    def _paired(self, tracked: Tracked, account: str) -> None:
+        tracked.shown = None
+        tracked.account = account
+        tracked.credential = Credential.PRESENT
+        tracked.paired_at = self._roster.ports.now()
+        tracked.waits_for_person = False
+        self._hands.note(tracked, lambda: self._roster.ports.vault.mark_paired(tracked.name, account))
+        self._roster.happen(tracked, Happening.PAIRED, "the phone linked this device")
+
+    def _connected(self, tracked: Tracked, at: datetime) -> None:
+        tracked.shown = None
+        tracked.dial_failure = ""
+        tracked.next_try_at = None
+        tracked.last_connected_at = at
+        tracked.waits_for_person = False
+        self._roster.happen(tracked, Happening.CONNECTED, "logged in")
+
+    def _dial_failed(self, tracked: Tracked, event: DialFailed) -> None:
+        tracked.dial_failure = event.detail
+        self._roster.log("dial_failed", tracked, reason=event.detail, code=event.cause.value)
+        # A pairing in progress keeps its state: its client ends when the first dial fails, and that is told next.
+        self._roster.happen(tracked, event.happening, event.detail, code=event.cause.value)
+
+    def _client_ended(self, tracked: Tracked, event: ClientEnded) -> None:
+        tracked.shown = None
+        reason = tracked.dial_failure or event.why or "the client ended"
+        code = event.cause.value if event.cause else ""
+        self._roster.happen(tracked, event.happening, reason, code=code)
+        if tracked.state is State.RECONNECTING:  # a verdict that came before stands, and is not retried
+            self._roster.retry_later(tracked, AFTER_DIAL)
+        self._hands.release(tracked, why=reason)
+
+    def _verdict(
+        self, tracked: Tracked, event: Replaced | LoggedOut | Banned | Outdated | Refused | CredentialBad
+    ) -> None:
+        name, vault, now = tracked.name, self._roster.ports.vault, self._roster.ports.now()
+        tracked.shown = None
+        was = tracked.state
+        until: datetime | None = None
+        code = ""
+        match event:
+            case Replaced():
+                reason = (
+                    "another client logged in with this credential; "
+                    f"stop that one, then `wakit restart {name}` takes the session back"
+                )
+            case LoggedOut():
+                code = event.code
+                reason = f"unlinked by the phone or by WhatsApp ({event.code}); `wakit pair {name}` links it again"
+                tracked.credential = Credential.UNLINKED
+            case Banned():
+                code = event.code
+                until = now + timedelta(seconds=event.seconds or _UNKNOWN_BAN)
+                reason = f"WhatsApp banned this account for a time (code {event.code or 'unknown'})"
+            case Outdated():
+                code = "405"
+                reason = "WhatsApp refuses this version of the client; upgrade wakit, then `wakit restart`"
+            case Refused():
+                code = event.code
+                reason = f"WhatsApp refused the login ({event.code or event.why or 'no reason given'})"
+            case CredentialBad():
+                reason = f"the credential cannot be used: {event.why}"
+        self._roster.happen(tracked, event.happening, reason, code=code)
+        if tracked.state is was and was in FINAL:
+            return  # a late echo of a verdict that was handled
+        tracked.waits_for_person = until is None
+        tracked.next_try_at = until
+        verdict = Verdict(tracked.state.value, reason, now, until)
+        if isinstance(event, LoggedOut):
+            self._hands.note(tracked, lambda: vault.mark_unlinked(name, verdict))
+        elif isinstance(event, Replaced | Banned):
+            # The others are tried again by the next daemon: an upgrade or a repair may have mended them.
+            self._hands.note(tracked, lambda: vault.update(name, verdict=verdict))
+        self._hands.release(tracked, why=reason)
+
+    def _worker_gone(self, tracked: Tracked, report: WorkerExited) -> None:
+        self._roster.log(
+            "worker_exit",
+            tracked,
+            reason=report.cause,
+            code=str(report.exit_code),
+            detail={"asked": report.asked, "evidence": report.evidence, "next_step": report.next_step},
+        )
+        was_pairing = tracked.credential is not Credential.PRESENT
+        tracked.worker_id = tracked.worker_pid = tracked.running = tracked.shown = None
+        if not report.asked:
+            tracked.alone = True
+            self._roster.happen(tracked, Happening.WORKER_LOST, report.cause)
+            if tracked.state is State.RECONNECTING:
+                self._roster.retry_later(tracked, AFTER_CRASH)
+            if was_pairing:
+                self._hands.settle(tracked)
+        self._roster.changed(tracked.name)

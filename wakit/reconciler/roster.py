@@ -1,0 +1,141 @@
+"""All sessions the daemon knows, and the one way in which their state changes.
+
+Whoever learns something calls :meth:`Roster.happen`; the lifecycle table decides, the journal and the feed are told.
+Nobody sets a state by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from wakit.core.declaration import Declaration
+from wakit.core.lifecycle import TRANSITIONS, Happening, State, follow
+from wakit.core.observation import Observation
+from wakit.core.records import JSON, EventKind, EventRecord
+from wakit.core.retry import Backoff
+from wakit.reconciler.ports import Ports
+from wakit.reconciler.tracked import Tracked
+
+# A session that stayed connected this long has proved itself: its next failure is a first one again.
+_PROVED = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The declaration in force, with its number in the journal."""
+
+    declaration: Declaration
+    rev: int
+    loaded_at: datetime
+
+
+@dataclass(slots=True)
+class Roster:
+    """Sessions by name, the declaration in force, and the way to the journal.
+
+    Attributes:
+        ports: The outside.
+        run_id: Names this run of the daemon.
+        changed: Called with a session's name after each change; the feed listens here.
+        in_force: The last good declaration, or None before the first.
+    """
+
+    ports: Ports
+    run_id: str
+    changed: Callable[[str], None]
+    in_force: InForce | None = None
+    confirmed: str | None = None
+    declared_accounts: dict[str, str] = field(default_factory=dict)
+    sessions: dict[str, Tracked] = field(default_factory=dict)
+
+    def get(self, name: str) -> Tracked:
+        """Return a session, known or new."""
+        if name not in self.sessions:
+            self.sessions[name] = Tracked(name, since=self.ports.now())
+        return self.sessions[name]
+
+    def observe(self) -> Observation:
+        """Return the world as the planner wants it."""
+        return Observation(
+            sessions={name: tracked.observed() for name, tracked in self.sessions.items()},
+            confirmed=self.confirmed,
+            declared_accounts=self.declared_accounts,
+        )
+
+    def happen(self, tracked: Tracked, happening: Happening, reason: str, *, code: str = "") -> None:
+        """Let something happen to a session; a changed state goes to the journal."""
+        before = tracked.state
+        # A late event that the table ignores must not put its words over the verdict's either.
+        if (before, happening) not in TRANSITIONS:
+            return
+        after = follow(before, happening)
+        if after is before and reason == tracked.reason:
+            return
+        tracked.reason = reason
+        if after is not before:
+            tracked.state, tracked.since = after, self.ports.now()
+            if before is State.CONNECTED and after is not State.DEGRADED:
+                self._weigh(tracked)
+            self.log("state", tracked, state_from=before, state_to=after, reason=reason, code=code)
+        self.changed(tracked.name)
+
+    def log(
+        self,
+        kind: EventKind,
+        tracked: Tracked | None = None,
+        *,
+        reason: str = "",
+        code: str = "",
+        state_from: State | None = None,
+        state_to: State | None = None,
+        detail: dict[str, JSON] | None = None,
+    ) -> None:
+        """Write an event about a session, or about the fleet."""
+        force = self.in_force
+        git = force.declaration.git if force else None
+        self.ports.ledger.log(
+            EventRecord(
+                ts=self.ports.now(),
+                kind=kind,
+                run_id=self.run_id,
+                session=tracked.name if tracked else None,
+                state_from=state_from.value if state_from else None,
+                state_to=state_to.value if state_to else None,
+                reason=reason,
+                code=code,
+                detail=detail or {},
+                worker_pid=tracked.worker_pid if tracked else None,
+                declaration_rev=force.rev if force else None,
+                git_commit=git.commit if git else None,
+                git_branch=git.branch if git else None,
+            )
+        )
+
+    def retry_later(self, tracked: Tracked, backoff: Backoff) -> None:
+        """Count a failure and set the moment of the next try."""
+        tracked.attempt += 1
+        pause = backoff.pause(tracked.attempt, self.ports.chance())
+        tracked.next_try_at = self.ports.now() + timedelta(seconds=pause)
+        self.changed(tracked.name)
+
+    def shown(self) -> Iterable[Tracked]:
+        """Yield the sessions people should see: the file's, in its order, then those still leaving."""
+        declared = self.in_force.declaration.sessions if self.in_force else {}
+        for name in declared:
+            yield self.get(name)
+        for name, tracked in self.sessions.items():
+            if name not in declared and self.is_shown(tracked):
+                yield tracked
+
+    def is_shown(self, tracked: Tracked) -> bool:
+        """Return whether a session belongs on the board."""
+        declared = self.in_force is not None and tracked.name in self.in_force.declaration.sessions
+        return declared or tracked.running is not None or tracked.state is not State.RETIRED
+
+    def _weigh(self, tracked: Tracked) -> None:
+        """Forget earlier failures of a session that was connected for long enough."""
+        connected_at = tracked.last_connected_at
+        if connected_at is not None and self.ports.now() - connected_at >= _PROVED:
+            tracked.attempt = 0
