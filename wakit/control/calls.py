@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from pydantic import BaseModel
 
 from wakit.control.schemas import (
+    NAME_RULE,
     ApplyRequest,
     DaemonInfo,
     LogLines,
@@ -24,7 +25,8 @@ from wakit.control.schemas import (
     SqlRequest,
     StatusInfo,
 )
-from wakit.errors import ControlError, QueryError
+from wakit.core.declaration import SESSION_NAME
+from wakit.errors import ControlError, QueryError, UnknownSessionError
 from wakit.redact import PhoneNumber
 
 if TYPE_CHECKING:
@@ -137,7 +139,12 @@ def live_uri(pairing: str | None, since: int | None) -> str:
 
 
 def _session(name: str, *more: str) -> str:
-    return "/".join(("/v1/sessions", quote(name, safe=""), *more))
+    # Checked here because a name with a slash in it would be another request.
+    if not SESSION_NAME.fullmatch(name):
+        raise UnknownSessionError(
+            "No session has a name like this", why=NAME_RULE, hint="`wakit status` lists the sessions there are"
+        )
+    return "/".join(("/v1/sessions", name, *more))
 
 
 def _json(model: BaseModel) -> bytes:

@@ -14,12 +14,18 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from wakit.redact import PhoneNumber
 
 API_VERSION = 1
+NAME_RULE = "a name is small letters, digits, - and _, begins with a letter or digit, and has at most 63 of them"
 
 
 class _Model(BaseModel):
     # Built at first use: a command pays only for the models it needs. An input is never repeated in an error: it may be
     # a phone number.
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True, hide_input_in_errors=True)
+
+
+class _Request(_Model):
+    # FastAPI wraps a body's model in an adapter of its own, which pydantic cannot build late without a warning.
+    model_config = ConfigDict(defer_build=False)
 
 
 class DeclarationInfo(_Model):
@@ -99,7 +105,7 @@ class PlanInfo(_Model):
     declaration: DeclarationInfo
 
 
-class PairRequest(_Model):
+class PairRequest(_Request):
     """``POST …/pair``: pair now, because a person asks. ``method`` and ``phone`` override the file for this once."""
 
     method: Literal["qr", "code"] | None = None
@@ -111,7 +117,7 @@ class PairRequest(_Model):
         return None if phone is None else PhoneNumber(phone).reveal()
 
 
-class ApplyRequest(_Model):
+class ApplyRequest(_Request):
     """``POST /v1/apply``."""
 
     confirm: bool = False
@@ -139,7 +145,7 @@ class Counters(_Model):
     worker_exits: int = 0
 
 
-class SqlRequest(_Model):
+class SqlRequest(_Request):
     """``POST /v1/sql``: one read-only SELECT; the answer is an Arrow IPC stream."""
 
     query: str
