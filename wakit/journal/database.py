@@ -108,13 +108,19 @@ def open_owned(path: Path, now: datetime) -> Database:
 
 
 def limited(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    """Return another connection to the same database, with a query's share of memory.
+    """Return another connection to the same database, for queries.
 
-    The limit belongs to the connection and is not inherited by its cursors, so this one is used as it is.
+    The settings belong to the connection and are not inherited by its cursors, so this one is used as it is.
     """
     reader = connection.cursor()
-    reader.execute(f"SET operator_memory_limit = '{QUERY_MEMORY}'")
+    limit(reader)
     return reader
+
+
+def limit(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give a connection a query's share of memory, and the time zone the journal's times are in."""
+    connection.execute(f"SET operator_memory_limit = '{QUERY_MEMORY}'")
+    connection.execute("SET TimeZone = 'UTC'")
 
 
 def connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:

@@ -70,7 +70,7 @@ def open_read_only(path: Path) -> OfflineJournal:
     connection = database.connect(path, read_only=True)
     try:
         schema.require_current(connection)
-        connection.execute(f"SET operator_memory_limit = '{database.QUERY_MEMORY}'")
+        database.limit(connection)
         connection.execute("SET lock_configuration = true")
     except duckdb.Error as error:
         connection.close()

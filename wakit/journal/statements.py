@@ -74,7 +74,7 @@ def require_reading(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
                 hint="list the values: PIVOT t ON column IN ('a', 'b') USING count(*)",
             )
         case other:
-            raise QueryError("The query is refused", why=f"a {other.name} statement does not only read", hint=_READING)
+            raise QueryError("The query is refused", why=f"{other.name} does not only read", hint=_READING)
     _require_reading_tree(_parse(connection, text))
 
 
@@ -87,7 +87,7 @@ def _parse(connection: duckdb.DuckDBPyConnection, text: str) -> Any:
         raise _invalid(str(error)) from None
     tree = json.loads(rows[0][0])
     if tree["error"]:
-        raise QueryError("The query is refused", why=scrub(str(tree.get("error_message", ""))), hint=_READING)
+        raise QueryError("The query is refused", why="only a reading statement can be explained", hint=_READING)
     return tree
 
 
