@@ -1,0 +1,122 @@
+"""A worker process: how it is born, and how it dies with its parent.
+
+The order of birth is the point: the orders come first, then the environment that Go reads when it is loaded, then the
+library, then the endpoint's key over the library's own, and only then the hello and the first client
+(:mod:`wakit.worker.service`).
+
+It dies with its parent by three means, since no single one is sure: the kernel's parent-death signal, a look at the
+parent's pid for the case that it died before that was set, and the end of the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import sys
+import traceback
+from importlib import import_module, util
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from wakit.errors import EndpointError, WakitError, WorkerError
+from wakit.redact import scrub
+from wakit.whatsapp.loopback import loopback_address, replace_noise_root, trust_only
+from wakit.whatsapp.port import WorkerLaunch
+from wakit.worker.exits import ExitCode
+from wakit.worker.messages import (
+    PROTOCOL,
+    CannotStart,
+    FrameError,
+    FrameSplitter,
+    Launch,
+    decode_to_worker,
+    encode,
+)
+from wakit.worker.service import Channel, Service, leave
+
+if TYPE_CHECKING:
+    from wakit.whatsapp.neonize_client import NeonizeClient
+
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+_CHUNK: Final = 1 << 16
+
+
+def main() -> NoReturn:
+    """Run a worker; never returns."""
+    channel, parent = int(sys.argv[1]), int(sys.argv[2])
+    _die_with(parent)
+    os.umask(0o077)
+    code = ExitCode.BUG
+    try:
+        code = _work(socket.socket(fileno=channel))
+    except BaseException:  # noqa: BLE001 - the process ends here, and its last words must be said
+        traceback.print_exc()
+    leave(code)
+
+
+def _work(channel: socket.socket) -> ExitCode:
+    channel.set_inheritable(False)
+    splitter = FrameSplitter()
+    try:
+        launch, rest = _read_launch(channel, splitter)
+    except FrameError:
+        return ExitCode.BROKEN_FRAME
+    try:
+        library = _load_library(launch)
+    except WakitError as error:
+        is_endpoint = isinstance(error, EndpointError)
+        channel.sendall(encode(CannotStart(what=error.what, why=error.why, hint=error.hint, endpoint=is_endpoint)))
+        return ExitCode.CANNOT_START
+    return asyncio.run(_serve(launch, library, Channel(channel, splitter, rest)))
+
+
+async def _serve(launch: WorkerLaunch, library: type[NeonizeClient], channel: Channel) -> ExitCode:
+    # Leaves from inside the loop: asyncio's own way out joins threads that never return.
+    leave(await Service(launch, library, channel).run())
+
+
+def _die_with(parent: int) -> None:
+    """Ask the kernel to be killed with the parent; it may already be gone, and then nobody would be told."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        leave(ExitCode.PARENT_GONE)
+
+
+def _read_launch(channel: socket.socket, splitter: FrameSplitter) -> tuple[WorkerLaunch, list[bytes]]:
+    """Read the first frame; return it and the bodies that came along with it."""
+    bodies: list[bytes] = []
+    while not bodies:
+        data = channel.recv(_CHUNK)
+        if not data:
+            leave(ExitCode.PARENT_GONE)
+        bodies = splitter.feed(data)
+    message = decode_to_worker(bodies[0])
+    if not isinstance(message, Launch) or message.protocol != PROTOCOL:
+        raise FrameError("the first frame is no launch order of this version")
+    return message.launch, bodies[1:]
+
+
+def _load_library(launch: WorkerLaunch) -> type[NeonizeClient]:
+    """Load the Go library, prepared for the endpoint if there is one."""
+    if launch.endpoint is not None:
+        loopback_address(launch.endpoint.proxy)
+        trust_only(launch.endpoint.ca_file)
+    spec = util.find_spec("neonize")
+    # Without its binary, importing neonize would download one from GitHub, outside of every relay.
+    if spec is None or spec.origin is None or not list(Path(spec.origin).parent.glob("neonize-*")):
+        raise WorkerError(
+            "The WhatsApp library is missing", why="neonize has no binary here", hint="pip install 'neonize==0.5.2'"
+        )
+    try:
+        client: type[NeonizeClient] = import_module("wakit.whatsapp.neonize_client").NeonizeClient
+    except (ImportError, OSError) as error:
+        raise WorkerError(
+            "The WhatsApp library cannot be loaded", why=scrub(str(error)), hint="run `wakit doctor`"
+        ) from error
+    if launch.endpoint is not None:
+        replace_noise_root(launch.endpoint.noise_root_key)
+    return client

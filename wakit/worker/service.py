@@ -1,0 +1,318 @@
+"""What a worker does between its hello and its end: one event loop, one relay, one thread a client.
+
+The main thread runs the loop. Each client's blocking call has a thread of its own; Go's callbacks come on Go's threads
+and only ever post to the loop. Commands that call into the library run on threads of their own as well, since some of
+those calls never return, and only once every client is started (the library's maps are not to be read before).
+
+Nothing here waits for the library to end. A polite shutdown closes what can be closed in the time given, and the
+process leaves by ``os._exit``: the interpreter's own way out would wait for the threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar, assert_never
+
+from wakit.errors import HeldError
+from wakit.whatsapp.port import (
+    ClientEnded,
+    CredentialBad,
+    DialFailed,
+    DialFailure,
+    SessionEvent,
+    SessionStart,
+    WorkerLaunch,
+)
+from wakit.whatsapp.translation import Ear
+from wakit.worker.custody import take
+from wakit.worker.dialing import DialError, SharedLookUps, route_for
+from wakit.worker.exits import ExitCode
+from wakit.worker.messages import (
+    PROTOCOL,
+    Cut,
+    Done,
+    FrameError,
+    FrameSplitter,
+    Heartbeat,
+    Hello,
+    Launch,
+    Line,
+    LogoutSession,
+    Permit,
+    PermitAsked,
+    Shutdown,
+    StopSession,
+    ToHost,
+    Told,
+    ToWorker,
+    decode_to_worker,
+    encode,
+)
+from wakit.worker.relay import Relay
+from wakit.worker.starting import Permits, Start, StartGate
+
+if TYPE_CHECKING:
+    from wakit.whatsapp.neonize_client import NeonizeClient
+
+HEARTBEAT: Final = 2.0
+"""Seconds between heartbeats."""
+
+PERMIT_DEADLINE: Final = 50.0
+"""Seconds a redial is held for its turn; the library gives up on a proxy that is silent for a minute (net/http)."""
+
+LOCK_PATIENCE: Final = 2.0
+"""Seconds for the locks of a predecessor to become free: after ``kill -9`` it may still be dying."""
+
+_T = TypeVar("_T")
+_PACED: Final = "web.whatsapp.com"  # pacing is about logins; media hosts are not dialled by the clock
+_CHUNK: Final = 1 << 16
+_UNREAD: Final = 1 << 20  # bytes the host has not read, above which log lines are dropped
+
+
+def leave(code: ExitCode) -> NoReturn:
+    """End the process now, after what was printed is out."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """The worker's end of the socket, after the launch order was read from it.
+
+    Attributes:
+        socket: Connected to the host.
+        splitter: With what it holds of a frame that is not complete.
+        bodies: Frames that came along with the launch order.
+    """
+
+    socket: socket.socket
+    splitter: FrameSplitter
+    bodies: list[bytes]
+
+
+class Service:
+    """One worker at work. Made and run inside the event loop.
+
+    Args:
+        launch: The orders.
+        library: The client class, loaded and prepared.
+        channel: The socket to the host.
+    """
+
+    def __init__(self, launch: WorkerLaunch, library: type[NeonizeClient], channel: Channel) -> None:
+        self._launch, self._library, self._channel = launch, library, channel
+        self._loop = asyncio.get_running_loop()
+        self._permits = Permits(lambda session: self._send(PermitAsked(session=session)))
+        self._gate = StartGate(self._permits)
+        resolve = SharedLookUps()
+        self._relay = Relay(
+            {start.name: route_for(start, launch.endpoint, resolve) for start in launch.sessions},
+            clearance=self._clear,
+            on_failure=self._dial_failed,
+            clock=time.monotonic,
+        )
+        self._clients: dict[str, NeonizeClient] = {}
+        self._locks: list[object] = []  # a lock that is collected is released
+        self._all_started = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def run(self) -> ExitCode:
+        """Say hello, start the sessions, obey until told to end; returns how the process should end."""
+        self._channel.socket.setblocking(False)
+        reader, self._writer = await asyncio.open_connection(sock=self._channel.socket)
+        await self._relay.open()
+        self._send(Hello(protocol=PROTOCOL, pid=os.getpid()))
+        self._spawn(self._beat())
+        self._spawn(self._start_sessions())
+        bodies = self._channel.bodies
+        try:
+            while True:
+                for body in bodies:
+                    message = decode_to_worker(body)
+                    if isinstance(message, Shutdown):
+                        await self._shut_down(message.grace)
+                        return ExitCode.ASKED
+                    self._obey(message)
+                data = await reader.read(_CHUNK)
+                if not data:
+                    return ExitCode.PARENT_GONE
+                bodies = self._channel.splitter.feed(data)
+        except FrameError:
+            return ExitCode.BROKEN_FRAME
+        except ConnectionError:
+            return ExitCode.PARENT_GONE
+
+    # --- sessions
+
+    async def _start_sessions(self) -> None:
+        patience_until = time.monotonic() + LOCK_PATIENCE
+        starts: list[Start] = []
+        for order in self._launch.sessions:
+            begin = await self._board(order, patience_until)
+            if begin is not None:
+                starts.append(begin)
+        await self._gate.start_all(starts)
+        self._all_started.set()
+
+    async def _board(self, order: SessionStart, patience_until: float) -> Start | None:
+        """Lock one session's credential and make its client; None if it cannot be had, which is told."""
+        name = order.name
+        start = Start(session=name, run=lambda: None, called=self._relay.called(name))
+        try:
+            # On a thread: it may wait, and the heartbeat must not.
+            lock = await asyncio.to_thread(take, order, patience=max(0.0, patience_until - time.monotonic()))
+            self._locks.append(lock)
+            client = self._library(order, self._relay.proxy_url(name), self._ear(name, start))
+        except HeldError as error:
+            self._tell(name, CredentialBad(why=str(error)))
+            return None
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            self._tell(name, CredentialBad(why=f"the credential's folder cannot be used: {why}"))
+            return None
+        self._clients[name] = client
+        thread = threading.Thread(target=self._run_client, args=(name, client, start), name=name, daemon=True)
+        start.run = thread.start
+        return start
+
+    def _ear(self, name: str, start: Start) -> Ear:
+        return Ear(
+            tell=partial(self._post, self._tell, name),
+            log=partial(self._post, self._log, name),
+            settled=partial(self._post, start.settled.set),
+            last_dial=partial(self._relay.last_dial, name),
+        )
+
+    def _run_client(self, name: str, client: NeonizeClient, start: Start) -> None:
+        """Run on the client's own thread until it ends, if it does."""
+        try:
+            client.run()
+        except Exception:  # noqa: BLE001 - one client's end must not pass in silence, nor end the others
+            traceback.print_exc()
+            self._post(self._tell, name, ClientEnded(why="the client's thread failed; see the worker's log"))
+        self._post(start.called.set)
+        self._post(start.settled.set)
+
+    # --- what the relay asks and tells
+
+    async def _clear(self, session: str, host: str) -> None:
+        await self._gate.passed()
+        if host != _PACED:
+            return
+        try:
+            async with asyncio.timeout(PERMIT_DEADLINE):
+                await self._permits.use(session)
+        except TimeoutError:
+            raise DialError(
+                DialFailure.TIMEOUT, f"it waited {PERMIT_DEADLINE:g} s for its turn to dial; too many wait"
+            ) from None
+
+    def _dial_failed(self, session: str, error: DialError) -> None:
+        self._tell(session, DialFailed(cause=error.cause, detail=error.detail))
+
+    # --- to the host
+
+    def _post(self, call: Callable[..., None], *arguments: object) -> None:
+        """Call in the loop, from any thread."""
+        self._loop.call_soon_threadsafe(call, *arguments)
+
+    def _tell(self, session: str, event: SessionEvent) -> None:
+        if isinstance(event, CredentialBad):
+            # Whatever the client is about to do with this credential, it must not reach WhatsApp.
+            self._relay.cut(session)
+        self._send(Told(session=session, at=datetime.now(UTC), event=event))
+
+    def _log(self, session: str, line: str) -> None:
+        if self._writer is not None and self._writer.transport.get_write_buffer_size() < _UNREAD:
+            self._send(Line(session=session, line=line))
+
+    def _send(self, message: ToHost) -> None:
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(encode(message))
+
+    async def _beat(self) -> None:
+        while True:
+            self._send(Heartbeat(sessions=self._relay.traffic()))
+            await asyncio.sleep(HEARTBEAT)
+
+    # --- from the host
+
+    def _obey(self, message: ToWorker) -> None:
+        match message:
+            case Permit(session=session):
+                self._permits.grant(session)
+            case Cut(session=session, cut=cut):
+                (self._relay.cut if cut else self._relay.uncut)(session)
+            case StopSession(request=request, session=session):
+                self._spawn(self._answer(request, session, self._stop_client))
+            case LogoutSession(request=request, session=session):
+                self._spawn(self._answer(request, session, _log_out))
+            case Launch() | Shutdown():  # the first was the launch; a shutdown never comes here
+                raise FrameError("a second launch order")
+            case _:
+                assert_never(message)
+
+    async def _answer(self, request: int, session: str, action: Callable[[str, NeonizeClient], str]) -> None:
+        await self._all_started.wait()
+        client = self._clients.get(session)
+        if client is None:
+            self._send(Done(request=request, ok=False, why="it has no client here"))
+            return
+        why = await self._on_thread(partial(action, session, client))
+        self._send(Done(request=request, ok=not why, why=why))
+
+    def _stop_client(self, session: str, client: NeonizeClient) -> str:
+        client.disconnect()
+        self._post(self._relay.cut, session)
+        return ""
+
+    async def _shut_down(self, grace: float) -> None:
+        """Close every connection that can be closed in time; the end of the process closes the others."""
+        if not self._all_started.is_set():
+            return
+        dialled = [client for name, client in self._clients.items() if self._relay.called(name).is_set()]
+        closing = {asyncio.ensure_future(self._on_thread(client.disconnect)) for client in dialled}
+        if closing:
+            await asyncio.wait(closing, timeout=grace * 0.8)
+
+    # --- small tools of the loop
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            # A worker without its heartbeat or its start gate is no worker: say why, and make room for another.
+            traceback.print_exception(error)
+            leave(ExitCode.BUG)
+
+    async def _on_thread(self, call: Callable[[], _T]) -> _T:
+        """Call on a thread of its own, which may never come back; a pool would fill up with those."""
+        result: asyncio.Future[_T] = self._loop.create_future()
+
+        def work() -> None:
+            value = call()
+            self._post(lambda: None if result.done() else result.set_result(value))
+
+        threading.Thread(target=work, daemon=True).start()
+        return await result
+
+
+def _log_out(_session: str, client: NeonizeClient) -> str:
+    return client.logout()
