@@ -6,8 +6,22 @@ Whatever is wrong with a file ends as DeclarationErrors, and the last good decla
 
 from __future__ import annotations
 
+from wakit.declare.following import Broken, Change, Loaded, Timing
 from wakit.declare.loading import Source, load, parse, read_source
 from wakit.declare.problems import DeclarationErrors
 from wakit.declare.source import find
+from wakit.declare.watching import Watcher
 
-__all__ = ["DeclarationErrors", "Source", "find", "load", "parse", "read_source"]
+__all__ = [
+    "Broken",
+    "Change",
+    "DeclarationErrors",
+    "Loaded",
+    "Source",
+    "Timing",
+    "Watcher",
+    "find",
+    "load",
+    "parse",
+    "read_source",
+]

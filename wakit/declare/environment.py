@@ -112,21 +112,22 @@ def _in_dotenv(text: str, display: str, result: Variables) -> Iterator[Variable]
 
 
 def _note_unknown(variable: Variable, known: Mapping[str, KeyPath], result: Variables) -> None:
-    guess = closest(variable.name, {name.lower() for name in known})
-    meant = f"did you mean {guess.upper()}?" if guess else ""
-    table = variable.name.removeprefix(PREFIX).partition("__")[0].lower()
-    if table not in FLEET_TABLES:
-        # Other parts of wakit, and other programs, have variables of this prefix: only a near miss is worth a word.
-        if guess:
-            result.warnings.append(f"{variable.location}: {variable.name} is no setting of the fleet; {meant}")
-        return
-    example = next(name for name, path in known.items() if path[0] == table)
-    result.problems.append(
-        DeclarationError(
-            "unknown variable",
-            location=variable.location,
-            key=variable.name,
-            why=f"the table [{table}] has no such key",
-            hint=meant or f"a key of a table is set like {example}",
+    table, mark, _ = variable.name.removeprefix(PREFIX).lower().partition("__")
+    if table in FLEET_TABLES and (mark or table != "wakit"):
+        own = [name for name, path in known.items() if path[0] == table]
+        guess = closest(variable.name, [name.lower() for name in own]) if mark else None
+        result.problems.append(
+            DeclarationError(
+                "unknown variable",
+                location=variable.location,
+                why=f"the table [{table}] has no such key" if mark else f"[{table}] is a table",
+                hint=f"did you mean {guess.upper()}?"
+                if guess
+                else f"the keys of [{table}] are set by {', '.join(own)}",
+            )
         )
-    )
+    elif guess := closest(variable.name, [name.lower() for name in known], cutoff=0.85):
+        # Other parts of wakit, and other programs, have variables of this prefix: only a near miss is worth a word.
+        result.warnings.append(
+            f"{variable.location}: {variable.name} is no setting of the fleet; did you mean {guess.upper()}?"
+        )

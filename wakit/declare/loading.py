@@ -88,14 +88,14 @@ def load(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = No
     return parse(found, environ=os.environ if environ is None else environ, git=state)
 
 
-def read_source(path: str | os.PathLike[str]) -> Source:
-    """Read the file and its ``.env``, each once.
+def read_source(path: str | os.PathLike[str], *, display: str | None = None) -> Source:
+    """Read the file and its ``.env``, each once; ``display`` is how errors call the file, its path by default.
 
     Raises:
         DeclarationErrors: One of them cannot be read.
     """
-    display = os.fspath(path)
-    absolute = Path(os.path.abspath(display))  # noqa: PTH100 - resolve() would follow the symlink the user named
+    display = os.fspath(path) if display is None else display
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow the symlink the user named
     try:
         data = source.read_bytes(absolute, display)
         found = Source(absolute, display, data)

@@ -21,7 +21,11 @@ from wakit.errors import Location
 
 KeyPath: TypeAlias = tuple[str, ...]
 
+DEEPEST: Final = 16
+"""Parts; a declaration needs four. The parser takes quadratic time and space over the parts of a key."""
+
 _BLANK: Final = re.compile(r"[ \t]*")
+_BLANKS: Final = (" ", "\t")
 _FILLER: Final = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
 _KEY_PART: Final = re.compile(r"""[A-Za-z0-9_-]+|"(?:\\.|[^"\\n])*"|'[^'\n]*'""")
 _STRING: Final = re.compile(r'''"""(?:\\.|[^\\])*?"{3,5}|"(?:\\.|[^"\\\n])*"|\'\'\'.*?'{3,5}|'[^'\n]*\'''', re.DOTALL)
@@ -38,12 +42,14 @@ class Positions:
         keys: Offset of each key's last part, by path; of tables, where they are first named.
         values: Start and end offset of each value.
         duplicates: Paths that are defined twice, with both offsets.
+        too_deep: Where a key of more than :data:`DEEPEST` parts stands, or None.
     """
 
     text: str
     keys: dict[KeyPath, int] = field(default_factory=dict)
     values: dict[KeyPath, tuple[int, int]] = field(default_factory=dict)
     duplicates: list[tuple[KeyPath, int, int]] = field(default_factory=list)
+    too_deep: int | None = None
     _lines: list[int] = field(default_factory=list)
 
     def of_key(self, path: KeyPath) -> int | None:
@@ -132,6 +138,9 @@ class _Reader:
             if (match := _KEY_PART.match(self.text, start)) is None:
                 return None
             self._at = match.end()
+            if len(path) == DEEPEST:
+                self.found.too_deep = start
+                return None
             path = (*path, _unquote(match[0]))
             first = self.found.keys.setdefault(path, start)
             if not self._take("."):
@@ -172,13 +181,13 @@ class _Reader:
         return False
 
     def _skip(self, pattern: re.Pattern[str]) -> int:
-        match = pattern.match(self.text, self._at)
-        if match is not None:
+        if match := pattern.match(self.text, self._at):
             self._at = match.end()
         return self._at
 
     def _take(self, token: str) -> bool:
-        self._skip(_BLANK)
+        if self.text[self._at : self._at + 1] in _BLANKS:
+            self._skip(_BLANK)
         taken = self.text.startswith(token, self._at)
         self._at += len(token) * taken
         return taken

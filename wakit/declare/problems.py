@@ -47,8 +47,8 @@ class Refusal(ValueError):  # noqa: N818 - it is no error yet: the loader gives 
         self.hint = hint
 
 
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that was most likely meant.
+def closest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """Return the known word that was most likely meant; ``cutoff`` is how alike they must be, from 0 to 1.
 
     Example:
         >>> closest("enabld", ["enabled", "phone"])
@@ -60,4 +60,4 @@ def closest(word: str, known: Iterable[str]) -> str | None:
     candidates = list(known)
     if lowered in candidates:
         return lowered
-    return next(iter(difflib.get_close_matches(lowered[:64], candidates, n=1, cutoff=0.6)), None)
+    return next(iter(difflib.get_close_matches(lowered[:64], candidates, n=1, cutoff=cutoff)), None)

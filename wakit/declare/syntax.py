@@ -38,14 +38,14 @@ def parse_toml(text: str, positions: Positions, display: str) -> dict[str, Any]:
     Raises:
         DeclarationError: It is not TOML, with line and column; or it holds nothing at all.
     """
+    if positions.too_deep is not None:
+        raise _too_deep(positions.location(display, positions.too_deep))
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _syntax_error(str(error), positions, display) from None
     except RecursionError:
-        raise DeclarationError(
-            "the file is nested too deeply", location=Location(display), hint="a declaration needs three levels"
-        ) from None
+        raise _too_deep(Location(display)) from None
     except ValueError:  # CPython refuses to convert integers of over 4,300 digits
         raise DeclarationError("a number in the file is too long", location=Location(display)) from None
     if not document:
@@ -57,6 +57,12 @@ def parse_toml(text: str, positions: Positions, display: str) -> dict[str, Any]:
             "`wakit apply --confirm`",
         )
     return document
+
+
+def _too_deep(location: Location) -> DeclarationError:
+    return DeclarationError(
+        "the file is nested too deeply", location=location, hint="a declaration needs no more than four levels"
+    )
 
 
 def _syntax_error(message: str, positions: Positions, display: str) -> DeclarationError:

@@ -28,6 +28,7 @@ _DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{1,18})?")
 _LABEL_KEY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,62}")
 _NAME_RULE: Final = "lower-case letters, digits, - and _, beginning with a letter or digit, at most 63"
 _SHOWN: Final = 40
+_BASE_UNITS: Final = {"rate": " a second", "duration": " seconds", "size": " bytes"}
 
 
 class EnvText(str):
@@ -82,22 +83,20 @@ def whole(low: int, high: int, example: str) -> Callable[[object], int]:
     """A whole number within bounds."""
 
     def read(value: object) -> int:
-        if isinstance(value, EnvText) and _WHOLE.fullmatch(value):
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int):
+        number = int(value) if isinstance(value, EnvText) and _WHOLE.fullmatch(value) else value
+        if isinstance(number, bool) or not isinstance(number, int):
             raise refuse("needs a whole number", value, f"write a number without quotes, for example {example}")
-        return _within(value, low, high, found(value), example)
+        return _within(number, (low, high), found(value), f"for example {example}")
 
     return read
 
 
 def share(value: object) -> float:
     """A share from 0 to 1."""
-    if isinstance(value, EnvText) and _DECIMAL.fullmatch(value):
-        value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    number = float(value) if isinstance(value, EnvText) and _DECIMAL.fullmatch(value) else value
+    if isinstance(number, bool) or not isinstance(number, int | float):
         raise refuse("needs a share", value, "write a number from 0 to 1, for example 0.5")
-    return _within(float(value), 0.0, 1.0, found(value), "0.5")
+    return _within(float(number), (0.0, 1.0), found(value), "for example 0.5")
 
 
 def rate(low: float, high: float, example: str) -> Callable[[object], float]:
@@ -272,16 +271,19 @@ def _quantity(
             number = parse(value)
         except ValueError:
             raise refuse(f"this is not a {noun}", value, hint) from None
-        return _within(number, *bounds, found(value), json.dumps(example))
+        return _within(number, bounds, found(value), f"for example {json.dumps(example)}", _BASE_UNITS[noun])
 
     return read
 
 
-def _within(number: Number, low: Number, high: Number, shown: str, example: str) -> Number:
+def _within(number: Number, bounds: tuple[Number, Number], shown: str, hint: str, unit: str = "") -> Number:
+    low, high = bounds
     if low <= number <= high:  # a NaN fails this too
         return number
-    bound = "too small" if number < low else "too large"
-    raise Refusal(f"this is {bound}", why=f"found {shown}", hint=f"for example {example}")
+    bound = f"at least {low:.12g}{unit}" if number < low else f"at most {high:.12g}{unit}"
+    raise Refusal(
+        "this is too small" if number < low else "this is too large", why=f"found {shown}; {bound}", hint=hint
+    )
 
 
 def _not_one_of(words: list[str], value: object) -> Refusal:
