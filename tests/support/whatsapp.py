@@ -1,4 +1,4 @@
-"""The loopback WhatsApp for tests: a sim process, virtual phones' numbers, and the stock client in a process of its own.
+"""The loopback WhatsApp for tests: a sim process, phone numbers, and the stock client in a process of its own.
 
 Fixtures (import them into a ``conftest.py``):
 
@@ -54,8 +54,8 @@ def loopback_whatsapp(state: Path | None = None, *, refs: int = 6) -> Iterator[L
     """Run a sim on ``state`` (a short temporary folder if not given) while the block lasts."""
     folder = state or Path(tempfile.mkdtemp(prefix="wk", dir="/tmp"))
     try:
-        with sim_process(folder, refs=refs) as (endpoint, sim):
-            yield LoopbackWhatsApp(folder, endpoint, sim)
+        with sim_process(folder, refs=refs) as sim:
+            yield LoopbackWhatsApp(folder, sim.endpoint(), sim)
     finally:
         if state is None:
             shutil.rmtree(folder)

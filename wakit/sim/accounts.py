@@ -133,7 +133,10 @@ class AccountBook:
         Raises:
             CredentialError: All 99 numbers are taken.
         """
-        following = (*range(account.last_device + 1, _LAST_DEVICE + 1), *range(1, account.last_device + 1))
+        following: tuple[int, ...] = (
+            *range(account.last_device + 1, _LAST_DEVICE + 1),
+            *range(1, account.last_device + 1),
+        )
         for number in following:
             if number not in account.devices:
                 return number

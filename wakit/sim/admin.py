@@ -18,16 +18,18 @@ from wakit.errors import WakitError
 from wakit.sim.accounts import Device
 from wakit.sim.exchange import Exchange
 from wakit.sim.phone import PhoneError
-from wakit.sim.proxy import LOOPBACK, Proxy
+from wakit.sim.proxy import Proxy
 from wakit.sim.requests import (
     Arm,
     Disarm,
     Done,
+    GetEndpoint,
     GetJournal,
     GetStatus,
     Linked,
     Listen,
     Problem,
+    Ready,
     Request,
     Scan,
     SetOnline,
@@ -37,7 +39,7 @@ from wakit.sim.requests import (
     TypeCode,
     Unlink,
     Watch,
-    from_line,
+    read_request,
     to_line,
 )
 
@@ -51,17 +53,20 @@ class Admin:
     Args:
         exchange: What is commanded.
         proxy: Whose port is opened and closed.
+        endpoint: Where the sim can be dialled.
     """
 
-    def __init__(self, exchange: Exchange, proxy: Proxy) -> None:
+    def __init__(self, exchange: Exchange, proxy: Proxy, endpoint: Ready) -> None:
         self._exchange = exchange
         self._proxy = proxy
+        self._endpoint = endpoint
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
 
-    async def open(self, path: Path) -> None:
-        """Listen at ``path``; a socket left behind by a sim that was killed is replaced (the lock says it is dead)."""
-        path.unlink(missing_ok=True)
+    async def open(self) -> None:
+        """Listen; a socket left behind by a sim that was killed is replaced (the directory's lock says it is dead)."""
+        path = Path(self._endpoint.admin)
+        path.unlink(missing_ok=True)  # noqa: ASYNC240 - once, at the start
         before = os.umask(0o177)  # the socket must never exist with wider permissions, not even for a moment
         try:
             self._server = await asyncio.start_unix_server(self._accept, path, limit=_LINE_MAX)
@@ -93,15 +98,16 @@ class Admin:
 
     async def _answer(self, line: bytes, writer: asyncio.StreamWriter) -> None:
         try:
-            request = from_line(line, Request)
+            request = read_request(line)
             if isinstance(request, Watch):
                 async for entry in self._exchange.journal.watch(request.since):
                     writer.write(to_line(entry))
                     await writer.drain()
             answer: object = {"ok": await self._carry_out(request)}
-        except (msgspec.DecodeError, ValueError) as error:
-            what = str(error) if isinstance(error, PhoneError) else "a request that cannot be read"
-            answer = {"error": Problem(what=what)}
+        except PhoneError as error:
+            answer = {"error": Problem(what="The phone linked nothing", why=str(error))}
+        except (msgspec.DecodeError, ValueError):  # the text of these errors can quote the request
+            answer = {"error": Problem(what="The loopback WhatsApp cannot read this request")}
         except WakitError as error:
             answer = {"error": Problem(what=error.what, why=error.why, hint=error.hint)}
         writer.write(to_line(answer))
@@ -132,6 +138,8 @@ class Admin:
                     raise WakitError(f"A client can be given 1 to {_MOST_REFS} refs")
                 exchange.desk.refs_per_client = count
                 return Done(count)
+            case GetEndpoint():
+                return self._endpoint
             case GetStatus():
                 return self._status()
             case GetJournal(since=since):
@@ -144,7 +152,7 @@ class Admin:
     def _status(self) -> SimStatus:
         exchange, proxy = self._exchange, self._proxy
         return SimStatus(
-            proxy=f"http://{LOOPBACK}:{proxy.port}",
+            proxy=self._endpoint.proxy,
             listening=proxy.listening,
             connections=proxy.connections,
             seq=exchange.journal.seq,

@@ -1,4 +1,4 @@
-"""Commanding a sim from another process: an asynchronous client and its synchronous twin.
+"""Commanding a sim from another process: an asynchronous client, and (from :mod:`wakit.sim.blocking`) its twin.
 
 Both speak the admin socket's lines (:mod:`wakit.sim.requests`) and import neither the client library nor the server.
 """
@@ -6,36 +6,31 @@ Both speak the admin socket's lines (:mod:`wakit.sim.requests`) and import neith
 from __future__ import annotations
 
 import asyncio
-import socket
-import time
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import aclosing, closing
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Self, TypeVar
 
-import msgspec
-
-from wakit.errors import EndpointError, NotConvergedError, WakitError
-from wakit.redact import PhoneNumber, Secret
+from wakit.redact import Secret
+from wakit.sim.answers import EVERYBODY, Number, SimEndpoint, as_number, not_converged, read_answer, unreachable
+from wakit.sim.blocking import SyncSimClient
 from wakit.sim.requests import (
     Arm,
     Disarm,
     Done,
     Entry,
+    GetEndpoint,
     GetJournal,
     GetStatus,
     Linked,
     Listen,
-    OnlineScenario,
-    Problem,
+    Ready,
     Request,
     Scan,
-    Scenario,
     SetOnline,
     SetRefs,
     SimStatus,
     Strike,
-    Target,
     TypeCode,
     Unlink,
     Watch,
@@ -43,11 +38,12 @@ from wakit.sim.requests import (
     from_line,
     to_line,
 )
+from wakit.sim.scenarios import OnlineScenario, Scenario, Target
 
-Number = PhoneNumber | str
+__all__ = ["SimClient", "SimEndpoint", "SyncSimClient"]
+
 _T = TypeVar("_T")
 _LINE_MAX = 1 << 26  # a status of thousands of accounts is one line
-_EVERYBODY = Target()
 
 
 class SimClient:
@@ -70,25 +66,25 @@ class SimClient:
 
     async def scan(self, number: Number, payload: str) -> Linked:
         """Let the phone of ``number`` scan the QR code that reads ``payload``; returns once the device is linked."""
-        return await self._call(Scan(_number(number), Secret(payload)), Linked)
+        return await self._call(Scan(as_number(number), Secret(payload)), Linked)
 
     async def type_code(self, number: Number, code: str) -> Linked:
         """Let eight characters be typed on the phone of ``number``; returns once the device is linked."""
-        return await self._call(TypeCode(_number(number), Secret(code)), Linked)
+        return await self._call(TypeCode(as_number(number), Secret(code)), Linked)
 
     async def unlink(self, number: Number, device: int | None = None) -> int:
         """Remove one device, or every one, on the phone; return how many."""
-        return (await self._call(Unlink(_number(number), device), Done)).count
+        return (await self._call(Unlink(as_number(number), device), Done)).count
 
     async def set_online(self, number: Number, online: bool) -> None:
         """Switch the phone off (it cannot scan, type or unlink then) or on."""
-        await self._call(SetOnline(_number(number), online), Done)
+        await self._call(SetOnline(as_number(number), online), Done)
 
-    async def strike(self, scenario: OnlineScenario, target: Target = _EVERYBODY) -> int:
+    async def strike(self, scenario: OnlineScenario, target: Target = EVERYBODY) -> int:
         """Let something happen now to the target's live connections; return to how many."""
         return (await self._call(Strike(scenario, target), Done)).count
 
-    async def arm(self, scenario: Scenario, target: Target = _EVERYBODY, *, times: int | None = 1) -> int:
+    async def arm(self, scenario: Scenario, target: Target = EVERYBODY, *, times: int | None = 1) -> int:
         """Let something happen to the target's next dials or logins; return the id for :meth:`disarm`."""
         return (await self._call(Arm(scenario, target, times), Done)).count
 
@@ -103,6 +99,10 @@ class SimClient:
     async def set_refs(self, count: int) -> None:
         """Set how many QR codes a registering client gets."""
         await self._call(SetRefs(count), Done)
+
+    async def endpoint(self) -> SimEndpoint:
+        """Return where the sim can be dialled."""
+        return SimEndpoint.of(await self._call(GetEndpoint(), Ready))
 
     async def status(self) -> SimStatus:
         """Return everything the sim knows."""
@@ -137,17 +137,17 @@ class SimClient:
                         status = await self.status()
                 return status
         except (TimeoutError, StopAsyncIteration):
-            raise _not_converged(timeout) from None
+            raise not_converged(timeout) from None
 
     async def wait_for(
-        self, what: What, number: Number | None = None, *, since: int = 0, timeout: float = 10.0
+        self, what: What, number: Number | None = None, *, since: int = 0, timeout: float = 10.0  # noqa: ASYNC109
     ) -> Entry:
         """Wait for a journal entry newer than ``since``; returns the first that fits.
 
         Raises:
             NotConvergedError: There was none within ``timeout`` seconds.
         """
-        wanted = None if number is None else _number(number)
+        wanted = None if number is None else as_number(number)
         try:
             async with asyncio.timeout(timeout), aclosing(self.watch(since)) as entries:
                 async for entry in entries:
@@ -155,7 +155,7 @@ class SimClient:
                         return entry
         except TimeoutError:
             pass
-        raise _not_converged(timeout)
+        raise not_converged(timeout)
 
     async def close(self) -> None:
         """Close the connection; the sim goes on."""
@@ -182,147 +182,10 @@ class SimClient:
             except BaseException:
                 await self.close()  # an answer that nobody read must not be taken for the next one
                 raise
-        return _read_answer(line, kind)
+        return read_answer(line, kind)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         try:
             return await asyncio.open_unix_connection(self.admin, limit=_LINE_MAX)
         except OSError as error:
-            raise _unreachable(error) from error
-
-
-class SyncSimClient:
-    """The synchronous twin of :class:`SimClient`, for tests and scripts without an event loop.
-
-    Example:
-        >>> def pair(sim: SyncSimClient, qr: str) -> int:
-        ...     return sim.scan("+34600000001", qr).device
-    """
-
-    def __init__(self, admin: Path | str) -> None:
-        self.admin = Path(admin)
-
-    def scan(self, number: Number, payload: str) -> Linked:
-        """See :meth:`SimClient.scan`."""
-        return self._call(Scan(_number(number), Secret(payload)), Linked)
-
-    def type_code(self, number: Number, code: str) -> Linked:
-        """See :meth:`SimClient.type_code`."""
-        return self._call(TypeCode(_number(number), Secret(code)), Linked)
-
-    def unlink(self, number: Number, device: int | None = None) -> int:
-        """See :meth:`SimClient.unlink`."""
-        return self._call(Unlink(_number(number), device), Done).count
-
-    def set_online(self, number: Number, online: bool) -> None:
-        """See :meth:`SimClient.set_online`."""
-        self._call(SetOnline(_number(number), online), Done)
-
-    def strike(self, scenario: OnlineScenario, target: Target = _EVERYBODY) -> int:
-        """See :meth:`SimClient.strike`."""
-        return self._call(Strike(scenario, target), Done).count
-
-    def arm(self, scenario: Scenario, target: Target = _EVERYBODY, *, times: int | None = 1) -> int:
-        """See :meth:`SimClient.arm`."""
-        return self._call(Arm(scenario, target, times), Done).count
-
-    def disarm(self, armed: int | None = None) -> int:
-        """See :meth:`SimClient.disarm`."""
-        return self._call(Disarm(armed), Done).count
-
-    def listen(self, on: bool) -> None:
-        """See :meth:`SimClient.listen`."""
-        self._call(Listen(on), Done)
-
-    def set_refs(self, count: int) -> None:
-        """See :meth:`SimClient.set_refs`."""
-        self._call(SetRefs(count), Done)
-
-    def status(self) -> SimStatus:
-        """See :meth:`SimClient.status`."""
-        return self._call(GetStatus(), SimStatus)
-
-    def journal(self, since: int = 0) -> tuple[Entry, ...]:
-        """See :meth:`SimClient.journal`."""
-        return self._call(GetJournal(since), tuple[Entry, ...])
-
-    def watch(self, since: int = 0, timeout: float | None = None) -> Generator[Entry, None, None]:
-        """See :meth:`SimClient.watch`; raises TimeoutError when ``timeout`` seconds have passed in all."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        with self._connect() as connection, connection.makefile("rb") as lines:
-            connection.sendall(to_line(Watch(since)))
-            while True:
-                if deadline is not None:
-                    connection.settimeout(max(deadline - time.monotonic(), 1e-3))
-                line = lines.readline()
-                if not line:
-                    return
-                yield from_line(line, Entry)
-
-    def wait_until(self, holds: Callable[[SimStatus], bool], timeout: float = 10.0) -> SimStatus:
-        """See :meth:`SimClient.wait_until`."""
-        status = self.status()
-        try:
-            with closing(self.watch(status.seq, timeout)) as entries:
-                while not holds(status):
-                    next(entries)
-                    status = self.status()
-        except (TimeoutError, StopIteration):
-            raise _not_converged(timeout) from None
-        return status
-
-    def wait_for(self, what: What, number: Number | None = None, *, since: int = 0, timeout: float = 10.0) -> Entry:
-        """See :meth:`SimClient.wait_for`."""
-        wanted = None if number is None else _number(number)
-        try:
-            with closing(self.watch(since, timeout)) as entries:
-                for entry in entries:
-                    if entry.what is what and wanted in (None, entry.number):
-                        return entry
-        except TimeoutError:
-            pass
-        raise _not_converged(timeout)
-
-    def _call(self, request: Request, kind: type[_T]) -> _T:
-        with self._connect() as connection, connection.makefile("rb") as lines:
-            connection.sendall(to_line(request))
-            return _read_answer(lines.readline(), kind)
-
-    def _connect(self) -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connection.connect(str(self.admin))
-        except OSError as error:
-            connection.close()
-            raise _unreachable(error) from error
-        return connection
-
-
-class _Answer(msgspec.Struct):
-    ok: msgspec.Raw = msgspec.Raw()
-    error: Problem | None = None
-
-
-def _read_answer(line: bytes, kind: type[_T]) -> _T:
-    if not line:
-        raise EndpointError("The loopback WhatsApp went away", why="it closed its admin socket", hint="start it again")
-    answer = from_line(line, _Answer)
-    if answer.error is not None:
-        raise WakitError(answer.error.what, why=answer.error.why, hint=answer.error.hint)
-    return from_line(bytes(answer.ok), kind)
-
-
-def _number(number: Number) -> PhoneNumber:
-    return number if isinstance(number, PhoneNumber) else PhoneNumber(number)
-
-
-def _unreachable(error: OSError) -> EndpointError:
-    return EndpointError(
-        "The loopback WhatsApp cannot be reached",
-        why=error.strerror or str(error),
-        hint="start it with `wakit sim`, or name its state directory",
-    )
-
-
-def _not_converged(timeout: float) -> NotConvergedError:
-    return NotConvergedError(f"The loopback WhatsApp did not see it within {timeout:g} s")
+            raise unreachable(error) from error

@@ -7,6 +7,7 @@ the same device, and is then answered until one side ends it. Armed scenarios ar
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final
 
 from wakit.redact import PhoneNumber
@@ -18,14 +19,11 @@ from wakit.sim.nodes import SERVER, AttributeValue, Node
 from wakit.sim.pairing import Waiting, pair_device
 from wakit.sim.phone import PhoneError
 from wakit.sim.requests import (
-    Deaf,
-    Drop,
-    Failure,
-    Replaced,
-    SlowHandshake,
-    StreamError,
-    Target,
     What,
+)
+from wakit.sim.scenarios import (
+    Failure,
+    Target,
 )
 from wakit.sim.websocket import WebSocket
 
@@ -36,7 +34,7 @@ _BAD_REQUEST: Final = Node("error", {"code": "400", "text": "bad-request"})
 
 async def converse(exchange: Exchange, websocket: WebSocket, caller: Caller) -> None:
     """Serve one client from its accepted WebSocket to the end; returns when the connection is over."""
-    slow = exchange.faults.meet((SlowHandshake,), Target(dialer=caller.dialer))
+    slow = exchange.faults.meet_handshake(Target(dialer=caller.dialer))
     try:
         line, payload = await answer_call(
             websocket, exchange.credentials, exchange.tokens, caller, delay=slow.scenario.seconds if slow else 0.0
@@ -66,7 +64,7 @@ class _Registering:
     async def run(self, registration: wire.Registration) -> None:
         exchange, line = self._exchange, self._line
         who = Target(dialer=line.caller.dialer)
-        failure = exchange.faults.meet((Failure,), who)
+        failure = exchange.faults.meet_login(who)
         if failure is not None:
             await _fail(exchange, line, failure.scenario, who)
             return
@@ -86,10 +84,8 @@ class _Registering:
     async def _give_refs(self, waiting: Waiting) -> None:
         """Give the refs, and end the line when the last one's time is over: nobody came."""
         loop = asyncio.get_running_loop()
-        try:
+        with contextlib.suppress(TimeoutError, ConnectionError):  # unacknowledged refs may still be shown
             await self._line.ask(pair_device(list(waiting.refs)))
-        except (TimeoutError, ConnectionError):
-            pass  # a client that does not acknowledge its refs may still show them
         await asyncio.sleep(waiting.ends - loop.time())
         self._line.hang_up()
 
@@ -143,7 +139,7 @@ class _LoggedIn:
         device = account.devices.get(login.device) if account else None
         number = account.number if account else None
         who = Target(number=number, device=login.device, dialer=line.caller.dialer)
-        failure = exchange.faults.meet((Failure,), who)
+        failure = exchange.faults.meet_login(who)
         if failure is not None:
             await _fail(exchange, line, failure.scenario, who)
         elif account is None or device is None or device.noise_key != line.client_key:
@@ -186,7 +182,7 @@ class _LoggedIn:
             caller = line.caller
             _note(exchange, What.ACTIVE, caller, number=presence.account.number, device=presence.device.number)
             # Only now is the client through with its login, so what is armed for a connected client happens here.
-            met = exchange.faults.meet((Drop, Replaced, StreamError, Deaf), presence.target)
+            met = exchange.faults.meet_online(presence.target)
             if met is not None:
                 await exchange.inflict(met.scenario, presence)
 

@@ -11,38 +11,21 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from wakit.errors import EndpointError, Exit, HeldError, WakitError
-from wakit.sim.client import SimClient, SyncSimClient
+from wakit.sim.client import SimClient, SimEndpoint, SyncSimClient
 from wakit.sim.requests import Ready, from_line
+
+__all__ = ["SimEndpoint", "running_sim", "sim_process"]
 
 _START_PATIENCE: Final = 30.0
 _END_PATIENCE: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class SimEndpoint:
-    """What a client must know to dial a sim, and where the sim is commanded.
-
-    ``proxy`` is a URL, ``ca_file`` and ``admin`` are paths, ``noise_root_key`` is 64 hex digits (a public key).
-    """
-
-    proxy: str
-    ca_file: Path
-    noise_root_key: str
-    admin: Path
-
-    @classmethod
-    def of(cls, ready: Ready) -> Self:
-        """Return the endpoint that a sim announced."""
-        return cls(ready.proxy, Path(ready.ca_file), ready.noise_root_key, Path(ready.admin))
-
-
 @asynccontextmanager
-async def running_sim(state: Path, *, port: int = 0, refs: int = 6) -> AsyncIterator[tuple[SimEndpoint, SimClient]]:
+async def running_sim(state: Path, *, port: int = 0, refs: int = 6) -> AsyncIterator[SimClient]:
     """Run a sim on ``state`` while the block lasts.
 
     Raises:
@@ -51,14 +34,15 @@ async def running_sim(state: Path, *, port: int = 0, refs: int = 6) -> AsyncIter
 
     Example:
         >>> async def example() -> None:
-        ...     async with running_sim(Path("/tmp/sim")) as (endpoint, sim):
-        ...         print(endpoint.proxy, (await sim.status()).connections)
+        ...     async with running_sim(Path("/tmp/sim")) as sim:
+        ...         print((await sim.endpoint()).proxy)
     """
     process = await asyncio.create_subprocess_exec(
         *_command(state, port, refs),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        process_group=0,  # Ctrl-C is for the parent, which ends the sim when it is done with it
     )
     assert process.stdin
     assert process.stdout
@@ -72,9 +56,8 @@ async def running_sim(state: Path, *, port: int = 0, refs: int = 6) -> AsyncIter
         if not line:
             said = await process.stderr.read()
             raise _not_started(await process.wait(), said)
-        endpoint = SimEndpoint.of(from_line(line, Ready))
-        async with SimClient(endpoint.admin) as client:
-            yield endpoint, client
+        async with SimClient(from_line(line, Ready).admin) as client:
+            yield client
     finally:
         await _end(process)
 
@@ -91,7 +74,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 @contextmanager
-def sim_process(state: Path, *, port: int = 0, refs: int = 6) -> Iterator[tuple[SimEndpoint, SyncSimClient]]:
+def sim_process(state: Path, *, port: int = 0, refs: int = 6) -> Iterator[SyncSimClient]:
     """Run a sim on ``state`` while the block lasts; the synchronous twin of :func:`running_sim`.
 
     Raises:
@@ -99,7 +82,11 @@ def sim_process(state: Path, *, port: int = 0, refs: int = 6) -> Iterator[tuple[
         EndpointError: It did not start; the reason is what it said.
     """
     with subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        _command(state, port, refs), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        _command(state, port, refs),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        process_group=0,
     ) as process:
         assert process.stdout
         assert process.stderr
@@ -108,8 +95,7 @@ def sim_process(state: Path, *, port: int = 0, refs: int = 6) -> Iterator[tuple[
             if not line:
                 said = process.stderr.read()
                 raise _not_started(process.wait(), said)
-            endpoint = SimEndpoint.of(from_line(line, Ready))
-            yield endpoint, SyncSimClient(endpoint.admin)
+            yield SyncSimClient(from_line(line, Ready).admin)
         finally:
             process.terminate()
             try:

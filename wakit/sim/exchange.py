@@ -22,15 +22,17 @@ from wakit.sim.pairing import PairingDesk
 from wakit.sim.phone import PhoneError
 from wakit.sim.requests import (
     AccountStatus,
-    Deaf,
     DeviceStatus,
+    PendingPairing,
+    What,
+)
+from wakit.sim.scenarios import (
+    Deaf,
     Drop,
     OnlineScenario,
-    PendingPairing,
     Replaced,
     StreamError,
     Target,
-    What,
 )
 
 REPLACED: Final = Node("stream:error", {}, (Node("conflict", {"type": "replaced"}),))

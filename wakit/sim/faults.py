@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from types import UnionType
+from typing import Generic, TypeVar, cast
 
 from wakit.errors import WakitError
 from wakit.sim.requests import (
     ArmedScenario,
-    HangDial,
-    ProxySays,
-    RefuseDial,
-    RefuseTls,
+)
+from wakit.sim.scenarios import (
+    DialScenario,
+    Failure,
+    OnlineScenario,
+    PasskeyRequired,
     Scenario,
     SlowHandshake,
     Target,
 )
 
 S = TypeVar("S")
-_BEFORE_LOGIN: Final = (HangDial, RefuseDial, ProxySays, RefuseTls, SlowHandshake)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class FaultBook:
         Raises:
             WakitError: The target is not known yet when this scenario happens, or ``times`` is not positive.
         """
-        if isinstance(scenario, _BEFORE_LOGIN) and (target.number, target.device) != (None, None):
+        if isinstance(scenario, DialScenario | SlowHandshake) and (target.number, target.device) != (None, None):
             raise WakitError(
                 "This scenario cannot be armed for a number",
                 why="it happens before the client has said who it is",
@@ -78,8 +80,27 @@ class FaultBook:
         self._spent = [each for each in self._spent if each not in taken]
         return len(taken)
 
-    def meet(self, kinds: tuple[type[S], ...], who: Target) -> Met[S] | None:
-        """Return the first armed scenario of these kinds that fits ``who``, counting it as met once more."""
+    def meet_dial(self, who: Target) -> Met[DialScenario] | None:
+        """Return what is due for a dial, counting it as met once more; so do the others for their stages."""
+        return cast("Met[DialScenario] | None", self._meet(DialScenario, who))
+
+    def meet_handshake(self, who: Target) -> Met[SlowHandshake] | None:
+        """Return what is due for a handshake."""
+        return cast("Met[SlowHandshake] | None", self._meet(SlowHandshake, who))
+
+    def meet_login(self, who: Target) -> Met[Failure] | None:
+        """Return what is due for a login or a registration."""
+        return cast("Met[Failure] | None", self._meet(Failure, who))
+
+    def meet_linking(self, who: Target) -> Met[PasskeyRequired] | None:
+        """Return what is due for a client that a phone is about to link."""
+        return cast("Met[PasskeyRequired] | None", self._meet(PasskeyRequired, who))
+
+    def meet_online(self, who: Target) -> Met[OnlineScenario] | None:
+        """Return what is due for a client that has just become active."""
+        return cast("Met[OnlineScenario] | None", self._meet(OnlineScenario, who))
+
+    def _meet(self, kinds: type | UnionType, who: Target) -> Met[Scenario] | None:
         for armed in self._armed:
             if isinstance(armed.scenario, kinds) and armed.target.fits(who):
                 self._count(armed)

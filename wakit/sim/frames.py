@@ -18,14 +18,14 @@ class FrameError(ValueError):
 
 
 class Deframer:
-    """Cuts a client's stream into frames.
+    r"""Cuts a client's stream into frames.
 
     Example:
         >>> deframer = Deframer()
-        >>> deframer.feed(PROLOGUE + b"\\x00\\x00")
+        >>> deframer.feed(PROLOGUE + b"\x00\x00")
         >>> deframer.pop() is None
         True
-        >>> deframer.feed(b"\\x02hi")
+        >>> deframer.feed(b"\x02hi")
         >>> deframer.pop()
         b'hi'
     """

@@ -18,8 +18,9 @@ from itertools import count
 from typing import Final
 
 from wakit.sim import wire
-from wakit.sim.codec import CodecError, TokenTable, decode, encode
+from wakit.sim.codec import CodecError, TokenTable, encode
 from wakit.sim.curve import KeyPair
+from wakit.sim.decoder import decode
 from wakit.sim.frames import Deframer, FrameError, frame
 from wakit.sim.nodes import SERVER, Node
 from wakit.sim.noise import Established, NoiseError, Responder

@@ -1,7 +1,7 @@
 """The Noise XX handshake as WhatsApp speaks it, from the server's side, and the cipher that follows it.
 
-``Noise_XX_25519_AESGCM_SHA256`` with two habits of its own: the prologue is the four bytes that open the connection, and
-the message counter starts again at 0 with every key that is mixed in. Three messages:
+``Noise_XX_25519_AESGCM_SHA256`` with two habits of its own: the prologue is the four bytes that open the connection,
+and the message counter starts again at 0 with every key that is mixed in. Three messages:
 
 1. the client's ephemeral key, in the clear;
 2. the server's ephemeral key, its static key and its certificates, the last two encrypted;

@@ -1,7 +1,7 @@
 """Pairing: clients that wait to be linked, and the phones that link them.
 
-An unpaired client is given *refs*, each of which it shows as a QR code for a while; or it asks for a code to be typed on
-the phone of a number. Either way it stays a :class:`Waiting` here until a phone acts. Then the phone's part
+An unpaired client is given *refs*, each of which it shows as a QR code for a while; or it asks for a code to be typed
+on the phone of a number. Either way it stays a :class:`Waiting` here until a phone acts. Then the phone's part
 (:mod:`wakit.sim.phone`) is carried over the client's line, the new device is written down, and only then is the client
 told to come again as a device (stream error 515): it will dial at once, and must be known by then.
 """
@@ -23,7 +23,9 @@ from wakit.sim.faults import FaultBook
 from wakit.sim.line import Line
 from wakit.sim.nodes import SERVER, AttributeValue, Node
 from wakit.sim.phone import PhoneError
-from wakit.sim.requests import PasskeyRequired, Target
+from wakit.sim.scenarios import (
+    Target,
+)
 
 FIRST_REF_LIFE: Final = 60.0
 REF_LIFE: Final = 20.0
@@ -152,7 +154,7 @@ class PairingDesk:
         """Let a code be typed on a phone; returns the device that was linked.
 
         Raises:
-            PhoneError: No client asked for a code of this number, the code is wrong, or the client does not prove itself.
+            PhoneError: No client asked for a code of this number, the code is wrong, or the client fails its proof.
         """
         code = phone.plain_code(text)
         waiting = next((each for each in reversed(self._waiting) if each.code and each.code.user == account.user), None)
@@ -180,7 +182,7 @@ class PairingDesk:
 
     async def _link(self, account: Account, waiting: Waiting, secret: bytes) -> Device:
         who = Target(number=account.number, dialer=waiting.line.caller.dialer)
-        if self._faults.meet((PasskeyRequired,), who) is not None:
+        if self._faults.meet_linking(who) is not None:
             await waiting.line.send(_passkey_request(self._clock()))
             raise PhoneError("this account wants a passkey from the client first")
         registration = waiting.registration

@@ -72,17 +72,18 @@ async def _serving(directory: SimDirectory, options: Options) -> AsyncIterator[R
     exchange = _exchange(directory, root)
     exchange.desk.refs_per_client = options.refs
     proxy = Proxy(exchange, server_context(directory, datetime.now(UTC)))
-    admin = Admin(exchange, proxy)
+    await _open_port(proxy, directory, options.port)
+    endpoint = Ready(
+        proxy=f"http://{LOOPBACK}:{proxy.port}",
+        ca_file=str(authority_file(directory)),
+        noise_root_key=root.public.hex(),
+        admin=str(socket),
+        pid=os.getpid(),
+    )
+    admin = Admin(exchange, proxy, endpoint)
     try:
-        await _open_port(proxy, directory, options.port)
-        await admin.open(socket)
-        yield Ready(
-            proxy=f"http://{LOOPBACK}:{proxy.port}",
-            ca_file=str(authority_file(directory)),
-            noise_root_key=root.public.hex(),
-            admin=str(socket),
-            pid=os.getpid(),
-        )
+        await admin.open()
+        yield endpoint
     finally:
         await admin.close()
         await proxy.close()

@@ -19,8 +19,19 @@ from typing import Final, assert_never
 from wakit.errors import EndpointError
 from wakit.sim.conversation import converse
 from wakit.sim.exchange import Exchange
+from wakit.sim.faults import Met
 from wakit.sim.line import Caller
-from wakit.sim.requests import DialScenario, HangDial, ProxySays, RefuseDial, RefuseTls, Target, What
+from wakit.sim.requests import (
+    What,
+)
+from wakit.sim.scenarios import (
+    DialScenario,
+    HangDial,
+    ProxySays,
+    RefuseDial,
+    RefuseTls,
+    Target,
+)
 from wakit.sim.tls import HOST
 from wakit.sim.websocket import WebSocket, WebSocketError
 
@@ -28,15 +39,8 @@ LOOPBACK: Final = "127.0.0.1"
 _REQUEST_PATIENCE = 10.0
 _REQUEST_MAX = 1 << 14
 _BACKLOG = 1024
+_ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 _HANDSHAKE_FAILURE = bytes.fromhex("15 0301 0002 02 28")  # a fatal TLS alert
-
-
-class _Refused(Exception):  # noqa: N818 - an outcome, not an error of ours
-    """The dial ends here, with this status."""
-
-    def __init__(self, status: str) -> None:
-        super().__init__(status)
-        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,68 +113,61 @@ class Proxy:
         number = next(self._numbers)
         try:
             await self._serve(number, reader, writer)
-        except (ConnectionError, ssl.SSLError, WebSocketError, TimeoutError, OSError):
+        except (WebSocketError, OSError):
             pass  # the client's connection is its own to break; the journal has the end of it
         except asyncio.CancelledError:
             pass  # the sim ends; asyncio would print a cancelled callback as an error
         finally:
             self._clients.discard(task)
-            writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
+            writer.close()
             self._exchange.journal.add(What.CLOSED, connection=number)
 
     async def _serve(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         journal = self._exchange.journal
-        dialer = ""
-        try:
-            connect = await _read_connect(reader)
-            dialer = connect.dialer
-            met = self._exchange.faults.meet((HangDial, RefuseDial, ProxySays, RefuseTls), Target(dialer=dialer))
-            if met is not None:
-                await self._inflict(met.scenario, met.disarmed, reader, writer)
-                raise _Refused(f"scenario {type(met.scenario).__name__}")
-            if connect.authority != f"{HOST}:443":
-                raise _Refused(await _say(writer, 403, "Forbidden"))
-        except _Refused as refusal:
-            journal.add(What.REFUSED_DIAL, connection=number, dialer=dialer, detail=refusal.status)
+        connect = await _read_connect(reader)
+        if connect is None or connect.authority != f"{HOST}:443":
+            status = (400, "Bad Request") if connect is None else (403, "Forbidden")
+            journal.add(What.REFUSED_DIAL, connection=number, detail=str(status[0]))
+            await _say(writer, *status)
+            return
+        dialer = connect.dialer
+        met = self._exchange.faults.meet_dial(Target(dialer=dialer))
+        if met is not None:
+            kind = str(met.scenario.__struct_config__.tag)
+            journal.add(What.REFUSED_DIAL, connection=number, dialer=dialer, detail=kind)
+            await _inflict(met, reader, writer)
             return
         journal.add(What.DIAL, connection=number, dialer=dialer)
-        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        writer.write(_ESTABLISHED)
         # start_tls stops reading before anything else runs, so the client's first TLS bytes cannot get lost.
         await writer.start_tls(self._tls)
         websocket = WebSocket(reader, writer)
         await websocket.accept()
         await converse(self._exchange, websocket, Caller(number, dialer))
 
-    async def _inflict(
-        self,
-        scenario: DialScenario,
-        disarmed: asyncio.Event,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        match scenario:
-            case HangDial():
-                await _until_gone(reader, disarmed)
-            case RefuseDial():
-                writer.transport.abort()
-            case ProxySays(status=status):
-                await _say(writer, status, "Scenario")
-            case RefuseTls():
-                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                await reader.read(_REQUEST_MAX)
-                writer.write(_HANDSHAKE_FAILURE)
-            case _:
-                assert_never(scenario)
+
+async def _inflict(met: Met[DialScenario], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    match met.scenario:
+        case HangDial():
+            await _until_gone(reader, met.disarmed)
+        case RefuseDial():
+            writer.transport.abort()
+        case ProxySays(status=status):
+            await _say(writer, status, "Scenario")
+        case RefuseTls():
+            writer.write(_ESTABLISHED)
+            await reader.read(_REQUEST_MAX)
+            writer.write(_HANDSHAKE_FAILURE)
+        case _:
+            assert_never(met.scenario)
 
 
-async def _read_connect(reader: asyncio.StreamReader) -> _Connect:
+async def _read_connect(reader: asyncio.StreamReader) -> _Connect | None:
     try:
         async with asyncio.timeout(_REQUEST_PATIENCE):
             head = await reader.readuntil(b"\r\n\r\n")
-    except TimeoutError:
-        raise _Refused("no request") from None
-    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        raise _Refused("no request") from None
+    except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        return None
     first, *lines = head.decode("latin-1").split("\r\n")
     method, _, rest = first.partition(" ")
     authority = rest.partition(" ")[0] if method == "CONNECT" else ""
@@ -188,10 +185,9 @@ def _dialer(authorization: str) -> str:
         return ""
 
 
-async def _say(writer: asyncio.StreamWriter, status: int, reason: str) -> str:
+async def _say(writer: asyncio.StreamWriter, status: int, reason: str) -> None:
     writer.write(f"HTTP/1.1 {status} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
     await writer.drain()
-    return f"{status} {reason}"
 
 
 async def _until_gone(reader: asyncio.StreamReader, disarmed: asyncio.Event) -> None:

@@ -1,98 +1,20 @@
 """What can be said over the admin socket: requests, answers and the values in them.
 
 Newline-delimited JSON. A request is ``{"op": "scan", ...}`` and gets one line back: ``{"ok": {...}}`` or
-``{"error": {"what", "why", "hint", "kind"}}``. After ``{"op": "watch"}`` the server keeps sending journal entries, one a
-line, until the connection ends. Light on purpose (stdlib and msgspec): daemons and tests import it, the client library
-does not come with it.
+``{"error": {"what", "why", "hint"}}``. After ``{"op": "watch"}`` the server keeps sending journal entries, one a line,
+until the connection ends. Light on purpose (stdlib and msgspec): daemons and tests import it, and no client library.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, TypeVar
 
 import msgspec
 
 from wakit.redact import PhoneNumber, Secret
-
-
-class HangDial(msgspec.Struct, frozen=True, tag="hang-dial"):
-    """The CONNECT is never answered."""
-
-
-class RefuseDial(msgspec.Struct, frozen=True, tag="refuse-dial"):
-    """The connection is closed instead of an answer to its CONNECT."""
-
-
-class ProxySays(msgspec.Struct, frozen=True, tag="proxy-says"):
-    """The CONNECT is answered with another HTTP status than 200."""
-
-    status: int = 502
-
-
-class RefuseTls(msgspec.Struct, frozen=True, tag="refuse-tls"):
-    """TLS ends with a handshake failure."""
-
-
-class SlowHandshake(msgspec.Struct, frozen=True, tag="slow-handshake"):
-    """The server takes its time before its Noise answer."""
-
-    seconds: float = 5.0
-
-
-class Failure(msgspec.Struct, frozen=True, tag="failure"):
-    """A login or a registration is answered with ``<failure reason=…>``; code and expire are for 402, a ban."""
-
-    reason: int = 500
-    code: int = 0
-    expire: int = 0
-    message: str = ""
-
-
-class PasskeyRequired(msgspec.Struct, frozen=True, tag="passkey-required"):
-    """The account is protected: the client that a phone scans is asked for a passkey instead of being linked."""
-
-
-class Drop(msgspec.Struct, frozen=True, tag="drop"):
-    """The socket is gone without a word."""
-
-
-class Replaced(msgspec.Struct, frozen=True, tag="replaced"):
-    """The device is told that another connection took its place."""
-
-
-class StreamError(msgspec.Struct, frozen=True, tag="stream-error"):
-    """The device is told ``<stream:error code=…>``, as when a server restarts."""
-
-    code: int = 503
-
-
-class Deaf(msgspec.Struct, frozen=True, tag="deaf"):
-    """The server reads on, but answers nothing any more, pings included."""
-
-
-DialScenario = HangDial | RefuseDial | ProxySays | RefuseTls
-OnlineScenario = Drop | Replaced | StreamError | Deaf
-Scenario = DialScenario | SlowHandshake | Failure | PasskeyRequired | OnlineScenario
-
-
-class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom a scenario meets; nothing given means everybody.
-
-    ``dialer`` is the user name a client's dial brings in Proxy-Authorization: the only thing known before the login.
-    """
-
-    number: PhoneNumber | None = None
-    device: int | None = None
-    dialer: str | None = None
-
-    def fits(self, who: Target) -> bool:
-        """Tell whether ``who`` (as far as it is known yet) is meant."""
-        return (
-            self.number in (None, who.number)
-            and self.device in (None, who.device)
-            and self.dialer in (None, who.dialer)
-        )
+from wakit.sim.scenarios import OnlineScenario, Scenario, Target
 
 
 class Scan(msgspec.Struct, frozen=True, tag="scan", tag_field="op"):
@@ -156,6 +78,10 @@ class SetRefs(msgspec.Struct, frozen=True, tag="set-refs", tag_field="op"):
     count: int
 
 
+class GetEndpoint(msgspec.Struct, frozen=True, tag="endpoint", tag_field="op"):
+    """Where the sim can be dialled."""
+
+
 class GetStatus(msgspec.Struct, frozen=True, tag="status", tag_field="op"):
     """Everything the sim knows, counters included."""
 
@@ -173,7 +99,19 @@ class Watch(msgspec.Struct, frozen=True, tag="watch", tag_field="op"):
 
 
 Request = (
-    Scan | TypeCode | Unlink | SetOnline | Strike | Arm | Disarm | Listen | SetRefs | GetStatus | GetJournal | Watch
+    Scan
+    | TypeCode
+    | Unlink
+    | SetOnline
+    | Strike
+    | Arm
+    | Disarm
+    | Listen
+    | SetRefs
+    | GetEndpoint
+    | GetStatus
+    | GetJournal
+    | Watch
 )
 
 
@@ -222,7 +160,7 @@ class DeviceStatus(msgspec.Struct, frozen=True, kw_only=True):
     replaced: int
     failures: int
     most_at_once: int
-    """Connections that were logged in at the same time, at most; the older one is told to go at once, so 2 is a clash."""
+    """Connections that were logged in at the same time, at most; the older one is then told to go: 2 is a clash."""
     prekeys: int
 
 
@@ -290,7 +228,7 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """The line the sim prints when it can be dialled."""
+    """The line the sim prints when it can be dialled; ``noise_root_key`` is 64 hex digits, a public key."""
 
     event: str = "ready"
     proxy: str
@@ -333,3 +271,7 @@ def to_line(value: object) -> bytes:
 def from_line(line: bytes, kind: type[_T]) -> _T:
     """Read a value from a line of JSON; raises msgspec.ValidationError or DecodeError."""
     return msgspec.json.decode(line, type=kind, dec_hook=_decode_hook)
+
+
+read_request: Callable[[bytes], Request] = msgspec.json.Decoder(Request, dec_hook=_decode_hook).decode
+"""Read a request from a line of JSON; raises msgspec.ValidationError or DecodeError."""

@@ -207,7 +207,7 @@ def _usync_fact(protocol: str, account: Account | None, contact: Node | None) ->
             return Node("contact", {"type": "in" if account else "out"}, contact.data if contact else None)
         case "devices" if account:
             numbers = (0, *sorted(account.devices))
-            devices = tuple(Node("device", {"id": str(each)} | _key_index(each)) for each in numbers)
+            devices = tuple(Node("device", _device_attrs(each)) for each in numbers)
             return Node("devices", {}, (Node("device-list", {}, devices),))
         case "lid" if account:
             return Node("lid", {"val": account.hidden_jid()})
@@ -217,8 +217,8 @@ def _usync_fact(protocol: str, account: Account | None, contact: Node | None) ->
             return None
 
 
-def _key_index(device: int) -> dict[str, AttributeValue]:
-    return {"key-index": str(device)} if device else {}
+def _device_attrs(device: int) -> dict[str, AttributeValue]:
+    return {"id": str(device), "key-index": str(device)} if device else {"id": "0"}
 
 
 def _no_such_thing(iq: Node, asker: Asker) -> tuple[Node, ...]:

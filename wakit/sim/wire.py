@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pylibmagic  # noqa: F401 - brings libmagic to machines without it, so it goes before neonize
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from neonize.proto.waAdv.WAAdv_pb2 import ADVDeviceIdentity, ADVSignedDeviceIdentity, ADVSignedDeviceIdentityHMAC
 from neonize.proto.waCert.WACert_pb2 import CertChain
 from neonize.proto.waCompanionReg.WACompanionReg_pb2 import DeviceProps
@@ -112,15 +112,15 @@ def certificate_chain(root: KeyPair, static: KeyPair, *, not_before: int, not_af
     intermediate = KeyPair.generate()
     return bytes(
         CertChain(
-            intermediate=_certificate(root, 1, 0, intermediate.public, not_before, not_after),
-            leaf=_certificate(intermediate, 2, 1, static.public, not_before, not_after),
+            intermediate=_certificate(root, intermediate.public, serial=1, start=not_before, end=not_after),
+            leaf=_certificate(intermediate, static.public, serial=2, start=not_before, end=not_after),
         ).SerializeToString()
     )
 
 
-def _certificate(issuer: KeyPair, serial: int, issuer_serial: int, key: bytes, start: int, end: int) -> Any:
+def _certificate(issuer: KeyPair, key: bytes, *, serial: int, start: int, end: int) -> Any:
     details = CertChain.NoiseCertificate.Details(
-        serial=serial, issuerSerial=issuer_serial, key=key, notBefore=start, notAfter=end
+        serial=serial, issuerSerial=serial - 1, key=key, notBefore=start, notAfter=end
     ).SerializeToString()
     return CertChain.NoiseCertificate(details=details, signature=sign(issuer.private, details))
 
