@@ -1,7 +1,7 @@
 """The desk: where people's requests come in and answers go out. Fulfils :class:`wakit.control.port.Fleet`.
 
-A request never acts by itself. It notes what a person wants and wakes the loop, so that a request and an edit of the file
-take the same way, in the same order, under the same refusals.
+A request never acts by itself. It notes what a person wants and wakes the loop, so that a request and an edit of the
+file take the same way, in the same order, under the same refusals.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from wakit.control.schemas import (
     ActionInfo,
+    Counters,
     DaemonInfo,
     DeclarationInfo,
     EventLogged,
@@ -170,6 +171,14 @@ class Desk:
     async def sql(self, query: str, params: Sequence[Any] | None, *, seconds: float, max_rows: int) -> bytes:
         """Run one read-only SELECT on the journal."""
         return await self._roster.ports.ledger.query(query, params, seconds=seconds, max_rows=max_rows)
+
+    def counters(self) -> Counters:
+        """Return the figures for ``/metrics``."""
+        return Counters(
+            events_logged=self._roster.logged.total(),
+            journal_queue=self._roster.ports.ledger.pending(),
+            worker_exits=self._roster.logged["worker_exit"],
+        )
 
     async def live(self, *, pairing: str | None = None, since: int | None = None) -> AsyncIterator[LiveFrame]:
         """Stream what changes."""

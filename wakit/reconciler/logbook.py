@@ -18,6 +18,7 @@ from wakit.redact import scrub
 
 _MAX_BYTES: Final = 1 << 20
 _LONGEST_LINE: Final = 2_000
+_WORKERS: Final = "_workers"  # no session can have this name
 
 
 class Logbook:
@@ -35,13 +36,15 @@ class Logbook:
         self._folder = folder
         self._now = now
 
-    def write(self, name: str, line: str) -> None:
-        """Append one line. A full disk loses log lines, not sessions."""
-        if not SESSION_NAME.fullmatch(name):
+    def write(self, source: str, line: str, *, worker: bool = False) -> None:
+        """Append one line of a session, or of a worker as a whole. A full disk loses log lines, not sessions."""
+        name = _WORKERS if worker else source
+        if not worker and not SESSION_NAME.fullmatch(source):
             return
         path = self._folder / f"{name}.log"
         stamp = self._now().astimezone(UTC).isoformat(timespec="milliseconds")
-        entry = msgspec.json.encode({"ts": stamp, "line": scrub(line[:_LONGEST_LINE])}) + b"\n"
+        said = {"worker": source} if worker else {}
+        entry = msgspec.json.encode({"ts": stamp, **said, "line": scrub(line[:_LONGEST_LINE])}) + b"\n"
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:

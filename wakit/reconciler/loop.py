@@ -18,6 +18,7 @@ from wakit.core.planner import plan
 from wakit.core.records import DeclarationRecord
 from wakit.errors import DeclarationError
 from wakit.reconciler.executor import Executor
+from wakit.reconciler.memory import recollect
 from wakit.reconciler.reports import Reports
 from wakit.reconciler.roster import InForce, Roster
 from wakit.reconciler.tracked import Tracked
@@ -95,33 +96,14 @@ class Reconciler:
     # -- the loop ----------------------------------------------------------------------------------------------------
 
     async def recall(self) -> None:
-        """Learn from the vault what earlier daemons left. Call once, before the first declaration.
-
-        This is memory, not news: states are taken over as they were noted, and nothing is told to the journal.
-        """
+        """Learn from the vault what earlier daemons left. Call once, before the first declaration."""
         vault, roster = self.roster.ports.vault, self.roster
-        names = await asyncio.to_thread(vault.names)
-        findings = await asyncio.to_thread(lambda: {name: vault.settle(name) for name in names})
-        for name, finding in findings.items():
-            record, tracked = finding.record, roster.get(name)
-            tracked.credential, tracked.account = finding.credential, record.account
-            tracked.paired_at, tracked.parked = record.paired_at, record.parked
-            tracked.reason = finding.problem
-            unused = finding.credential is Credential.ABSENT and record.verdict is None
-            if record.retired_at is not None or finding.credential is Credential.ARCHIVED or unused:
-                tracked.state = State.RETIRED
-            elif finding.credential is Credential.DAMAGED:
-                tracked.waits_for_person = True
-                roster.happen(tracked, Happening.CREDENTIAL_BAD, finding.problem)
-            elif finding.credential is Credential.UNLINKED:
-                tracked.state, tracked.waits_for_person = State.LOGGED_OUT, True
-                tracked.reason = f"it was unlinked; `wakit pair {name}` links it again"
-            if (verdict := record.verdict) is not None:
-                tracked.state, tracked.reason, tracked.since = State(verdict.state), verdict.reason, verdict.at
-                tracked.waits_for_person, tracked.next_try_at = verdict.until is None, verdict.until
+        findings = await asyncio.to_thread(lambda: {name: vault.settle(name) for name in vault.names()})
+        now = roster.ports.now()
+        roster.sessions.update({name: recollect(name, finding, now) for name, finding in findings.items()})
 
     async def run(self) -> None:
-        """Look, plan and act until :meth:`stop`."""
+        """Look, plan and act until :meth:`halt`."""
         while not self._stopping:
             self._wake.clear()
             decided = self.decide()
@@ -164,11 +146,10 @@ class Reconciler:
             if spec.enabled and not self.roster.get(name).parked
         )
 
-    async def stop(self) -> None:
-        """End the loop and wait for the actions under way."""
+    def halt(self) -> None:
+        """Begin nothing any more; :meth:`run` returns."""
         self._stopping = True
         self.wake()
-        await self.executor.drain()
 
     async def _pause(self, wake_at: datetime | None) -> None:
         pause = RESYNC

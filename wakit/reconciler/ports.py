@@ -50,6 +50,9 @@ class Ledger(Protocol):
     def healthy(self) -> bool:
         """Return False while events cannot be made durable."""
 
+    def pending(self) -> int:
+        """Return how many events are not durable yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:

@@ -6,6 +6,7 @@ Nobody sets a state by hand.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -49,6 +50,7 @@ class Roster:
     confirmed: str | None = None
     declared_accounts: dict[str, str] = field(default_factory=dict)
     sessions: dict[str, Tracked] = field(default_factory=dict)
+    logged: Counter[str] = field(default_factory=Counter)
 
     def get(self, name: str) -> Tracked:
         """Return a session, known or new."""
@@ -93,6 +95,7 @@ class Roster:
         detail: dict[str, JSON] | None = None,
     ) -> None:
         """Write an event about a session, or about the fleet."""
+        self.logged[kind] += 1
         force = self.in_force
         git = force.declaration.git if force else None
         self.ports.ledger.log(

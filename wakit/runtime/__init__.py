@@ -1,0 +1,28 @@
+"""The composition root: the only place that knows every room and joins them into a daemon.
+
+Takes the place of a fleet (a ``sessions.toml`` and its state directory), gives a running daemon (:func:`serve`) or what
+can be said without one (:func:`plan_offline`). Used by the command line and the notebook; runs in the daemon.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wakit.runtime.place import Place, locate
+
+if TYPE_CHECKING:
+    from wakit.runtime.daemon import DaemonOptions, serve
+    from wakit.runtime.offline import plan_offline
+
+__all__ = ["DaemonOptions", "Place", "locate", "plan_offline", "serve"]
+
+_LAZY = {"serve": "daemon", "DaemonOptions": "daemon", "plan_offline": "offline"}
+
+
+def __getattr__(name: str) -> Any:
+    # The daemon imports DuckDB and FastAPI; whoever only asks where a fleet is must not pay for them.
+    if name in _LAZY:
+        from importlib import import_module  # noqa: PLC0415
+
+        return getattr(import_module(f"wakit.runtime.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

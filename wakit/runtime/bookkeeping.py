@@ -1,0 +1,84 @@
+"""The journal as the reconciler's ledger."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from wakit.control.schemas import EventInfo
+from wakit.core.records import DeclarationRecord, EventRecord
+from wakit.journal import Gap, Journal, Limits
+
+_RECENT = "SELECT * FROM events WHERE seq > ? ORDER BY seq"
+
+
+class JournalLedger:
+    """Fulfils :class:`wakit.reconciler.ports.Ledger`."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._last = journal.health.durable_seq
+
+    def log(self, record: EventRecord) -> int:
+        """Take an event at once."""
+        self._last = self._journal.log(record)
+        return self._last
+
+    async def declare(self, record: DeclarationRecord) -> int:
+        """Keep a declaration; it is durable with the next event."""
+        return self._journal.declare(record)
+
+    async def events(self) -> AsyncIterator[EventInfo | tuple[int, int]]:
+        """Stream durable events from now on."""
+        with self._journal.subscribe(capacity=10_000) as subscription:
+            async for item in subscription:
+                if isinstance(item, Gap):
+                    yield item.first, item.last
+                else:
+                    yield _info(item.seq, item.record)
+
+    async def events_since(self, seq: int) -> list[EventInfo]:
+        """Return the durable events after ``seq``."""
+        import json  # noqa: PLC0415 - only here
+
+        table = await self._journal.query(_RECENT, params=[seq])
+        rows = table.to_pylist()
+        for row in rows:
+            row["detail"] = json.loads(row["detail"]) if row["detail"] else None
+        return [EventInfo.model_validate(row) for row in rows]
+
+    async def query(self, sql: str, params: Sequence[Any] | None, *, seconds: float, max_rows: int) -> bytes:
+        """Run one read-only SELECT."""
+        limits = Limits(timeout=seconds, max_rows=max_rows)
+        return await self._journal.query_ipc(sql, params=list(params) if params is not None else None, limits=limits)
+
+    def last_seq(self) -> int:
+        """Return the number of the newest event."""
+        return self._last
+
+    def healthy(self) -> bool:
+        """Return False while events cannot be made durable."""
+        return self._journal.health.ok
+
+    def pending(self) -> int:
+        """Return how many events are not durable yet."""
+        return self._journal.health.pending
+
+
+def _info(seq: int, record: EventRecord) -> EventInfo:
+    return EventInfo(
+        seq=seq,
+        ts=record.ts,
+        session=record.session,
+        kind=record.kind,
+        state_from=record.state_from,
+        state_to=record.state_to,
+        reason=record.reason or None,
+        code=record.code,
+        detail=dict(record.detail) or None,
+        worker_pid=record.worker_pid,
+        run_id=record.run_id,
+        declaration_rev=record.declaration_rev,
+        git_commit=record.git_commit,
+        git_branch=record.git_branch,
+    )

@@ -1,0 +1,313 @@
+"""The daemon: every room opened in the order in which it is needed, and closed in the opposite one.
+
+The order matters. The lock comes first, so that a second daemon changes nothing before it leaves. The journal opens
+before anything can happen that belongs into it, and closes after the last worker is gone. The socket is served once the
+sessions are known, so that nobody sees an empty fleet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager, AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, TypeAlias, assert_never
+
+from filelock import FileLock, Timeout
+
+from wakit import __version__
+from wakit.control.address import (
+    DaemonRecord,
+    process_started,
+    read_record,
+    remove_record,
+    socket_address,
+    write_record,
+)
+from wakit.control.schemas import DaemonInfo
+from wakit.control.server import create_app, serve_unix
+from wakit.core.declaration import Declaration
+from wakit.declare import load
+from wakit.declare.following import Broken, Loaded
+from wakit.declare.watching import Watcher
+from wakit.errors import HeldError
+from wakit.journal import Journal
+from wakit.reconciler import Reconciler
+from wakit.reconciler.desk import DaemonFacts, Desk
+from wakit.reconciler.feed import Feed
+from wakit.reconciler.logbook import Logbook
+from wakit.reconciler.ports import Ports
+from wakit.reconciler.roster import Roster
+from wakit.runtime.bookkeeping import JournalLedger
+from wakit.runtime.place import Place
+from wakit.runtime.rehearsal import Phones, rehearsed
+from wakit.runtime.staffing import Pace, Staff
+from wakit.sim.endpoint import running_sim
+from wakit.vault import Vault
+from wakit.vault.layout import Layout, open_layout
+from wakit.worker.host import WorkerHost
+
+_PRUNE_EVERY: Final = 24 * 3600.0
+_FIXED: Final = ("state_dir", "strategy", "endpoint")
+Adapt: TypeAlias = Callable[[Declaration], Declaration]
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonOptions:
+    """How a daemon is run.
+
+    Attributes:
+        on_ready: Called once with the desk, when the control socket answers.
+        on_change: Called with the name of each session that changed.
+        operate_phones: With ``sim``: virtual phones use by themselves what their sessions show.
+    """
+
+    on_ready: Callable[[Desk], None] = lambda _desk: None
+    on_change: Callable[[str], None] = lambda _name: None
+    operate_phones: bool = True
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def serve(place: Place, *, stop: asyncio.Event, options: DaemonOptions | None = None) -> None:
+    """Run the daemon of a place until ``stop`` is set; everything it started is gone when this returns.
+
+    Raises:
+        HeldError: Another daemon serves this state directory; the message names it.
+        DeclarationError: The file is no declaration, and no daemon runs that would have an earlier one.
+        StateDirectoryError: The state directory cannot be used safely.
+        JournalError: The journal cannot be opened.
+    """
+    chosen = options or DaemonOptions()
+    declaration = load(place.config)
+    layout = open_layout(place.state_dir)
+    with _only_one(layout):
+        async with AsyncExitStack() as stack:
+            journal = Journal.open(layout.journal)
+            stack.push_async_callback(journal.close)
+            if place.sim:
+                sim = await stack.enter_async_context(running_sim(place.state_dir / "whatsapp"))
+                endpoint = await sim.endpoint()
+                adapt: Adapt = lambda found: rehearsed(found, endpoint, place.state_dir)  # noqa: E731
+            else:
+                sim, adapt = None, _fixing(declaration)
+            daemon = _join(
+                place, layout, journal, declaration=adapt(declaration), stop=stop, on_change=chosen.on_change
+            )
+            if sim is not None and chosen.operate_phones:
+                phones = Phones(daemon.roster, sim)
+                stack.push_async_callback(phones.close)
+                daemon.watchers.append(phones.look)
+            await _run(daemon, place, _Following(adapt, declaration), stop=stop, on_ready=chosen.on_ready)
+
+
+def _only_one(layout: Layout) -> AbstractContextManager[object]:
+    """Hold the daemon's lock, or say who holds it."""
+    try:
+        return FileLock(layout.daemon_lock, mode=0o600).acquire(blocking=False)
+    except Timeout:
+        record = read_record(layout.root)
+        who = "another process"
+        if record is not None and record.alive:
+            who = f"the daemon with pid {record.pid}, since {record.started_at:%Y-%m-%d %H:%M:%S} UTC,"
+        raise HeldError(
+            f"The state directory {layout.root} is in use",
+            why=f"{who} holds it",
+            hint="look with `wakit status`, or end it with `wakit down`",
+        ) from None
+
+
+def _fixing(first: Declaration) -> Adapt:
+    """Return what keeps the keys that a running daemon cannot change, and says so."""
+
+    def adapt(found: Declaration) -> Declaration:
+        kept = {key: getattr(first.fleet, key) for key in _FIXED}
+        changed = [key for key in _FIXED if getattr(found.fleet, key) != kept[key]]
+        if not changed:
+            return found
+        told = f"{', '.join(changed)}: changed in the file; takes effect when the daemon is started anew"
+        return replace(found, fleet=replace(found.fleet, **kept), warnings=(*found.warnings, told))
+
+    return adapt
+
+
+@dataclass(frozen=True, slots=True)
+class _Following:
+    """The file's first declaration, and what becomes of each before it is put into force."""
+
+    adapt: Adapt
+    first: Declaration
+
+
+@dataclass(slots=True)
+class _Daemon:
+    """The joined rooms."""
+
+    roster: Roster
+    reconciler: Reconciler
+    feed: Feed
+    desk: Desk
+    host: WorkerHost
+    journal: Journal
+    ledger: JournalLedger
+    socket: Path
+    watchers: list[Callable[[str], None]]
+
+
+def _join(
+    place: Place,
+    layout: Layout,
+    journal: Journal,
+    *,
+    declaration: Declaration,
+    stop: asyncio.Event,
+    on_change: Callable[[str], None],
+) -> _Daemon:
+    """Join the rooms; nothing runs yet."""
+    fleet, run_id = declaration.fleet, uuid.uuid4().hex[:12]
+    logbook = Logbook(layout.logs, _now)
+    pace = Pace(lambda: _dials(roster, declaration), time.monotonic)
+    # The lambdas reach what is made further down: the rooms know each other only through them.
+    host = WorkerHost(
+        on_report=lambda report: reconciler.take(report),  # noqa: PLW0108
+        permit=pace.permit,
+        on_log=lambda source, line: logbook.write(source, line, worker=source not in roster.sessions),
+    )
+    ledger = JournalLedger(journal)
+    chance = random.SystemRandom()
+    ports = Ports(
+        vault=Vault(layout, fleet.strategy, _now),
+        workers=Staff(host),
+        ledger=ledger,
+        now=_now,
+        chance=chance.random,
+        new_id=lambda: uuid.uuid4().hex[:12],
+    )
+    watchers: list[Callable[[str], None]] = [on_change]
+
+    def changed(name: str) -> None:
+        feed.session(name)
+        for watcher in watchers:
+            watcher(name)
+
+    roster = Roster(ports, run_id, changed)
+    reconciler = Reconciler(roster)
+    address = socket_address(layout.root)
+    if address.note:
+        roster.log("warning", reason=address.note)
+    facts = DaemonFacts(
+        pid=os.getpid(),
+        run_id=run_id,
+        version=__version__,
+        started_at=_now(),
+        config=str(place.config),
+        state_dir=str(layout.root),
+        socket=str(address.path),
+        sim=place.sim,
+    )
+    feed = Feed(lambda: desk.daemon(), lambda name: desk.find(name), lambda name: desk.pairing(name))  # noqa: PLW0108
+    desk = Desk(reconciler, feed, facts, shutdown=stop.set, read_log=logbook.tail)
+    return _Daemon(roster, reconciler, feed, desk, host, journal, ledger, address.path, watchers)
+
+
+def _dials(roster: Roster, first: Declaration) -> float:
+    declaration = roster.in_force.declaration if roster.in_force else first
+    return declaration.fleet.pacing.dials_per_second
+
+
+async def _run(
+    daemon: _Daemon, place: Place, following: _Following, *, stop: asyncio.Event, on_ready: Callable[[Desk], None]
+) -> None:
+    """Serve until asked to stop, then end in order."""
+    reconciler, facts = daemon.reconciler, daemon.desk.daemon()
+    daemon.roster.log("daemon_start", reason="the daemon starts", detail={"version": __version__, "pid": facts.pid})
+    await reconciler.recall()
+    await reconciler.accept(following.adapt(following.first))
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        async with serve_unix(create_app(daemon.desk), daemon.socket):
+            write_record(place.state_dir, _record(facts))
+            tasks = [
+                asyncio.create_task(reconciler.run(), name="reconciler"),
+                asyncio.create_task(_pump(daemon), name="feed"),
+                asyncio.create_task(_follow(daemon, place, following), name="declaration"),
+                asyncio.create_task(_prune(daemon), name="prune"),
+            ]
+            on_ready(daemon.desk)
+            await _until(stop, tasks)
+            daemon.feed.close()
+    finally:
+        remove_record(place.state_dir, facts.run_id)
+        reconciler.halt()
+        # The host first: a worker that is still starting must not hold up the end.
+        await daemon.host.close(grace=1.0)
+        await reconciler.executor.drain()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        daemon.roster.log("daemon_stop", reason="the daemon ends in order")
+
+
+async def _until(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
+    """Wait for the order to stop; a part that fails ends the daemon with its error."""
+    waiting = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                await task
+    finally:
+        waiting.cancel()
+
+
+async def _pump(daemon: _Daemon) -> None:
+    """Bring durable events to the live feed."""
+    async for item in daemon.ledger.events():
+        if isinstance(item, tuple):
+            daemon.feed.gap(*item)
+        else:
+            daemon.feed.event(item)
+    await asyncio.Event().wait()  # the journal was closed; the daemon is about to end
+
+
+async def _follow(daemon: _Daemon, place: Place, following: _Following) -> None:
+    """Bring every change of the file to the reconciler."""
+    async with Watcher(place.config, known=following.first) as changes:
+        async for change in changes:
+            match change:
+                case Loaded():
+                    await daemon.reconciler.accept(following.adapt(change.declaration))
+                case Broken():
+                    daemon.reconciler.refuse(change.error)
+                case _:
+                    assert_never(change)
+            daemon.feed.daemon()
+
+
+async def _prune(daemon: _Daemon) -> None:
+    """Forget events older than declared, once a day."""
+    while True:
+        force = daemon.roster.in_force
+        if force is not None:
+            await daemon.journal.prune(_now() - timedelta(days=force.declaration.fleet.journal.keep_days))
+        await asyncio.sleep(_PRUNE_EVERY)
+
+
+def _record(facts: DaemonInfo) -> DaemonRecord:
+    return DaemonRecord(
+        pid=facts.pid,
+        process_started=process_started(facts.pid),
+        run_id=facts.run_id,
+        started_at=facts.started_at,
+        version=facts.version,
+        sim=facts.sim,
+        socket=facts.socket,
+    )
