@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from itertools import pairwise
+
+from wakit.notebook.outbox import Outbox
+
+
+async def test_ten_thousand_posts_from_threads_are_few_deliveries() -> None:
+    news = 0
+    heard: list[int] = []
+    told = asyncio.Event()
+
+    def deliver() -> None:
+        heard.append(news)
+        if news == 10_000:
+            told.set()
+
+    outbox = Outbox(asyncio.get_running_loop(), deliver, spacing=0.02)
+
+    def burst() -> None:
+        nonlocal news
+        for _ in range(10_000):
+            news += 1
+            outbox.post()
+
+    thread = threading.Thread(target=burst)
+    thread.start()
+    async with asyncio.timeout(10):
+        await told.wait()
+    thread.join()
+    assert heard[-1] == 10_000  # the last word is never lost
+    assert len(heard) <= 10
+
+
+async def test_a_busy_loop_gets_one_delivery_when_it_is_free() -> None:
+    heard: list[None] = []
+    outbox = Outbox(asyncio.get_running_loop(), lambda: heard.append(None), spacing=0)
+    thread = threading.Thread(target=lambda: [outbox.post() for _ in range(1000)])
+    thread.start()
+    thread.join()  # the loop stands still, as while a cell computes
+    assert heard == []
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(heard) == 1
+
+
+async def test_what_changes_during_a_delivery_is_delivered_again() -> None:
+    again = asyncio.Event()
+    deliveries = 0
+
+    def deliver() -> None:
+        nonlocal deliveries
+        deliveries += 1
+        if deliveries == 1:
+            outbox.post()
+        else:
+            again.set()
+
+    outbox = Outbox(asyncio.get_running_loop(), deliver, spacing=0.001)
+    outbox.post()
+    async with asyncio.timeout(10):
+        await again.wait()
+
+
+async def test_spacing_holds_between_deliveries() -> None:
+    loop = asyncio.get_running_loop()
+    at: list[float] = []
+    thrice = asyncio.Event()
+
+    def deliver() -> None:
+        at.append(loop.time())
+        outbox.post()
+        if len(at) == 3:
+            outbox.close()
+            thrice.set()
+
+    outbox = Outbox(loop, deliver, spacing=0.02)
+    outbox.post()
+    async with asyncio.timeout(10):
+        await thrice.wait()
+    assert all(later - earlier >= 0.0199 for earlier, later in pairwise(at))
+
+
+async def test_closed_and_kernelless_outboxes_deliver_nothing() -> None:
+    heard: list[None] = []
+    nowhere = Outbox(None, lambda: heard.append(None))
+    nowhere.post()
+    closed = Outbox(asyncio.get_running_loop(), lambda: heard.append(None))
+    closed.post()
+    closed.close()
+    closed.post()
+    await asyncio.sleep(0)
+    assert heard == []
+
+
+def test_a_loop_that_has_ended_is_no_error() -> None:
+    loop = asyncio.new_event_loop()
+    outbox = Outbox(loop, lambda: None)
+    loop.close()
+    outbox.post()
+    outbox.post()

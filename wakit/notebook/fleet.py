@@ -1,0 +1,240 @@
+"""The fleet in the notebook: a mapping of names to sessions that shows itself as a live board.
+
+Example, as cells of a notebook::
+
+    fleet = wakit.connect()
+    fleet                                   # the board
+    fleet["sales"].pair()                   # the pairing widget
+    fleet.declare("fieldwork", pairing="code")
+    fleet.sql("SELECT session, count(*) FROM reconnects GROUP BY ALL").df()
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from wakit.control.client import Client, SyncClient
+from wakit.control.schemas import Disconnected, LiveFrame, PlanInfo
+from wakit.errors import UnknownSessionError
+from wakit.notebook.history import History
+from wakit.notebook.kernel import running_kernel
+from wakit.notebook.link import Link
+from wakit.notebook.session import Session
+from wakit.notebook.snapshot import Snapshot
+from wakit.notebook.words import fleet_html, fleet_text, plan_html, plan_text
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from wakit.notebook.declaring import Declared
+    from wakit.notebook.widgets.board import Board
+    from wakit.notebook.widgets.pairing import Pairing
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class NoSuchSessionError(UnknownSessionError, KeyError):
+    """No session of that name; also a KeyError, because that is what a mapping promises."""
+
+
+class Plan:
+    """What the loop would do now. Its truth is whether there is anything to do.
+
+    Attributes:
+        info: The plan as the control API gives it.
+    """
+
+    def __init__(self, info: PlanInfo) -> None:
+        self.info = info
+
+    def __bool__(self) -> bool:
+        return bool(self.info.actions)
+
+    def __repr__(self) -> str:
+        return plan_text(self.info)
+
+    def _repr_html_(self) -> str:
+        return plan_html(self.info)
+
+
+class Fleet(Mapping[str, Session]):
+    """The sessions of one sessions.toml and the daemon that keeps them. Made by :func:`wakit.connect`.
+
+    Args:
+        config: The declaration's file.
+        state_dir: The state directory of the daemon.
+        socket: Its control socket, if it is known.
+
+    Raises:
+        NoDaemonError: No daemon serves that state directory.
+    """
+
+    def __init__(self, config: Path, state_dir: Path, *, socket: Path | None = None) -> None:
+        self.config = config
+        self.state_dir = state_dir
+        self._client = SyncClient(state_dir, socket=socket)
+        self._async_client = Client(state_dir, socket=socket)
+        status = self._client.status()
+        sessions = {session.name: session for session in status.sessions}
+        self._link = Link(self._async_client, Snapshot(sessions, status.daemon, reachable=True))
+        self._history: History | None = None
+        self._board: Board | None = None
+
+    def __getitem__(self, name: str) -> Session:
+        if name not in self._link.snapshot.sessions:
+            try:
+                self._client.session(name)  # the file may be newer than what the stream has told
+            except UnknownSessionError:
+                near = get_close_matches(name, self._link.snapshot.sessions, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"fleet.declare({name!r}) declares one"
+                raise NoSuchSessionError(f"No session is called {name!r}", hint=hint) from None
+        return Session(name, self._link, self._client, self._journal)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._link.snapshot.sessions)
+
+    def __len__(self) -> int:
+        return len(self._link.snapshot.sessions)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self)
+
+    def board(self) -> Board:
+        """Return the live board; one a fleet, shown as often as you like."""
+        if self._board is None or self._board.comm is None:
+            from wakit.notebook.widgets.board import Board  # noqa: PLC0415 - ipywidgets only where a widget is made
+
+            self._board = Board(self._link, self._begin_pairing)
+        return self._board
+
+    def plan(self) -> Plan:
+        """Return what the daemon's loop would do now, and what it waits for."""
+        return Plan(self._client.plan())
+
+    def apply(self, *, confirm: bool = False) -> Plan:
+        """Run the loop once now; ``confirm`` releases held retirements. Return what was carried out."""
+        return Plan(self._client.apply(confirm=confirm))
+
+    def declare(self, name: str, **keys: Any) -> Declared:
+        """Write a session into sessions.toml, or change its keys; comments and order of the file are kept.
+
+        Saving the file is what makes it so: the daemon sees it and acts. What was done to the file and what the daemon
+        makes of it is returned, and shows itself. The commit is left to you.
+
+        Args:
+            name: The session; declared if it is not.
+            keys: Keys of ``[sessions.NAME]``, such as ``pairing="code"`` or ``labels={"team": "emea"}``. None takes a
+                key out.
+
+        Raises:
+            DeclarationError: The file would not be a declaration any more; it is left as it was.
+
+        Example:
+            ``fleet.declare("fieldwork", labels={"team": "emea"})``
+        """
+        from wakit.notebook.declaring import declare  # noqa: PLC0415
+
+        return declare(self.config, self._link, name, keys)
+
+    def retire(self, name: str) -> Declared:
+        """Take a session out of sessions.toml; its credential goes where ``retire`` in the file says.
+
+        Raises:
+            NoSuchSessionError: The file does not declare it.
+        """
+        from wakit.notebook.declaring import retire  # noqa: PLC0415
+
+        return retire(self.config, self._link, name)
+
+    def sql(self, query: str, params: Mapping[str, Any] | list[Any] | None = None) -> duckdb.DuckDBPyRelation:
+        """Ask the journal; the answer is a DuckDB relation with ``.df()``, ``.pl()``, ``.arrow()`` and more.
+
+        The question is answered by a local copy that is brought up to date first, so it may name frames of your own
+        notebook and costs the daemon nothing. Without a daemon its file is read.
+
+        Args:
+            query: SQL. The journal's tables are ``events`` and ``declarations``, its views ``sessions_now``,
+                ``intervals``, ``uptime_daily``, ``pairings``, ``reconnects``, ``incidents``.
+            params: Values for ``?`` or ``$name``.
+
+        Raises:
+            QueryError: The query is wrong.
+            JournalError: The journal cannot be read.
+
+        Example:
+            ``fleet.sql("SELECT session, state FROM sessions_now").df()``
+        """
+        return self._journal().sql(query, params)
+
+    def events(self) -> duckdb.DuckDBPyRelation:
+        """Return all events of the journal, oldest first, as a DuckDB relation."""
+        return self.sql("SELECT * FROM events ORDER BY seq")
+
+    async def watch(self, since: int | None = None) -> AsyncIterator[LiveFrame | Disconnected]:
+        """Stream what happens, from now on, on the loop that asks; a restart of the daemon does not end it.
+
+        Args:
+            since: Also the journal's events after this ``seq``.
+
+        Example:
+            ``async for frame in fleet.watch(): print(frame.type)``
+        """
+        async with aclosing(self._async_client.watch(since=since)) as frames:
+            async for frame in frames:
+                yield frame
+
+    async def wait(self, *wanted: str, timeout: float = 60.0) -> Self:  # noqa: ASYNC109 - people think in seconds
+        """Wait until every enabled session is in one of these states, as :meth:`Session.wait` does for one."""
+        enabled = [self[name] for name, info in self._link.snapshot.sessions.items() if info.enabled]
+        await asyncio.gather(*(session.wait(*wanted, timeout=timeout) for session in enabled))
+        return self
+
+    def close(self) -> None:
+        """End the live connection and its thread; the daemon goes on."""
+        if self._board is not None:
+            self._board.close()
+        self._link.close()
+        if self._history is not None:
+            self._history.close()
+
+    @property
+    def closed(self) -> bool:
+        """True after :meth:`close`."""
+        return self._link.closed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return fleet_text(self._link.snapshot, datetime.now(UTC))
+
+    def _repr_html_(self) -> str:
+        return fleet_html(self._link.snapshot, datetime.now(UTC))
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self._repr_html_()}
+        if running_kernel() is None:
+            return bundle, {}
+        # The richest form a place can show wins: the live board, or the table where no kernel lives.
+        shown = self.board()._repr_mimebundle_()
+        assert shown is not None  # None is for widgets without a view
+        live, metadata = shown
+        return bundle | {WIDGET_VIEW: live[WIDGET_VIEW]}, metadata
+
+    def _journal(self) -> History:
+        if self._history is None:
+            self._history = History(self._client, self.state_dir)
+        return self._history
+
+    def _begin_pairing(self, name: str) -> Pairing:
+        info = self[name].info
+        return self[name].pair(None if info.state == "pairing" else info.pairing)

@@ -1,0 +1,75 @@
+"""The journal in the notebook: a local DuckDB copy that is brought up to date by every question.
+
+Where the daemon runs, it is asked; where it has gone, its file is opened read-only for as long as the copying takes.
+The copy is the user's own DuckDB: it has the journal's tables and views, may be joined with any frame in the notebook,
+and nothing done to it reaches the daemon.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wakit.control.client import SyncClient
+from wakit.errors import NoDaemonError, QueryError
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from wakit.journal import Mirror
+
+
+class History:
+    """Answers SQL from a mirror of the journal of one state directory."""
+
+    def __init__(self, client: SyncClient, state_dir: Path) -> None:
+        self._client = client
+        self._journal = state_dir / "journal.duckdb"
+        self._mirror: Mirror | None = None
+        self._lock = threading.Lock()
+
+    def sql(self, query: str, params: Mapping[str, Any] | list[Any] | None = None) -> duckdb.DuckDBPyRelation:
+        """Bring the copy up to date and run ``query`` on it.
+
+        Raises:
+            QueryError: The query is wrong.
+            JournalError: The journal cannot be read.
+        """
+        import duckdb  # noqa: PLC0415 - 30 ms and 50 MB that only a question has to pay
+
+        with self._lock:
+            mirror = self._current()
+            try:
+                return mirror.sql(query, params=params)
+            except duckdb.Error as error:
+                kind, _, why = str(error).partition(": ")
+                raise QueryError(f"The query is wrong ({kind})", why=why, hint="see docs/journal.md") from None
+
+    def close(self) -> None:
+        """Drop the copy; relations made from it end with it."""
+        with self._lock:
+            if self._mirror is not None:
+                self._mirror.close()
+                self._mirror = None
+
+    def _current(self) -> Mirror:
+        if self._mirror is None:
+            from wakit.journal import Mirror  # noqa: PLC0415
+
+            self._mirror = Mirror(self._fetch)
+            # A query may name a frame of the user's cell, several calls up from here.
+            self._mirror.connection.execute("SET python_scan_all_frames = true")
+        self._mirror.sync()
+        return self._mirror
+
+    def _fetch(self, query: str) -> pa.Table:
+        try:
+            return self._client.sql(query)
+        except NoDaemonError:
+            from wakit.journal import open_read_only  # noqa: PLC0415
+
+            with open_read_only(self._journal) as journal:
+                return journal.query(query)

@@ -1,0 +1,73 @@
+"""From any thread to one callback on one loop, at most once per spacing, however often it is asked for.
+
+The live connection runs in its own thread and may see thousands of changes a second; a widget may be written only on
+the kernel's loop, and every write is a message to every open browser. So whoever sees a change says "something is new"
+(:meth:`Outbox.post`), and the outbox calls ``deliver`` once on the loop, where the widget takes the newest snapshot and
+sends the difference. No thread and no timer of its own: at most one callback waits in the loop at any time. While a
+cell keeps the kernel busy, that one callback waits with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Final
+
+SPACING: Final = 0.03  # seconds: below what an eye takes for "at once", and at most 33 messages a second
+
+
+class Outbox:
+    """Coalesces posts from all threads into calls of ``deliver`` on ``loop``.
+
+    Args:
+        loop: Where ``deliver`` runs; None makes an outbox that delivers nothing (there is no kernel to deliver in).
+        deliver: Called without arguments; sends whatever is new by then.
+        spacing: The least time between two deliveries, in seconds. The first of a burst goes out at once.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop | None, deliver: Callable[[], None], *, spacing: float = SPACING
+    ) -> None:
+        self._loop = loop
+        self._deliver = deliver
+        self._spacing = spacing
+        self._last = float("-inf")
+        self._lock = threading.Lock()
+        self._posted = False
+        self._closed = loop is None
+
+    def post(self) -> None:
+        """Ask for a delivery; from any thread, in microseconds."""
+        with self._lock:
+            if self._posted or self._closed or self._loop is None:
+                return
+            try:
+                self._loop.call_soon_threadsafe(self._due)
+            except RuntimeError:  # the loop was closed: the kernel is on its way out
+                self._closed = True
+            else:
+                self._posted = True
+
+    def close(self) -> None:
+        """Deliver nothing any more."""
+        with self._lock:
+            self._closed = True
+
+    def _due(self) -> None:
+        assert self._loop is not None
+        wait = self._last + self._spacing - self._loop.time()
+        if wait > 0:
+            self._loop.call_later(wait, self._run)
+        else:
+            self._run()
+
+    def _run(self) -> None:
+        assert self._loop is not None
+        with self._lock:
+            if self._closed:
+                return
+            # Before delivering: what changes while `deliver` reads must bring it here again.
+            self._posted = False
+        self._last = self._loop.time()
+        self._deliver()

@@ -1,0 +1,196 @@
+"""One session in the notebook: what it is, and what a person may do with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Literal
+
+from wakit.control.client import SyncClient
+from wakit.control.schemas import PairingShown, SessionInfo
+from wakit.core.lifecycle import State, Status
+from wakit.errors import ControlError, NotConvergedError
+from wakit.notebook.link import Link
+from wakit.notebook.words import session_html, session_text
+from wakit.redact import PhoneNumber
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from wakit.notebook.history import History
+    from wakit.notebook.widgets.pairing import Pairing
+
+_KNOWN: Final = frozenset(State) | frozenset(Status)
+
+
+class Session:
+    """A session of the fleet, by name. Get it from the fleet: ``fleet["sales"]``.
+
+    The properties say what the live connection last told; they never wait.
+
+    Example:
+        >>> def link_a_phone(fleet):
+        ...     sales = fleet["sales"]
+        ...     return sales.pair()  # the widget, as the last line of a cell
+    """
+
+    def __init__(self, name: str, link: Link, client: SyncClient, history: Callable[[], History]) -> None:
+        self.name = name
+        self._link = link
+        self._client = client
+        self._history = history
+
+    @property
+    def info(self) -> SessionInfo:
+        """Everything known about it.
+
+        Raises:
+            UnknownSessionError: It is not declared (any more).
+        """
+        known = self._link.snapshot.sessions.get(self.name)
+        return known if known is not None else self._client.session(self.name)
+
+    @property
+    def state(self) -> str:
+        """Where it is in its life: ``"connected"``, ``"pairing"``, ``"reconnecting"`` and so on."""
+        return self.info.state
+
+    @property
+    def status(self) -> str:
+        """The state in four words: pending, connected, disconnected, failed."""
+        return self.info.status
+
+    @property
+    def reason(self) -> str:
+        """Why it is as it is, in words."""
+        return self.info.reason
+
+    def pair(self, method: Literal["qr", "code"] | None = None, phone: str | PhoneNumber | None = None) -> Pairing:
+        """Link it to a phone: returns the widget that shows the QR or the code, and then how it connects.
+
+        Args:
+            method: ``"qr"`` or ``"code"`` begins at once; without it the widget lets you choose.
+            phone: For ``"code"``: the number, if it is not in sessions.toml. What is written in a cell is saved with
+                the notebook; the widget asks for a number, too, and that is saved nowhere.
+
+        Raises:
+            UnknownSessionError: It is not declared.
+            ControlError: The method or the number cannot be right.
+        """
+        from wakit.notebook.widgets.pairing import Pairing  # noqa: PLC0415 - ipywidgets only where a widget is made
+
+        self._client.session(self.name)
+        if method not in (None, "qr", "code"):
+            raise ControlError(f"{method!r} is no way to pair", hint='take "qr" or "code"')
+        return Pairing(self.name, self._link, method=method, phone=_number(phone))
+
+    def pairing(self) -> PairingShown | None:
+        """Return the QR or code that is valid now, or None. It is a secret: its repr hides it, and so should you.
+
+        Example:
+            >>> def payload(session):
+            ...     shown = session.pairing()
+            ...     return None if shown is None else shown.payload
+        """
+        try:
+            return self._client.qr(self.name)
+        except ControlError as error:
+            if type(error) is not ControlError:  # no daemon, no such session: not "nothing to show"
+                raise
+            return None
+
+    def restart(self) -> Session:
+        """Replace its client; clears what waits for a person, too."""
+        self._client.restart(self.name)
+        return self
+
+    def park(self) -> Session:
+        """Stop its client until :meth:`resume`; the credential stays."""
+        self._client.park(self.name)
+        return self
+
+    def resume(self) -> Session:
+        """Undo :meth:`park`."""
+        self._client.resume(self.name)
+        return self
+
+    def logs(self, lines: int = 200) -> list[str]:
+        """Return the last lines of its worker's log, one JSON object each, oldest first."""
+        return self._client.logs(self.name, lines)
+
+    def events(self) -> duckdb.DuckDBPyRelation:
+        """Return its events from the journal, oldest first, as a DuckDB relation."""
+        return self._history().sql("SELECT * FROM events WHERE session = $name ORDER BY seq", {"name": self.name})
+
+    async def wait(self, *wanted: str, timeout: float = 60.0) -> Session:  # noqa: ASYNC109 - people think in seconds
+        """Wait until it is in one of these states (or statuses); widgets move on meanwhile.
+
+        Args:
+            wanted: ``"connected"`` if nothing is said.
+            timeout: Seconds.
+
+        Raises:
+            NotConvergedError: It was not in time; says what it is instead.
+            UnknownSessionError: It is not declared.
+
+        Example:
+            ``await fleet["sales"].wait("connected", timeout=60)``
+        """
+        states = _wanted(wanted)
+        future = self._link.session_when(self.name, _is_one_of(states), timeout)
+        try:
+            await asyncio.wrap_future(future)
+        except TimeoutError:
+            raise self._too_late(states, timeout) from None
+        return self
+
+    def wait_blocking(self, *wanted: str, timeout: float = 60.0) -> Session:
+        """Wait like :meth:`wait` where nothing can be awaited; the cell holds its widgets still meanwhile."""
+        states = _wanted(wanted)
+        future = self._link.session_when(self.name, _is_one_of(states), timeout)
+        try:
+            future.result()
+        except TimeoutError:
+            raise self._too_late(states, timeout) from None
+        finally:
+            future.cancel()  # after an interrupt nobody waits any more
+        return self
+
+    def _too_late(self, states: frozenset[str], seconds: float) -> NotConvergedError:
+        info = self.info
+        return NotConvergedError(
+            f"{self.name} is not {' or '.join(sorted(states))} after {seconds:g} s",
+            why=f"it is {info.state}" + (f", {info.reason}" if info.reason else ""),
+            hint=f'fleet["{self.name}"].pair() shows what a phone has to do'
+            if info.needs_person
+            else f'fleet["{self.name}"].events() tells what happened',
+        )
+
+    def __repr__(self) -> str:
+        return session_text(self.info, datetime.now(UTC))
+
+    def _repr_html_(self) -> str:
+        return session_html(self.info, datetime.now(UTC))
+
+
+def _number(phone: str | PhoneNumber | None) -> PhoneNumber | None:
+    if phone is None or isinstance(phone, PhoneNumber):
+        return phone
+    try:
+        return PhoneNumber(phone)
+    except ValueError as error:
+        raise ControlError("That number cannot be right", why=str(error), hint="for example +34 600 000 001") from None
+
+
+def _wanted(wanted: tuple[str, ...]) -> frozenset[str]:
+    states = frozenset(wanted or ("connected",))
+    if unknown := states - _KNOWN:
+        raise ControlError(
+            f"{', '.join(sorted(unknown))} is no state of a session", hint=f"one of {', '.join(sorted(_KNOWN))}"
+        )
+    return states
+
+
+def _is_one_of(states: frozenset[str]) -> Callable[[SessionInfo], bool]:
+    return lambda info: info.state in states or info.status in states
