@@ -27,9 +27,18 @@ def state(seconds: float, session: str, to: str, **fields: Any) -> EventRecord:
 class History:
     """A journal in memory, written by hand: what the views say about it is compared with paper and pencil."""
 
+    COLUMNS = ("seq", "ts", "session", "kind", "state_from", "state_to", "reason", "code", "detail", "worker_pid",
+               "run_id", "declaration_rev", "git_commit", "git_branch")  # fmt: skip
+
     def __init__(self) -> None:
         self.connection = duckdb.connect()
         schema.migrate(self.connection, datetime(2026, 1, 1))  # noqa: DTZ001
+        self.clear()
+
+    def clear(self) -> None:
+        for table in ("events", "pulses", "declarations"):
+            self.connection.execute(f"DELETE FROM {table}")
+        self._pending: list[tuple[Any, ...]] = []
         self._seq = 0
         self._previous: dict[str, str] = {}
 
@@ -37,9 +46,8 @@ class History:
         self._seq += 1
         detail: dict[str, JSON] = fields.pop("detail", {})
         row = {"reason": "", **fields, "run_id": run, "kind": kind, "seq": self._seq, "ts": naive(seconds)}
-        names = ", ".join([*row, "detail"])
-        marks = ", ".join("?" for _ in range(len(row) + 1))
-        self.connection.execute(f"INSERT INTO events ({names}) VALUES ({marks})", [*row.values(), json.dumps(detail)])
+        row["detail"] = json.dumps(detail)
+        self._pending.append(tuple(row.get(name) for name in self.COLUMNS))
 
     def start(self, seconds: float, run: str = "r1") -> None:
         self.add(seconds, "daemon_start", run=run)
@@ -57,11 +65,15 @@ class History:
 
     def declare(self, seconds: float, rev: int, commit: str) -> None:
         self.connection.execute(
-            "INSERT INTO declarations VALUES (?, ?, ?, ?, 'main', false, '')", [rev, f"sha{rev}", naive(seconds), commit]
+            "INSERT INTO declarations VALUES (?, ?, ?, ?, 'main', false, '')",
+            [rev, f"sha{rev}", naive(seconds), commit],
         )
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """The answer; times as seconds after midnight of the first of March 2026."""
+        with self.connection.appender("events") as appender:
+            appender.append_rows(self._pending)
+        self._pending = []
         found = self.connection.execute(sql).fetchall()
         return [tuple(seconds(v) if isinstance(v, datetime) else v for v in row) for row in found]
 

@@ -185,7 +185,11 @@ class Ledger:
             ts=self._clock(),
             kind="warning",
             run_id=loss.run_id,
-            reason=f"{loss.count} events lost: the journal could not keep them",
+            reason=(
+                "1 event lost: the journal could not keep it"
+                if loss.count == 1
+                else f"{loss.count} events lost: the journal could not keep them"
+            ),
             code="events_lost",
             detail={"first": loss.first, "last": loss.last, "count": loss.count},
         )

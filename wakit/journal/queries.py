@@ -115,8 +115,9 @@ def run(connection: duckdb.DuckDBPyConnection, query: Query, interruption: Inter
         with interruption.watching(connection, query.limits.timeout):
             connection.execute("BEGIN TRANSACTION READ ONLY")
             return _collect(connection, query, params)
-    except (duckdb.Error, pa.ArrowException, OSError, MemoryError) as error:
-        # The Arrow stream reports DuckDB's errors as its own, or as OSError; only the text tells an interruption.
+    except (duckdb.Error, pa.ArrowException, OSError, MemoryError, TypeError, ValueError, OverflowError) as error:
+        # The last three: a parameter DuckDB cannot hold. The Arrow stream reports DuckDB's errors as its own, or as
+        # OSError; only the text tells an interruption.
         if interruption.error is not None and _INTERRUPTED in str(error).upper():
             raise interruption.error from None
         raise _explained(error) from None

@@ -53,6 +53,10 @@ def require_reading(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     if len(sql) > MAX_SQL:
         raise QueryError("The query is too long", why=f"it has more than {MAX_SQL} characters")
     try:
+        sql.encode()
+    except UnicodeEncodeError:
+        raise _invalid("it holds a lone surrogate, which is no character") from None
+    try:
         statements = connection.extract_statements(sql)
     except duckdb.Error as error:
         raise _invalid(str(error)) from None

@@ -296,9 +296,9 @@ class Writer:
                 ready.append((seq, waiter))
             told = [(waiter, _lost(seq) if self._was_lost(seq) else None) for seq, waiter in ready]
             listeners = list(self._subscriptions)
-        _tell(told)
-        for listener in listeners:
+        for listener in listeners:  # before the waiters: what is acknowledged is in the feed already
             listener.offer(kept)
+        _tell(told)
 
     def _end(self) -> None:
         try:
