@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from wakit.durable import write_file
 from wakit.errors import CredentialError
-from wakit.vault.durable import write_file
 
 VERSION = 1
 

@@ -20,8 +20,8 @@ from filelock import FileLock, Timeout
 
 from wakit.core.declaration import SESSION_NAME
 from wakit.core.observation import Credential
+from wakit.durable import move, sync_folder, write_file
 from wakit.errors import CredentialError, HeldError
-from wakit.vault.durable import move, sync_folder, write_file
 from wakit.vault.inspection import Inspection, inspect
 from wakit.vault.layout import Layout, private_folder
 from wakit.vault.record import SessionRecord, Verdict, read_record, write_record
