@@ -39,7 +39,7 @@ from wakit.declare.loading import Source, parse, read_source
 from wakit.declare.problems import DeclarationErrors
 
 _DEBOUNCE_MS: Final = 100  # events are gathered for so long at most
-_STEP_MS: Final = 20  # and told once so long passed without another; also how soon a stop is noticed
+_STEP_MS: Final = 25  # and told once so long passed without another; also how soon a stop is noticed
 
 _log = logging.getLogger(__name__)
 

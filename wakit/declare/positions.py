@@ -35,12 +35,28 @@ _ARRAY_TOKEN: Final = re.compile(r"[^\"'\[\]#]+|#[^\n]*|[\[\]]")
 
 
 @dataclass(slots=True)
+class TableSpan:
+    """A table that has a header.
+
+    Attributes:
+        start: Offset of the header's first bracket.
+        end: Offset after the last value under the header, or after the header if it has none.
+        parts: Offset of each part of the header's name.
+    """
+
+    start: int
+    end: int
+    parts: tuple[int, ...]
+
+
+@dataclass(slots=True)
 class Positions:
     """Offsets of keys and values, and a way to speak of them as lines and columns.
 
     Attributes:
         keys: Offset of each key's last part, by path; of tables, where they are first named.
         values: Start and end offset of each value.
+        tables: The tables that have a header of their own, in the text's order.
         duplicates: Paths that are defined twice, with both offsets.
         too_deep: Where a key of more than :data:`DEEPEST` parts stands, or None.
     """
@@ -48,6 +64,7 @@ class Positions:
     text: str
     keys: dict[KeyPath, int] = field(default_factory=dict)
     values: dict[KeyPath, tuple[int, int]] = field(default_factory=dict)
+    tables: dict[KeyPath, TableSpan] = field(default_factory=dict)
     duplicates: list[tuple[KeyPath, int, int]] = field(default_factory=list)
     too_deep: int | None = None
     _lines: list[int] = field(default_factory=list)
@@ -93,46 +110,48 @@ class _Reader:
         self.text = text
         self.found = Positions(text)
         self._at = 0
-        self._headers: set[KeyPath] = set()
         self._elements = 0
 
     def read(self) -> None:
         table: KeyPath = ()
-        while self._skip(_FILLER) < len(self.text):
+        while (start := self._skip(_FILLER)) < len(self.text):
             if self._take("["):
-                header = self._header()
+                header = self._header(start)
                 if header is None:
                     return
                 table = header
             elif not self._pair(table):
                 return
+            elif table in self.found.tables:
+                self.found.tables[table].end = self._at
 
-    def _header(self) -> KeyPath | None:
+    def _header(self, start: int) -> KeyPath | None:
         in_array = self._take("[")
         key = self._key(())
         if key is None or not self._take("]") or (in_array and not self._take("]")):
             return None
-        path, offset, _ = key
+        path, offsets, _ = key
         if in_array:
             self._elements += 1
             return (*path, f"[{self._elements}]")  # no real key holds brackets unquoted, so elements never collide
-        if path in self._headers or path in self.found.values:
-            self.found.duplicates.append((path, self.found.keys[path], offset))
-        self._headers.add(path)
+        if path in self.found.tables or path in self.found.values:
+            self.found.duplicates.append((path, self.found.keys[path], offsets[-1]))
+        self.found.tables[path] = TableSpan(start, self._at, offsets)
         return path
 
     def _pair(self, table: KeyPath) -> bool:
         key = self._key(table)
         if key is None or not self._take("="):
             return False
-        path, offset, first = key
-        if first != offset:
-            self.found.duplicates.append((path, first, offset))
+        path, offsets, first = key
+        if first != offsets[-1]:
+            self.found.duplicates.append((path, first, offsets[-1]))
         return self._value(path)
 
-    def _key(self, table: KeyPath) -> tuple[KeyPath, int, int] | None:
-        """Read a dotted key; return its path, where its last part stands, and where that path was seen first."""
+    def _key(self, table: KeyPath) -> tuple[KeyPath, tuple[int, ...], int] | None:
+        """Read a dotted key; return its path, where each part stands, and where that path was seen first."""
         path = table
+        offsets: list[int] = []
         while True:
             start = self._skip(_BLANK)
             if (match := _KEY_PART.match(self.text, start)) is None:
@@ -142,9 +161,10 @@ class _Reader:
                 self.found.too_deep = start
                 return None
             path = (*path, _unquote(match[0]))
+            offsets.append(start)
             first = self.found.keys.setdefault(path, start)
             if not self._take("."):
-                return path, start, first
+                return path, tuple(offsets), first
 
     def _value(self, path: KeyPath) -> bool:
         start = self._skip(_BLANK)
