@@ -398,5 +398,5 @@ def _too_slow(call: Call[Any]) -> ControlError:
     return ControlError(
         f"The daemon did not answer {call.method} {call.path.partition('?')[0]} in time",
         why=f"{call.seconds:.0f} s went by",
-        hint="look at logs/daemon.log in the state directory; `wakit down` ends it",
+        hint="look at logs/_daemon.log in the state directory; `wakit down` ends it",
     )

@@ -127,7 +127,7 @@ def _mistake(error: Exception) -> Response:
         error="ControlError",
         what="The daemon made a mistake with this request",
         why=f"an unexpected {type(error).__name__}",
-        hint="logs/daemon.log in the state directory has the details; please report it",
+        hint="logs/_daemon.log in the state directory has the details; please report it",
     )
     return answer(info, 500)
 

@@ -1,0 +1,309 @@
+"""Every command with its options and help; what they do stands in the module each one names.
+
+Only typer is imported here, and each command imports its own module when it runs: ``wakit --help`` and ``wakit status``
+are typed often and should not wait for what other commands need.
+"""
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from wakit.cli.fleet import Fleet
+
+# typer carries its own copy of click since 0.26 and used the package before; this finds the right class in both.
+USAGE_ERROR: Final[Any] = typer.BadParameter.__mro__[1]
+EXIT: Final[Any] = typer.Exit
+ABORT: Final[Any] = typer.Abort
+
+app = typer.Typer(
+    name="wakit",
+    help="Keep many WhatsApp sessions exactly as sessions.toml says.",
+    epilog="Exit codes: 0 done, 1 error, 2 `plan` has changes, 3 timeout, 4 no daemon, 5 held by another, 64 usage.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Config = Annotated[
+    Path | None,
+    typer.Option("-c", "--config", metavar="FILE", help="The sessions.toml; else the nearest one, upwards from here."),
+]
+Sim = Annotated[
+    bool | None,
+    typer.Option("--sim/--no-sim", help="The simulated fleet, or the real one; else whichever daemon runs."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A session's name.")]
+Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of sessions.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from wakit import __version__
+
+        typer.echo(f"wakit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global(
+    context: typer.Context,
+    config: Config = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    del version
+    context.obj = config
+
+
+def _fleet(context: typer.Context, config: Path | None, sim: bool | None) -> Fleet:
+    from wakit.cli.fleet import Fleet
+
+    return Fleet(config or context.obj, sim=sim)
+
+
+@app.command()
+def init(context: typer.Context, config: Config = None) -> None:
+    """Write a commented sessions.toml to start from.
+
+    An existing file is never overwritten.
+    """
+    from wakit.cli import starter
+
+    starter.write(config or context.obj or Path("sessions.toml"))
+
+
+@app.command()
+def plan(context: typer.Context, config: Config = None, sim: Sim = None, json: Json = False) -> None:
+    """Show what the loop would do now.
+
+    Works without a daemon, too. Exit code 0: nothing to do, 2: changes, 1: an error, also in the file.
+    """
+    from wakit.cli import planning
+
+    raise typer.Exit(planning.show(_fleet(context, config, sim), as_json=json))
+
+
+@app.command()
+def apply(
+    context: typer.Context,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Also carry out what is held for confirmation.")] = False,
+    config: Config = None,
+    sim: Sim = None,
+    json: Json = False,
+) -> None:
+    """Run the loop once now.
+
+    The daemon runs it by itself whenever the file changes; this is for what waits for a confirmation.
+    """
+    from wakit.cli import planning
+
+    planning.apply(_fleet(context, config, sim), confirm=confirm, as_json=json)
+
+
+@app.command()
+def up(
+    context: typer.Context,
+    detach: Annotated[
+        bool, typer.Option("-d", "--detach", help="Run in the background; return when it serves.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Run in the background; return when every enabled session is connected.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0, metavar="SECONDS", help="How long --wait waits at most.")
+    ] = 60.0,
+    config: Config = None,
+    sim: Annotated[
+        bool, typer.Option("--sim", help="Against a WhatsApp on loopback, with phones that pair by themselves.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Start the daemon, here or in the background.
+
+    In the foreground it shows a live table (plain lines where stdout is no terminal) until Ctrl-C. With -d or --wait it
+    outlives this command.
+    """
+    fleet = _fleet(context, config, sim)
+    if wait:
+        from wakit.cli import background
+
+        background.bring_up_and_wait(fleet, seconds=timeout, as_json=json)
+    elif detach:
+        from wakit.cli import background
+
+        background.bring_up(fleet, as_json=json)
+    else:
+        from wakit.cli import foreground
+
+        raise typer.Exit(foreground.run(fleet, as_json=json))
+
+
+@app.command()
+def down(
+    context: typer.Context,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0, metavar="SECONDS", help="How long to wait for its end.")
+    ] = 15.0,
+    config: Config = None,
+    sim: Sim = None,
+) -> None:
+    """End the daemon in order.
+
+    Waits until it is gone. The sessions stay paired.
+    """
+    from wakit.cli import ending
+
+    ending.bring_down(_fleet(context, config, sim), seconds=timeout)
+
+
+@app.command()
+def status(context: typer.Context, config: Config = None, sim: Sim = None, json: Json = False) -> None:
+    """Show every session and the daemon."""
+    from wakit.cli import orders
+
+    orders.show_status(_fleet(context, config, sim), as_json=json)
+
+
+@app.command()
+def pair(
+    context: typer.Context,
+    name: Name,
+    code: Annotated[
+        bool | None, typer.Option("--code/--qr", help="By eight characters, or by a QR; for this once.")
+    ] = None,
+    phone: Annotated[
+        str | None, typer.Option("--phone", metavar="NUMBER", help="The account's number, for --code: +34600000001.")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0, metavar="SECONDS", help="Give up after so long.")
+    ] = 300.0,
+    config: Config = None,
+    sim: Sim = None,
+    json: Json = False,
+) -> None:
+    """Link a phone by QR or code.
+
+    Shows what is to be scanned or typed, renewed as WhatsApp does, until the session is connected.
+    """
+    from wakit.cli import pairing
+
+    method: pairing.Method | None = None if code is None else "code" if code else "qr"
+    asked = pairing.Asked(name, method, phone, timeout)
+    raise typer.Exit(pairing.pair(_fleet(context, config, sim), asked, as_json=json))
+
+
+@app.command()
+def events(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this session's.")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="AGE", help="Only newer than 90s, 15m, 1h or 7d, or than a time (UTC)."),
+    ] = None,
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="At most so many, the newest ones.")] = 100,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with new ones until Ctrl-C.")] = False,
+    config: Config = None,
+    sim: Sim = None,
+    json: Json = False,
+) -> None:
+    """Show the journal's events.
+
+    Works without a daemon, too. With --json one object a line.
+    """
+    from wakit.cli import history
+
+    asked = history.Asked(name, since, limit)
+    history.show(_fleet(context, config, sim), asked, follow=follow, as_json=json)
+
+
+@app.command()
+def restart(context: typer.Context, names: Names, config: Config = None, sim: Sim = None, json: Json = False) -> None:
+    """Replace the clients of sessions.
+
+    Also clears verdicts that wait for a person, like a conflict with another client.
+    """
+    from wakit.cli import orders
+
+    orders.give(_fleet(context, config, sim), "restart", names, as_json=json)
+
+
+@app.command()
+def park(context: typer.Context, names: Names, config: Config = None, sim: Sim = None, json: Json = False) -> None:
+    """Stop sessions until they are resumed.
+
+    Whatever the file says, and over restarts. Credentials stay.
+    """
+    from wakit.cli import orders
+
+    orders.give(_fleet(context, config, sim), "park", names, as_json=json)
+
+
+@app.command()
+def resume(context: typer.Context, names: Names, config: Config = None, sim: Sim = None, json: Json = False) -> None:
+    """Undo park."""
+    from wakit.cli import orders
+
+    orders.give(_fleet(context, config, sim), "resume", names, as_json=json)
+
+
+@app.command()
+def logs(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A session's name; `_daemon` is the daemon's own log.")],
+    lines: Annotated[int, typer.Option("-n", "--lines", min=1, help="How many lines to begin with.")] = 50,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with new lines until Ctrl-C.")] = False,
+    config: Config = None,
+    sim: Sim = None,
+    json: Json = False,
+) -> None:
+    """Show a session's log.
+
+    Works without a daemon, too. With --json the lines as they are stored.
+    """
+    from wakit.cli import logbook
+
+    logbook.show(_fleet(context, config, sim), name, lines, follow=follow, as_json=json)
+
+
+@app.command()
+def doctor(context: typer.Context, config: Config = None, sim: Sim = None, json: Json = False) -> None:
+    """Check this machine, the file and the state.
+
+    Changes nothing. Exit code 1 if anything fails.
+    """
+    from wakit.cli import checks
+
+    raise typer.Exit(checks.examine(config or context.obj, sim=sim, as_json=json))
+
+
+@app.command()
+def sim(
+    context: typer.Context,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[COMMAND...]", help="scan, type, unlink, kick, …; `wakit sim help` lists them."),
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option("--state", metavar="DIR", help="Its folder; else the one of `wakit up --sim`.")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="A port of 127.0.0.1; 0 takes any.")] = 0,
+    refs: Annotated[int, typer.Option("--refs", min=1, max=32, help="QR codes a registering client gets.")] = 6,
+    config: Config = None,
+) -> None:
+    """Run or command WhatsApp on loopback.
+
+    Without a COMMAND it runs on its own and takes commands from stdin; with one it is given to the one that runs.
+    """
+    from wakit.cli import simulating
+
+    folder = state or _fleet(context, config, True).place.state_dir / "whatsapp"
+    raise typer.Exit(simulating.run(folder, words or [], port=port, refs=refs))

@@ -1,0 +1,125 @@
+"""Waiting until the world is as the file says, and saying what keeps it from being so."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, aclosing
+
+from rich.live import Live
+
+from wakit.cli import render
+from wakit.cli.fleet import Fleet
+from wakit.cli.orders import print_json
+from wakit.control.client import Client
+from wakit.control.schemas import DaemonChanged, DaemonInfo, Hello, SessionChanged, SessionGone, SessionInfo, StatusInfo
+from wakit.errors import NotConvergedError
+
+
+class Board:
+    """The daemon and its sessions as a live stream tells them."""
+
+    def __init__(self) -> None:
+        self.daemon: DaemonInfo | None = None
+        self.sessions: dict[str, SessionInfo] = {}
+
+    def take(self, frame: object) -> None:
+        """Note what a frame says; frames about other things are ignored."""
+        match frame:
+            case Hello():
+                self.daemon = frame.daemon
+                self.sessions = {session.name: session for session in frame.sessions}
+            case DaemonChanged():
+                self.daemon = frame.daemon
+            case SessionChanged():
+                self.sessions[frame.session.name] = frame.session
+            case SessionGone():
+                self.sessions.pop(frame.name, None)
+
+    @property
+    def status(self) -> StatusInfo | None:
+        """The same as ``wakit status`` would say; None before the first Hello."""
+        if self.daemon is None:
+            return None
+        return StatusInfo(daemon=self.daemon, sessions=list(self.sessions.values()))
+
+    @property
+    def converged(self) -> bool:
+        """True when there is nothing to do and every enabled session is connected."""
+        return self.daemon is not None and self.daemon.converged and not self.missing()
+
+    def missing(self) -> list[SessionInfo]:
+        """Return the sessions that should be connected and are not. A parked one should not."""
+        return [s for s in self.sessions.values() if s.enabled and s.state not in ("connected", "parked")]
+
+    def reasons(self) -> str:
+        """Say what is not as it should be."""
+        told = [_reason(session) for session in self.missing()]
+        if self.daemon is not None and self.daemon.declaration.error:
+            told.append(f"the file is not in force ({self.daemon.declaration.error})")
+        return "; ".join(told) or "the daemon still works on it"
+
+
+def wait(fleet: Fleet, *, seconds: float, as_json: bool) -> None:
+    """Wait until converged and print the table, or the JSON of ``wakit status``.
+
+    Raises:
+        NotConvergedError: Not within ``seconds``; the table is printed all the same.
+    """
+    board = Board()
+    try:
+        with ExitStack() as stack:
+            draw = _drawing(stack, board) if sys.stdout.isatty() and not as_json else lambda: None
+            asyncio.run(until_converged(fleet.live_client, board, seconds=seconds, on_change=draw))
+    finally:
+        told = board.status
+        if told is not None and not as_json:
+            render.console().print(render.status(told, unicode=render.speaks_unicode()))
+    if as_json and told is not None:
+        print_json(told.model_dump_json())
+
+
+async def until_converged(
+    client: Client, board: Board, *, seconds: float, on_change: Callable[[], None] = lambda: None
+) -> None:
+    """Follow the live stream into ``board`` until it has converged.
+
+    Raises:
+        NotConvergedError: Not within ``seconds``.
+        NoDaemonError: The daemon went away.
+    """
+    try:
+        async with asyncio.timeout(seconds), aclosing(client.live()) as frames:
+            async for frame in frames:
+                board.take(frame)
+                on_change()
+                if board.converged:
+                    return
+    except TimeoutError:
+        raise NotConvergedError(
+            f"Not every enabled session is connected after {seconds:g} s",
+            why=board.reasons(),
+            hint="the daemon goes on; see `wakit status`, or wait longer with --timeout",
+        ) from None
+
+
+def _drawing(stack: ExitStack, board: Board) -> Callable[[], None]:
+    unicode = render.speaks_unicode()
+    live = stack.enter_context(Live(console=render.console(), transient=True, refresh_per_second=10))
+
+    def draw() -> None:
+        told = board.status
+        if told is not None:
+            live.update(render.status(told, unicode=unicode))
+
+    return draw
+
+
+def _reason(session: SessionInfo) -> str:
+    told = f"{session.name} is {session.state}"
+    if session.state == "pairing":
+        how = "a person to scan its QR" if session.pairing == "qr" else "a person to type its code"
+        return f"{told} (it waits for {how}: `wakit pair {session.name}`)"
+    why = session.held or session.reason
+    return f"{told} ({why})" if why else told

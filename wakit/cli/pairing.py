@@ -1,0 +1,162 @@
+"""``pair``: shows the QR or the code until the session is connected, renewing it as WhatsApp does.
+
+The stream is opened before the request is made, so nothing that follows from it can be missed. With ``--json`` every
+step is one line: ``qr``, ``code``, ``waiting``, and at the end ``connected``, ``expired`` or ``failed``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, Protocol, Self, TypeAlias
+
+from wakit.cli.fleet import Fleet
+from wakit.control.client import Client
+from wakit.control.schemas import Hello, PairingFrame, PairingShown, SessionChanged, SessionGone, SessionInfo
+from wakit.core.lifecycle import FINAL, State
+from wakit.errors import Exit, NotConvergedError
+
+Method: TypeAlias = Literal["qr", "code"]
+_VERDICTS: Final = frozenset(state.value for state in FINAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which session, how, with which number (both override the file for this once), and how long to wait."""
+
+    name: str
+    method: Method | None
+    phone: str | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a pairing: what ``--json`` calls ``event``, with the session and the code as they are then."""
+
+    event: Literal["qr", "code", "waiting", "connected", "expired", "failed"]
+    session: SessionInfo
+    shown: PairingShown | None = None
+
+
+class Screen(Protocol):
+    """Where steps are shown."""
+
+    def show(self, step: Step) -> None:
+        """Show a step."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def pair(fleet: Fleet, asked: Asked, *, as_json: bool) -> int:
+    """Pair a session and return the exit code: 0 connected, 1 failed, 3 when nobody used the code in time.
+
+    Raises:
+        NotConvergedError: Not connected within the time given.
+        WakitError: The daemon refuses.
+    """
+    screen: Screen
+    if as_json:
+        screen = JsonLines()
+    else:
+        from wakit.cli.render_pairing import Terminal  # noqa: PLC0415 - rich, only for people
+
+        screen = Terminal()
+    with screen:
+        return asyncio.run(_pair(fleet.live_client, asked, screen))
+
+
+async def _pair(client: Client, asked: Asked, screen: Screen) -> int:
+    last: Step | None = None
+    try:
+        async with asyncio.timeout(asked.seconds), aclosing(steps(client, asked)) as taken:
+            async for step in taken:
+                last = step
+                screen.show(step)
+    except TimeoutError:
+        where = f"it is {last.session.state}" if last else "the daemon said nothing"
+        raise NotConvergedError(
+            f"{asked.name} is not connected after {asked.seconds:g} s",
+            why=where + (f" ({last.session.reason})" if last and last.session.reason else ""),
+            hint=f"it may still be paired: `wakit status`, or once more `wakit pair {asked.name}`",
+        ) from None
+    assert last is not None
+    return {"connected": Exit.OK, "expired": Exit.TIMEOUT}.get(last.event, Exit.ERROR)
+
+
+async def steps(client: Client, asked: Asked) -> AsyncGenerator[Step, None]:
+    """Ask for the pairing and yield its steps; ends after ``connected``, ``expired`` or ``failed``."""
+    async with aclosing(client.live(pairing=asked.name)) as frames:
+        hello = await anext(frames)
+        assert isinstance(hello, Hello)
+        session = await client.session(asked.name)
+        if session.state == State.CONNECTED:
+            yield Step("connected", session)
+            return
+        before = (session.state, session.since)
+        session = await client.pair(asked.name, method=asked.method, phone=asked.phone)
+        seen_code = False
+        yield Step("waiting", session)
+        async for frame in frames:
+            if isinstance(frame, PairingFrame) and frame.shown is not None:
+                seen_code = True
+                yield Step(frame.shown.event, session, frame.shown)
+            elif isinstance(frame, SessionChanged) and frame.session.name == asked.name:
+                changed = (frame.session.state, frame.session.reason) != (session.state, session.reason)
+                session = frame.session
+                # A verdict that stood before the request was made is not the answer to it.
+                ended = _end(session, seen_code=seen_code) if (session.state, session.since) != before else None
+                if ended or changed:
+                    yield ended or Step("waiting", session)
+                if ended:
+                    return
+            elif isinstance(frame, SessionGone) and frame.name == asked.name:
+                gone = {"state": "retired", "status": "disconnected", "reason": "it left the file"}
+                yield Step("failed", session.model_copy(update=gone))
+                return
+
+
+def _end(session: SessionInfo, *, seen_code: bool) -> Step | None:
+    if session.state == State.CONNECTED:
+        return Step("connected", session)
+    if session.state in _VERDICTS or session.state in (State.PARKED, State.HELD):
+        return Step("failed", session)
+    if session.state == State.DECLARED and seen_code:
+        return Step("expired", session)
+    return None
+
+
+class JsonLines:
+    """Steps for scripts, one JSON object a line."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, step: Step) -> None:
+        """Print a step."""
+        import json  # noqa: PLC0415 - only here
+
+        sys.stdout.write(json.dumps(as_json(step), ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+
+def as_json(step: Step) -> dict[str, Any]:
+    """Return a step as ``--json`` prints it."""
+    told: dict[str, Any] = {"event": step.event, "session": step.session.name}
+    if step.shown is not None:
+        secret = {"payload": step.shown.payload} if step.event == "qr" else {"code": step.shown.code}
+        return told | secret | {"expires_at": _iso(step.shown.expires_at)}
+    return told | {"state": step.session.state, "reason": step.session.reason, "at": _iso(step.session.since)}
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

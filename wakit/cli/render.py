@@ -1,0 +1,156 @@
+"""What people read: the table of sessions, the plan, events; for a terminal and for a pipe.
+
+A state is told by a word and a sign, never by colour alone. Where stdout is no terminal there is no colour and no
+wrapping, so that ``grep`` finds whole lines.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from wakit.cli.words import age, span
+from wakit.control.schemas import DaemonInfo, EventInfo, PlanInfo, SessionInfo, StatusInfo
+
+_WIDE: Final = 4000
+# By state first, then by coarse status: a sign, and one for terminals without Unicode, and a style.
+_SIGNS: Final[dict[str, tuple[str, str, str]]] = {
+    "parked": ("‖", "=", "dim"),
+    "held": ("‖", "=", "yellow"),
+    "connected": ("●", "*", "green"),
+    "pending": ("◌", ".", "yellow"),
+    "disconnected": ("○", "o", "magenta"),
+    "failed": ("✗", "x", "bold red"),
+}
+_VERBS: Final = {
+    "create": ("+", "green"),
+    "restore": ("+", "green"),
+    "revive": ("+", "green"),
+    "restart": ("~", "yellow"),
+    "rename": ("~", "yellow"),
+    "park": ("-", "magenta"),
+    "retire": ("-", "red"),
+    "hold": ("!", "bold yellow"),
+}
+
+
+def console() -> Console:
+    """Return the console of stdout."""
+    terminal = sys.stdout.isatty()
+    return Console(width=None if terminal else _WIDE, highlight=False, soft_wrap=not terminal)
+
+
+def sign(session: SessionInfo, *, unicode: bool = True) -> Text:
+    """Return a session's state as a sign and a word."""
+    full, plain, style = _SIGNS.get(session.state) or _SIGNS[session.status]
+    return Text(f"{full if unicode else plain} {session.state}", style=style)
+
+
+def sessions_table(sessions: Iterable[SessionInfo], now: datetime, *, unicode: bool = True) -> Table:
+    """Return the table of sessions."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    for title in ("NAME", "STATE", "SINCE", "WORKER", "TRY"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("REASON", overflow="fold")
+    for session in sessions:
+        table.add_row(
+            session.name,
+            sign(session, unicode=unicode),
+            age(session.since, now),
+            str(session.worker_pid or "-"),
+            _try(session, now),
+            Text(_reason(session)),
+        )
+    return table
+
+
+def status(told: StatusInfo, now: datetime | None = None, *, unicode: bool = True) -> RenderableType:
+    """Return the table with its footer."""
+    moment = now or datetime.now(UTC)
+    body: RenderableType = (
+        sessions_table(told.sessions, moment, unicode=unicode)
+        if told.sessions
+        else Text("No sessions are declared.", style="dim")
+    )
+    return Group(body, Padding(footer(told.daemon, moment), (1, 0, 0, 0)))
+
+
+def footer(daemon: DaemonInfo, now: datetime) -> Text:
+    """Return what is to be said about the daemon and its file."""
+    declaration = daemon.declaration
+    commit = f" @ {declaration.git_commit[:10]}" if declaration.git_commit else ""
+    changed = " with uncommitted changes" if declaration.dirty else ""
+    where = " against the loopback WhatsApp" if daemon.sim else ""
+    text = Text(f"daemon {daemon.pid}{where}, up {age(daemon.started_at, now)}; ", style="dim")
+    text.append(f"{declaration.path} rev {declaration.rev}{commit}{changed}; ")
+    text.append("converged" if daemon.converged else "working", style="green" if daemon.converged else "yellow")
+    if not daemon.journal_ok:
+        text.append("\nthe journal cannot be written: events are kept in memory until it can", style="bold red")
+    if declaration.error:
+        text.append(f"\nthe file as it is now is not in force: {declaration.error}", style="bold red")
+        if declaration.hint:
+            text.append(f"\nhint: {declaration.hint}", style="cyan")
+    for warning in declaration.warnings:
+        text.append(f"\nwarning: {warning}", style="yellow")
+    return text
+
+
+def plan(told: PlanInfo) -> RenderableType:
+    """Return the plan in words."""
+    lines: list[Text] = []
+    for action in told.actions:
+        mark, style = _VERBS[action.action]
+        lines.append(Text(f"{mark} {action.text}", style=style))
+    lines += [Text(f"! {name} is held: {why}", style="bold yellow") for name, why in told.held.items()]
+    lines += [Text(f". {name} waits: {why}", style="dim") for name, why in told.waiting.items()]
+    if not told.actions:
+        lines.append(Text("Nothing to do.", style="dim"))
+    if told.declaration.error:
+        lines.append(Text(f"the file as it is now is not in force: {told.declaration.error}", style="bold red"))
+    if told.held:
+        lines.append(Text("hint: mend the file, or carry out what is held with `wakit apply --confirm`", style="cyan"))
+    return Group(*lines)
+
+
+def event(told: EventInfo) -> Text:
+    """Return an event as one line."""
+    text = Text(f"{told.ts:%Y-%m-%d %H:%M:%S}  ", style="dim")
+    text.append(f"{told.session or '-':<16} ", style="bold")
+    what = f"{told.state_from or 'new'} → {told.state_to}" if told.kind == "state" else told.kind
+    text.append(f"{what:<26} ")
+    text.append(told.reason or "")
+    if told.code:
+        text.append(f" [{told.code}]", style="dim")
+    return text
+
+
+def change(session: SessionInfo, now: datetime) -> str:
+    """Return a session's change as one plain line, for a daemon whose output is no terminal."""
+    reason = _reason(session)
+    line = f"{now:%Y-%m-%dT%H:%M:%SZ} {session.name}: {session.state}"
+    return f"{line}: {reason}" if reason else line
+
+
+def speaks_unicode() -> bool:
+    """Tell whether stdout can show the signs."""
+    return "utf" in (sys.stdout.encoding or "").lower()
+
+
+def _reason(session: SessionInfo) -> str:
+    if session.held and session.held not in session.reason:
+        return f"{session.reason}; held: {session.held}" if session.reason else f"held: {session.held}"
+    return session.reason
+
+
+def _try(session: SessionInfo, now: datetime) -> str:
+    if session.next_try_at is not None and session.next_try_at > now:
+        pause = span((session.next_try_at - now).total_seconds())
+        return f"{session.attempt}, next in {pause}" if session.attempt else f"in {pause}"
+    return str(session.attempt) if session.attempt else "-"

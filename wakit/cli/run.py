@@ -1,0 +1,100 @@
+"""From a command line to an exit code, whatever happens on the way.
+
+A person's mistake ends as ``error: what: why`` and ``hint: …`` on stderr, with ``--json`` also as ``{"error": …}`` on
+stdout. A mistake of ours ends as one line that says where its traceback was written (the texts of exceptions scrubbed),
+and exit code 70, ``EX_SOFTWARE`` of sysexits(3). A traceback is never printed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from typing import Any, Final
+
+from wakit.errors import DeclarationError, Exit, WakitError
+
+SOFTWARE: Final = 70
+_BROKEN_PIPE: Final = 141  # 128 + SIGPIPE, as a shell reports it
+_COLOURS: Final = {"error": "31", "hint": "36"}
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code.
+
+    Args:
+        arguments: Without the program's name; None takes ``sys.argv``.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _carry_out(given)
+        sys.stdout.flush()
+    except WakitError as error:
+        complain(error, as_json="--json" in given)
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        return int(Exit.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (`| head`) has gone. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        _confess(error)
+        return SOFTWARE
+    return code
+
+
+def complain(error: WakitError, *, as_json: bool = False) -> None:
+    """Print an error as people and, if asked, as scripts read it."""
+    for problem in _problems(error):
+        _say("error", str(problem))
+        if problem.hint:
+            _say("hint", problem.hint)
+    if as_json:
+        from wakit.control.refusals import to_info  # noqa: PLC0415 - pydantic, only where it is needed
+
+        sys.stdout.write(f'{{"error":{to_info(error).model_dump_json()}}}\n')
+        sys.stdout.flush()
+
+
+def _carry_out(arguments: list[str]) -> int:
+    from wakit.cli.app import ABORT, EXIT, USAGE_ERROR, app  # noqa: PLC0415 - so that Ctrl-C is caught here, too
+
+    try:
+        return int(app(args=arguments, prog_name="wakit", standalone_mode=False) or 0)
+    except EXIT as ended:
+        return int(ended.exit_code)
+    except ABORT:
+        return int(Exit.INTERRUPTED)
+    except USAGE_ERROR as error:
+        context = error.ctx
+        command = context.command_path if context is not None else "wakit"
+        _say("error", error.format_message() or "a command is missing")
+        _say("hint", f"see `{command} --help`")
+        return int(Exit.USAGE)
+
+
+def _problems(error: WakitError) -> Sequence[WakitError]:
+    several: Any = getattr(error, "problems", ())
+    return list(several) if isinstance(error, DeclarationError) and several else [error]
+
+
+def _say(kind: str, text: str) -> None:
+    word = kind
+    if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
+        word = f"\x1b[1;{_COLOURS[kind]}m{kind}\x1b[0m"
+    sys.stderr.write(f"{word}: {text}\n")
+
+
+def _confess(error: Exception) -> None:
+    from wakit.control.refusals import trace  # noqa: PLC0415 - only for a bug
+
+    told = f"wakit made a mistake ({type(error).__name__})"
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="wakit-crash-", suffix=".log", delete=False) as file:
+            file.write(trace(error) + "\n")
+        _say("error", f"{told}; the details are in {file.name}")
+    except OSError:
+        _say("error", f"{told} at\n{trace(error)}")
+    _say("hint", "please report it with the details; they hold places in the code, and no messages, numbers or keys")
