@@ -57,10 +57,10 @@ def loopback_address(proxy: str) -> tuple[str, int]:
     """
     try:
         url = urlsplit(proxy)
-        host, port = url.hostname or "", url.port
+        scheme, host, port = url.scheme, url.hostname or "", url.port
     except ValueError:
-        host, port = "", None
-    if url.scheme != "http" or port is None or not is_loopback(host):
+        scheme, host, port = "", "", None
+    if scheme != "http" or port is None or not is_loopback(host):
         raise EndpointError(
             "The endpoint was refused",
             why="its proxy is not http://HOST:PORT of a loopback address",

@@ -1,0 +1,169 @@
+"""Workers for tests: a host that collects what is reported, and one loopback WhatsApp a test process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wakit.core.declaration import Endpoint, Pairing
+from wakit.redact import PhoneNumber, Secret
+from wakit.sim.client import SimClient
+from wakit.sim.endpoint import SimEndpoint, sim_process
+from wakit.whatsapp.port import (
+    Connected,
+    QrShown,
+    SessionReport,
+    SessionStart,
+    WorkerExited,
+    WorkerLaunch,
+    WorkerReport,
+)
+from wakit.worker.host import WorkerHost
+from wakit.worker.link import Limits
+
+PATIENCE = 40.0
+_numbers = count(1)
+_epochs = count(1)
+
+
+def fresh_number() -> PhoneNumber:
+    """Return a phone number that no other test of this process uses."""
+    return PhoneNumber(f"+3461{os.getpid() % 10**4:04d}{next(_numbers):03d}")
+
+
+async def unpaced(_session: str) -> None:
+    """Permit every dial at once."""
+
+
+class Crew:
+    """A host, the credentials' folders, and everything that was reported, in order."""
+
+    def __init__(
+        self,
+        folder: Path,
+        endpoint: Endpoint | None,
+        *,
+        permit: Callable[[str], Awaitable[None]] = unpaced,
+        limits: Limits | None = None,
+    ) -> None:
+        self.folder = folder
+        self.endpoint = endpoint
+        self.lines: list[tuple[str, str]] = []
+        self.reports: list[WorkerReport] = []
+        self._read = 0
+        self._reported = asyncio.Event()
+        self.host = WorkerHost(
+            on_report=self._take,
+            permit=permit,
+            on_log=lambda source, line: self.lines.append((source, line)),
+            limits=limits,
+        )
+
+    def _take(self, report: WorkerReport) -> None:
+        self.reports.append(report)
+        self._reported.set()
+
+    def order(
+        self,
+        name: str,
+        pairing: Pairing | None = None,
+        *,
+        phone: PhoneNumber | None = None,
+        proxy: str = "",
+    ) -> SessionStart:
+        directory = self.folder / name
+        directory.mkdir(mode=0o700, exist_ok=True)
+        return SessionStart(
+            name=name,
+            directory=str(directory),
+            epoch=next(_epochs),
+            pairing=pairing,
+            phone=phone,
+            proxy=Secret(proxy) if proxy else None,
+        )
+
+    async def launch(self, worker: str, *orders: SessionStart) -> int:
+        return await self.host.launch(WorkerLaunch(worker_id=worker, sessions=orders, endpoint=self.endpoint))
+
+    async def expect(self, kind: type[Any], session: str | None = None) -> Any:
+        """Return the next event (or worker's end) of that kind, of that session if one is named."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                while self._read < len(self.reports):
+                    report = self.reports[self._read]
+                    self._read += 1
+                    told = report.event if isinstance(report, SessionReport) else report
+                    whose = report.session if isinstance(report, SessionReport) else None
+                    if isinstance(told, kind) and session in (None, whose):
+                        return told
+                self._reported.clear()
+                await self._reported.wait()
+
+    def told(self, session: str) -> list[Any]:
+        """Return every event of a session so far."""
+        return [each.event for each in self.reports if isinstance(each, SessionReport) and each.session == session]
+
+    def exits(self) -> list[WorkerExited]:
+        return [each for each in self.reports if isinstance(each, WorkerExited)]
+
+    async def pair(self, sim: SimClient, numbers: dict[str, PhoneNumber], worker: str = "pairing") -> None:
+        """Pair sessions by QR, all in one worker, and end it once each is connected."""
+        await self.launch(worker, *(self.order(name, Pairing.QR) for name in numbers))
+        scanned: set[str] = set()
+        connected: set[str] = set()
+        at = 0
+        async with asyncio.timeout(PATIENCE + len(numbers)):
+            while connected < numbers.keys():
+                while at < len(self.reports):
+                    report = self.reports[at]
+                    at += 1
+                    match report:
+                        case SessionReport(session=name, event=QrShown(payload=payload)) if name not in scanned:
+                            scanned.add(name)
+                            await sim.scan(numbers[name], payload.reveal())
+                        case SessionReport(session=name, event=Connected()):
+                            connected.add(name)
+                        case _:
+                            pass
+                if connected < numbers.keys() and at == len(self.reports):
+                    self._reported.clear()
+                    await self._reported.wait()
+        await self.host.stop(worker, grace=2)
+        self._read = len(self.reports)
+
+
+@pytest.fixture(scope="session")
+def sim_endpoint() -> Iterator[SimEndpoint]:
+    """One loopback WhatsApp for the whole run of this test process; tests are kept apart by their numbers."""
+    folder = Path(tempfile.mkdtemp(prefix="wk", dir="/tmp"))
+    try:
+        with sim_process(folder) as sim:
+            yield sim.endpoint()
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+async def sim(sim_endpoint: SimEndpoint) -> AsyncIterator[SimClient]:
+    async with SimClient(sim_endpoint.admin) as client:
+        yield client
+
+
+@pytest.fixture
+def endpoint(sim_endpoint: SimEndpoint) -> Endpoint:
+    return Endpoint(sim_endpoint.proxy, str(sim_endpoint.ca_file), sim_endpoint.noise_root_key)
+
+
+@pytest.fixture
+async def crew(tmp_path: Path, endpoint: Endpoint) -> AsyncIterator[Crew]:
+    crew = Crew(tmp_path, endpoint)
+    yield crew
+    await crew.host.close()
