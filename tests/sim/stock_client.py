@@ -15,8 +15,8 @@ import os
 import re
 import sys
 import threading
-import traceback
 from pathlib import Path
+from typing import Any
 
 PINNED_ROOT_KEY = bytes.fromhex("142375574d0a587166aae71ebe516437c4a28b73e3695c6ce1f7f9545da8ee6b")
 
@@ -44,33 +44,59 @@ def override_root_key(key: bytes) -> None:
         raise RuntimeError(f"the pinned key was found {replaced} times")
 
 
+# Each event's name in the output and the fields that are told.
+LISTENED = {
+    "PairStatus": ("paired", ("Status",)),
+    "Connected": ("connected", ()),
+    "Disconnected": ("disconnected", ()),
+    "LoggedOut": ("logged-out", ("OnConnect", "Reason")),
+    "StreamReplaced": ("replaced", ()),
+    "TemporaryBan": ("banned", ("Code", "Expire")),
+    "ConnectFailure": ("failure", ("Reason", "Message")),
+    "ClientOutdated": ("outdated", ()),
+    "StreamError": ("stream-error", ("Code",)),
+    "KeepAliveTimeout": ("keepalive-timeout", ("ErrorCount",)),
+    "KeepAliveRestored": ("keepalive-restored", ()),
+    "OfflineSyncCompleted": ("offline-sync", ("Count",)),
+}
+
+
 def main() -> None:
     config = json.loads(sys.argv[1])
-    os.environ["SSL_CERT_FILE"] = config["ca_file"]
+    os.environ["SSL_CERT_FILE"] = config["ca_file"]  # read by Go when the library starts, so before the imports
     os.dup2(os.open(config["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 1)
     os.dup2(1, 2)
 
-    import pylibmagic  # noqa: F401
-    from neonize import client as neonize_client
-    from neonize.client import NewClient
-    from neonize.proto import Neonize_pb2 as events
-    from neonize.utils import log as neonize_log
+    import pylibmagic  # noqa: F401, PLC0415
+    from neonize.client import NewClient, ProxySettings  # noqa: PLC0415
 
-    neonize_log.setLevel(config.get("level", "WARNING"))
     override_root_key(bytes.fromhex(config["noise_root_key"]))
-
     client = NewClient(config["database"], uuid=f"stock-{os.getpid()}")
+    keep = watch_pairing(client, config.get("phone", "")), listen(client)
+    host = config["proxy"].removeprefix("http://")
+    say("starting", pid=os.getpid())
+    try:
+        client.connect(ProxySettings(f"http://{config['dialer']}:secret@{host}"))
+        say("returned")
+    except BaseException as error:  # noqa: BLE001
+        say("raised", text=str(error))
+    threading.Event().wait()
+    del keep
+
+
+def watch_pairing(client: Any, phone: str) -> list[object]:
+    """Tell QR codes and their end; with a phone, ask for a code once the first QR code is there."""
     asked = threading.Event()
 
-    def on_qr(_: NewClient, data: bytes) -> None:
+    def on_qr(_: object, data: bytes) -> None:
         say("qr", payload=data.decode())
-        if config.get("phone") and not asked.is_set():
+        if phone and not asked.is_set():
             asked.set()
             threading.Thread(target=ask_for_code, daemon=True).start()
 
     def ask_for_code() -> None:
         try:
-            say("code", code=client.PairPhone(config["phone"], show_push_notification=True))
+            say("code", code=client.PairPhone(phone, show_push_notification=True))
         except Exception as error:  # noqa: BLE001
             say("code-error", text=str(error))
 
@@ -79,40 +105,25 @@ def main() -> None:
 
     client.event.qr(on_qr)
     client._NewClient__onLoginStatus = on_login_status
-    keep = []
-
-    def listen(kind: type, name: str, *fields: str) -> None:
-        def handler(_: NewClient, message: object) -> None:
-            say(name, **{field: _plain(getattr(message, field)) for field in fields})
-
-        keep.append(handler)
-        client.event(kind)(handler)
-
-    listen(events.PairStatus, "paired", "Status")
-    listen(events.Connected, "connected")
-    listen(events.Disconnected, "disconnected")
-    listen(events.LoggedOut, "logged-out", "OnConnect", "Reason")
-    listen(events.StreamReplaced, "replaced")
-    listen(events.TemporaryBan, "banned", "Code", "Expire")
-    listen(events.ConnectFailure, "failure", "Reason", "Message")
-    listen(events.ClientOutdated, "outdated")
-    listen(events.StreamError, "stream-error", "Code")
-    listen(events.KeepAliveTimeout, "keepalive-timeout", "ErrorCount")
-    listen(events.KeepAliveRestored, "keepalive-restored")
-    listen(events.OfflineSyncCompleted, "offline-sync", "Count")
-
-    host = config["proxy"].removeprefix("http://")
-    proxy = neonize_client.ProxySettings(f"http://{config['dialer']}:secret@{host}")
-    say("starting", pid=os.getpid())
-    try:
-        client.connect(proxy)
-        say("returned")
-    except BaseException as error:  # noqa: BLE001
-        say("raised", text=str(error), trace=traceback.format_exc())
-    threading.Event().wait()
+    return [on_qr, on_login_status]
 
 
-def _plain(value: object) -> object:
+def listen(client: Any) -> list[object]:
+    """Tell every event of LISTENED; returns the handlers, which the library holds only weakly."""
+    from neonize.proto import Neonize_pb2 as events  # noqa: PLC0415
+
+    handlers: list[object] = []
+    for kind, (name, fields) in LISTENED.items():
+
+        def handler(_: object, message: object, name: str = name, fields: tuple[str, ...] = fields) -> None:
+            say(name, **{field: plain(getattr(message, field)) for field in fields})
+
+        handlers.append(handler)
+        client.event(getattr(events, kind))(handler)
+    return handlers
+
+
+def plain(value: object) -> object:
     return value if isinstance(value, (int, str, bool, float)) else str(value)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wakit.errors import Exit, WakitError
 from wakit.sim.process import Options, run
-from wakit.sim.requests import Ready, to_line
+from wakit.sim.requests import NotReady, Problem, Ready, to_line
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,6 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         asyncio.run(run(options, ready))
     except WakitError as error:
+        if as_json:
+            problem = Problem(what=error.what, why=error.why, hint=error.hint)
+            sys.stdout.buffer.write(to_line(NotReady(problem=problem, exit_code=error.exit_code)))
+            return error.exit_code
         sys.stderr.write(f"error: {error}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
         return error.exit_code
     return Exit.OK

@@ -140,7 +140,12 @@ class SimClient:
             raise not_converged(timeout) from None
 
     async def wait_for(
-        self, what: What, number: Number | None = None, *, since: int = 0, timeout: float = 10.0  # noqa: ASYNC109
+        self,
+        what: What,
+        number: Number | None = None,
+        *,
+        since: int = 0,
+        timeout: float = 10.0,  # noqa: ASYNC109
     ) -> Entry:
         """Wait for a journal entry newer than ``since``; returns the first that fits.
 

@@ -73,12 +73,11 @@ class _Registering:
         except PhoneError as error:
             raise ProtocolBreach(str(error)) from error
         _note(exchange, What.PAIRING, line.caller)
+        asking = asyncio.create_task(self._give_refs(waiting))
         try:
-            async with asyncio.TaskGroup() as group:
-                asking = group.create_task(self._give_refs(waiting))
-                await self._listen(waiting)
-                asking.cancel()
+            await self._listen(waiting)
         finally:
+            asking.cancel()
             exchange.desk.leave(waiting)
 
     async def _give_refs(self, waiting: Waiting) -> None:

@@ -14,9 +14,11 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
-from wakit.errors import EndpointError, Exit, HeldError, WakitError
+import msgspec
+
+from wakit.errors import EndpointError, Exit, HeldError
 from wakit.sim.client import SimClient, SimEndpoint, SyncSimClient
-from wakit.sim.requests import Ready, from_line
+from wakit.sim.requests import NotReady, Ready
 
 __all__ = ["SimEndpoint", "running_sim", "sim_process"]
 
@@ -41,22 +43,17 @@ async def running_sim(state: Path, *, port: int = 0, refs: int = 6) -> AsyncIter
         *_command(state, port, refs),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
         process_group=0,  # Ctrl-C is for the parent, which ends the sim when it is done with it
     )
     assert process.stdin
     assert process.stdout
-    assert process.stderr
     try:
         try:
             async with asyncio.timeout(_START_PATIENCE):
                 line = await process.stdout.readline()
         except TimeoutError:
             raise _too_slow() from None
-        if not line:
-            said = await process.stderr.read()
-            raise _not_started(await process.wait(), said)
-        async with SimClient(from_line(line, Ready).admin) as client:
+        async with SimClient(_announced(line).admin) as client:
             yield client
     finally:
         await _end(process)
@@ -85,17 +82,12 @@ def sim_process(state: Path, *, port: int = 0, refs: int = 6) -> Iterator[SyncSi
         _command(state, port, refs),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
         process_group=0,
     ) as process:
         assert process.stdout
-        assert process.stderr
         try:
             line = process.stdout.readline()
-            if not line:
-                said = process.stderr.read()
-                raise _not_started(process.wait(), said)
-            yield SyncSimClient(from_line(line, Ready).admin)
+            yield SyncSimClient(_announced(line).admin)
         finally:
             process.terminate()
             try:
@@ -109,14 +101,20 @@ def _command(state: Path, port: int, refs: int) -> list[str]:
     return [sys.executable, "-m", "wakit.sim", *arguments]
 
 
-def _not_started(code: int, said: bytes) -> WakitError:
-    lines = dict(line.partition(": ")[::2] for line in said.decode(errors="replace").splitlines() if ": " in line)
-    kind = HeldError if code == Exit.HELD else EndpointError
-    return kind(
-        "The loopback WhatsApp did not start",
-        why=lines.get("error", f"its process ended with code {code}"),
-        hint=lines.get("hint", ""),
-    )
+def _announced(line: bytes) -> Ready:
+    """Read the child's one line; raises what kept it from starting."""
+    match _read_announcement(line):
+        case Ready() as ready:
+            return ready
+        case NotReady(problem=problem, exit_code=code):
+            kind = {Exit.HELD: HeldError}.get(Exit(code), EndpointError)
+            raise kind(problem.what, why=problem.why, hint=problem.hint)
+        case None:
+            raise EndpointError("The loopback WhatsApp did not start", why="its process ended without a word")
+
+
+def _read_announcement(line: bytes) -> Ready | NotReady | None:
+    return msgspec.json.decode(line, type=Ready | NotReady) if line else None
 
 
 def _too_slow() -> EndpointError:

@@ -227,10 +227,9 @@ class Done(msgspec.Struct, frozen=True):
     count: int = 0
 
 
-class Ready(msgspec.Struct, frozen=True, kw_only=True):
+class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready", tag_field="event"):
     """The line the sim prints when it can be dialled; ``noise_root_key`` is 64 hex digits, a public key."""
 
-    event: str = "ready"
     proxy: str
     ca_file: str
     noise_root_key: str
@@ -244,6 +243,13 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     why: str = ""
     hint: str = ""
+
+
+class NotReady(msgspec.Struct, frozen=True, kw_only=True, tag="not-ready", tag_field="event"):
+    """The line the sim prints instead, before it ends."""
+
+    problem: Problem
+    exit_code: int
 
 
 _T = TypeVar("_T")
