@@ -1,0 +1,141 @@
+"""What a user does to sessions.toml, and what becomes of it: real clients, a real daemon, a real file."""
+
+from __future__ import annotations
+
+import pytest
+from harness import Fleet
+from support.whatsapp import LoopbackWhatsApp, fresh_number
+
+from wakit.control.schemas import StatusInfo
+
+
+def pair_by_qr(fleet: Fleet, whatsapp: LoopbackWhatsApp, name: str) -> str:
+    """Scan what a session shows with a new virtual phone; return its number."""
+    number = fresh_number()
+    fleet.wait_states(**{name: "pairing"})
+    whatsapp.sim.scan(number, str(fleet.client().qr(name).payload))
+    fleet.wait_connected(name)
+    return number
+
+
+def logins(whatsapp: LoopbackWhatsApp, number: str) -> int:
+    account = whatsapp.sim.status().account(number)
+    assert account is not None
+    return sum(device.logins for device in account.devices)
+
+
+def pairings(whatsapp: LoopbackWhatsApp, number: str) -> int:
+    account = whatsapp.sim.status().account(number)
+    assert account is not None
+    return len(account.devices)
+
+
+def test_a_session_lives_through_every_edit(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
+    fleet.write("[sessions.a]\n")
+    fleet.up()
+    number = pair_by_qr(fleet, whatsapp, "a")
+
+    # Another one comes, and the first does not notice.
+    before = fleet.status().sessions[0]
+    fleet.write("[sessions.a]\n[sessions.b]\n")
+    second = pair_by_qr(fleet, whatsapp, "b")
+    assert (fleet.status().sessions[0].since, fleet.status().sessions[0].worker_pid) == (
+        before.since,
+        before.worker_pid,
+    )
+
+    # It leaves, and comes back without pairing.
+    fleet.write("[sessions.b]\n")
+    fleet.wait(lambda status: [s.name for s in status.sessions] == ["b"])
+    assert whatsapp.sim.wait_until(lambda status: status.connected(number) == 0)
+    fleet.write("[sessions.a]\n[sessions.b]\n")
+    fleet.wait_connected("a", "b")
+    assert pairings(whatsapp, number) == 1, "it was revived, not paired anew"
+
+    # It is parked and enabled again.
+    fleet.write("[sessions.a]\nenabled = false\n[sessions.b]\n")
+    fleet.wait_states(a="parked", b="connected")
+    fleet.write("[sessions.a]\n[sessions.b]\n")
+    fleet.wait_connected("a", "b")
+
+    # It gets another name, and keeps its link.
+    fleet.write('[sessions.c]\nrenamed_from = "a"\n[sessions.b]\n')
+    fleet.wait(lambda status: {s.name: s.state for s in status.sessions} == {"c": "connected", "b": "connected"})
+    assert pairings(whatsapp, number) == 1
+
+    # None of it cost a link or met a rival, and the journal has the plan in words.
+    assert pairings(whatsapp, second) == 1
+    assert whatsapp.sim.status().totals.get("replaced", 0) == 0
+    plans = " | ".join(row["reason"] for row in fleet.sql("SELECT reason FROM events WHERE kind = 'plan' ORDER BY seq"))
+    for words in (
+        "create a",
+        "create b",
+        "retire a",
+        "revive a",
+        "restore a",
+        "park a",
+        "rename c from a",
+        "restore c",
+    ):
+        assert words in plans
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        ("", "empty"),
+        ("# nothing but a comment\n", "empty"),
+        ("[sessions.a\n", "sessions.toml:"),
+        ("[sessions.a]\nenabled = 1\n", "enabled"),
+        ("[sessions.a]\nenabld = true\n", "enabld"),
+    ],
+)
+def test_a_broken_file_changes_nothing(fleet: Fleet, whatsapp: LoopbackWhatsApp, broken: str, says: str) -> None:
+    fleet.write("[sessions.a]\n")
+    fleet.up()
+    number = pair_by_qr(fleet, whatsapp, "a")
+    worker = fleet.status().sessions[0].worker_pid
+
+    head, fleet.head = fleet.head, "" if not broken.startswith("[") else fleet.head
+    fleet.write(broken)
+    status = fleet.wait(lambda status: status.daemon.declaration.error is not None)
+    assert says in f"{status.daemon.declaration.error} {status.daemon.declaration.hint}"
+    assert [(s.name, s.state, s.worker_pid) for s in status.sessions] == [("a", "connected", worker)]
+
+    fleet.head = head
+    fleet.write("[sessions.a]\nlabels = { mended = 'yes' }\n")
+    status = fleet.wait(lambda status: status.daemon.declaration.error is None)
+    assert [(s.name, s.state, s.worker_pid) for s in status.sessions] == [("a", "connected", worker)]
+    assert logins(whatsapp, number) == 1, "the client was never touched"
+
+
+def test_a_deleted_file_changes_nothing(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
+    fleet.write("[sessions.a]\n")
+    fleet.up()
+    pair_by_qr(fleet, whatsapp, "a")
+    fleet.config.unlink()
+    status = fleet.wait(lambda status: status.daemon.declaration.error is not None)
+    assert [(s.name, s.state) for s in status.sessions] == [("a", "connected")]
+    fleet.write("[sessions.a]\n")
+    fleet.wait(lambda status: status.daemon.declaration.error is None)
+
+
+def test_a_mass_retirement_waits_for_a_person(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
+    fleet.write("[sessions.a]\n[sessions.b]\n[sessions.c]\n")
+    fleet.up()
+    for name in "abc":
+        pair_by_qr(fleet, whatsapp, name)
+
+    fleet.write("[sessions.a]\n")
+
+    def held(status: StatusInfo) -> bool:
+        return {s.name for s in status.sessions if s.held} == {"b", "c"}
+
+    status = fleet.wait(held)
+    assert {s.state for s in status.sessions} == {"connected"}
+    planned = fleet.run("plan")
+    assert planned.returncode == 0
+    assert "wakit apply --confirm" in planned.stdout
+    confirmed = fleet.run("apply", "--confirm")
+    assert confirmed.returncode == 0, confirmed.stderr
+    fleet.wait(lambda status: [s.name for s in status.sessions] == ["a"])
