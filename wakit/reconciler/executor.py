@@ -105,7 +105,12 @@ class Executor:
     def _start(self, work: Awaitable[object], what: str, concerned: Sequence[Tracked]) -> None:
         task = asyncio.ensure_future(self._guard(work, what, concerned))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        # Only now nothing is under way any more: a look at the whole before this would not call it converged.
+        self._tasks.discard(task)
+        self._wake()
 
     async def _guard(self, work: Awaitable[object], what: str, concerned: Sequence[Tracked]) -> None:
         try:
@@ -117,7 +122,6 @@ class Executor:
                 tracked.busy = False
                 if tracked.leaving is not None:
                     self.release(tracked, why=tracked.leaving)
-            self._wake()
 
     def _failed(self, error: Exception, what: str, concerned: Sequence[Tracked]) -> None:
         known = isinstance(error, WakitError)

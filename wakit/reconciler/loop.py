@@ -7,6 +7,7 @@ look at the whole. So an event that is lost, doubled or late costs at most the t
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -33,10 +34,13 @@ class Reconciler:
 
     Args:
         roster: The sessions; shared with whoever shows them.
+        on_convergence: Called whenever the fleet becomes converged, or ceases to be.
     """
 
-    def __init__(self, roster: Roster) -> None:
+    def __init__(self, roster: Roster, on_convergence: Callable[[], None] = lambda: None) -> None:
         self.roster = roster
+        self._on_convergence = on_convergence
+        self._converged = False
         self._wake = asyncio.Event()
         self._stopping = False
         self._last = Plan()
@@ -134,6 +138,9 @@ class Reconciler:
             if waiting is not None and tracked.state is State.DECLARED and not tracked.waits_for_person:
                 self._say(tracked, waiting)
         self._last = decided
+        if self.converged() is not self._converged:
+            self._converged = not self._converged
+            self._on_convergence()
 
     def converged(self) -> bool:
         """Return whether nothing is left to do and every enabled session is connected."""

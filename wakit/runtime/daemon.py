@@ -199,7 +199,7 @@ def _join(
             watcher(name)
 
     roster = Roster(ports, run_id, changed)
-    reconciler = Reconciler(roster)
+    reconciler = Reconciler(roster, on_convergence=lambda: feed.daemon())  # noqa: PLW0108
     address = socket_address(layout.root)
     if address.note:
         roster.log("warning", reason=address.note)
