@@ -62,7 +62,7 @@ CREATE VIEW spans AS
 WITH ordered AS (
     SELECT
         seq, session, state_to AS state, reason, code, run_id, declaration_rev, git_commit, git_branch,
-        max(ts) OVER (PARTITION BY session ORDER BY seq) AS started_at
+        max(ts) OVER (PARTITION BY session ORDER BY seq ROWS UNBOUNDED PRECEDING) AS started_at
     FROM events
     WHERE kind = 'state'
 ),
@@ -134,80 +134,81 @@ GROUP BY session, day
 ORDER BY session, day;
 
 -- One row for each attempt at pairing. outcome: paired, failed, superseded (another attempt began), interrupted (the
--- daemon ended), running.
+-- daemon ended), running. (Windows are what costs in these
+-- views: they run over few columns, texts are fetched last, and a running sum beats a count with FILTER tenfold.)
 CREATE VIEW pairings AS
-WITH marked AS (
+WITH attempts AS (
     SELECT
-        seq, ts, session, run_id, kind, state_to, reason, code, detail, declaration_rev, git_commit, git_branch,
-        count(*) FILTER (kind = 'pair_started') OVER (PARTITION BY session, run_id ORDER BY seq) AS attempt,
-        kind = 'pair_failed'
-            OR (kind = 'state' AND state_to NOT IN ('starting', 'pairing', 'degraded', 'reconnecting')) AS ends
+        seq, ts AS started_at, session, run_id, detail ->> 'method' AS method, declaration_rev, git_commit, git_branch,
+        lead(seq) OVER later AS next_seq,
+        lead(ts) OVER later AS next_at
     FROM events
-    WHERE session IS NOT NULL AND kind IN ('pair_started', 'pair_failed', 'qr', 'code', 'state')
+    WHERE kind = 'pair_started'
+    WINDOW later AS (PARTITION BY session, run_id ORDER BY seq)
 ),
-attempts AS (
-    SELECT
-        session,
-        run_id,
-        attempt,
-        min(seq) AS seq,
-        arg_min(ts, seq) AS started_at,
-        coalesce(
-            any_value(detail ->> 'method') FILTER (kind = 'pair_started'),
-            arg_min(kind, seq) FILTER (kind IN ('qr', 'code'))
-        ) AS method,
-        count(*) FILTER (kind IN ('qr', 'code')) AS shown,
-        arg_min({kind: kind, state_to: state_to, ts: ts, reason: reason, code: code}, seq) FILTER (ends) AS ending,
-        arg_min({rev: declaration_rev, git_commit: git_commit, git_branch: git_branch}, seq) AS declared
-    FROM marked
-    WHERE attempt > 0
-    GROUP BY session, run_id, attempt
+endings AS (
+    SELECT seq, session, run_id
+    FROM events
+    WHERE kind = 'pair_failed'
+        OR (kind = 'state' AND state_to NOT IN ('starting', 'pairing', 'degraded', 'reconnecting'))
 ),
-followed AS (
-    SELECT
-        attempts.*,
-        runs.open AS run_open,
-        runs.seen_at AS run_end,
-        lead(attempts.started_at) OVER (PARTITION BY session, run_id ORDER BY attempt) AS next_at
+ended AS (
+    SELECT attempts.*, CASE WHEN next_seq IS NULL OR endings.seq < next_seq THEN endings.seq END AS ending_seq
     FROM attempts
-    JOIN runs USING (run_id)
+    ASOF LEFT JOIN endings
+        ON attempts.session = endings.session AND attempts.run_id = endings.run_id AND attempts.seq < endings.seq
+),
+codes AS (
+    SELECT attempts.seq, count(*) AS shown, arg_min(events.kind, events.seq) AS first_kind
+    FROM events
+    ASOF JOIN attempts
+        ON events.session = attempts.session AND events.run_id = attempts.run_id AND events.seq > attempts.seq
+    WHERE events.kind IN ('qr', 'code')
+    GROUP BY attempts.seq
 ),
 judged AS (
     SELECT
-        *,
+        ended.*,
+        ending.reason,
+        ending.code,
         CASE
             WHEN ending.kind = 'state' AND ending.state_to IN ('paired', 'connected') THEN 'paired'
             WHEN ending.kind IS NOT NULL THEN 'failed'
             WHEN next_at IS NOT NULL THEN 'superseded'
-            WHEN run_open THEN 'running'
+            WHEN runs.open THEN 'running'
             ELSE 'interrupted'
         END AS outcome,
-        coalesce(ending.ts, next_at, CASE WHEN NOT run_open THEN run_end END) AS ended_at
-    FROM followed
+        coalesce(ending.ts, next_at, CASE WHEN NOT runs.open THEN runs.seen_at END) AS ended_at
+    FROM ended
+    JOIN runs USING (run_id)
+    LEFT JOIN events AS ending ON ending.seq = ended.ending_seq
 )
 SELECT
     session,
     started_at,
-    method,
+    coalesce(method, first_kind) AS method,
     outcome,
     epoch(ended_at - started_at) AS seconds,
     ended_at,
-    shown,
-    ending.reason AS reason,
-    ending.code AS code,
+    coalesce(shown, 0) AS shown,
+    reason,
+    code,
     run_id,
-    declared.rev AS declaration_rev,
-    declared.git_commit AS git_commit,
-    declared.git_branch AS git_branch,
-    seq
+    declaration_rev,
+    git_commit,
+    git_branch,
+    judged.seq
 FROM judged
-ORDER BY seq;
+LEFT JOIN codes USING (seq)
+ORDER BY judged.seq;
 
 -- Connections that were lost and came back within one run. Parking and retiring are no losses.
 CREATE VIEW reconnects AS
 WITH eras AS (
     -- An era begins when a session becomes connected and holds what followed until it is connected again.
-    SELECT *, count(*) FILTER (state = 'connected') OVER (PARTITION BY session, run_id ORDER BY seq) AS era
+    SELECT
+        seq, session, run_id, state, started_at,
+        sum((state = 'connected')::INTEGER) OVER (PARTITION BY session, run_id ORDER BY seq ROWS UNBOUNDED PRECEDING) AS era
     FROM spans
 ),
 losses AS (
@@ -217,9 +218,8 @@ losses AS (
         era,
         min(started_at) FILTER (state = 'connected') AS connected_at,
         min(started_at) FILTER (state <> 'connected') AS lost_at,
-        bool_or(state IN ('parked', 'retired')) AS on_purpose,
-        arg_min({seq: seq, state: state, reason: reason, code: code, rev: declaration_rev, git_commit: git_commit}, seq)
-            FILTER (state <> 'connected') AS loss
+        min(seq) FILTER (state <> 'connected') AS loss_seq,
+        bool_or(state IN ('parked', 'retired')) AS on_purpose
     FROM eras
     WHERE era > 0
     GROUP BY session, run_id, era
@@ -228,19 +228,21 @@ returned AS (
     SELECT *, lead(connected_at) OVER (PARTITION BY session, run_id ORDER BY era) AS back_at FROM losses
 )
 SELECT
-    session,
+    returned.session,
     lost_at,
     back_at,
     epoch(back_at - lost_at) AS seconds,
-    loss.reason AS reason,
-    loss.code AS code,
-    loss.state AS state,
-    run_id,
-    loss.rev AS declaration_rev,
-    loss.git_commit AS git_commit,
-    loss.seq AS seq
+    loss.reason,
+    loss.code,
+    loss.state_to AS state,
+    returned.run_id,
+    loss.declaration_rev,
+    loss.git_commit,
+    loss.git_branch,
+    loss.seq
 FROM returned
-WHERE lost_at IS NOT NULL AND back_at IS NOT NULL AND NOT on_purpose
+JOIN events AS loss ON loss.seq = returned.loss_seq
+WHERE back_at IS NOT NULL AND NOT on_purpose
 ORDER BY loss.seq;
 
 -- Spans and the holes between runs, each either up, off (parked, retired) or down, and whether a down one is trouble: a
@@ -248,16 +250,15 @@ ORDER BY loss.seq;
 CREATE VIEW stretches AS
 WITH pieces AS (
     SELECT
-        seq, 0 AS part, session, started_at, ended_at, open, state, reason, code, run_id,
-        declaration_rev, git_commit, git_branch,
+        2 * seq AS piece, seq, session, started_at, ended_at, open, state, reason, code, run_id,
         CASE state WHEN 'connected' THEN 'up' WHEN 'parked' THEN 'off' WHEN 'retired' THEN 'off' ELSE 'down' END AS class
     FROM spans
     UNION ALL
     SELECT
-        spans.seq, 1, session, spans.ended_at, next_at, false, 'no_daemon',
+        2 * spans.seq + 1, spans.seq, session, spans.ended_at, next_at, false, 'no_daemon',
         CASE WHEN runs.stopped_at IS NULL THEN 'no daemon ran: the last one ended without a word'
              ELSE 'no daemon ran: the last one was stopped' END,
-        'no_daemon', spans.run_id, declaration_rev, git_commit, git_branch, 'down'
+        'no_daemon', spans.run_id, 'down'
     FROM spans
     JOIN runs USING (run_id)
     WHERE next_run <> spans.run_id AND next_at > spans.ended_at AND state NOT IN ('parked', 'retired')
@@ -269,45 +270,57 @@ SELECT
             WHEN class = 'off' THEN false
             WHEN class = 'up' OR state NOT IN ('declared', 'starting', 'pairing', 'paired', 'no_daemon') THEN true
         END IGNORE NULLS
-    ) OVER (PARTITION BY session ORDER BY seq, part), false) AS trouble
+    ) OVER (PARTITION BY session ORDER BY piece ROWS UNBOUNDED PRECEDING), false) AS trouble
 FROM pieces;
 
 -- Contiguous times in which an enabled session was not connected (session is its name, sessions is 1), and times in
 -- which none of two or more enabled sessions was (session is NULL, sessions is how many). seconds of an open one reach
 -- to the last sign of life. The declaration is the one in force when it began.
 CREATE VIEW incidents AS
-WITH grouped AS (
-    SELECT *, count(*) FILTER (NOT trouble) OVER (PARTITION BY session ORDER BY seq, part) AS era FROM stretches
+WITH known AS MATERIALIZED (
+    SELECT * FROM stretches
 ),
-single AS (
+grouped AS (
+    SELECT
+        piece, session, started_at, ended_at, open, trouble, reason <> '' AS told,
+        sum((NOT trouble)::INTEGER) OVER (PARTITION BY session ORDER BY piece ROWS UNBOUNDED PRECEDING) AS era
+    FROM known
+),
+troubles AS (
     SELECT
         session,
-        min(seq) AS seq,
+        min(piece) AS first_piece,
+        max(piece) AS last_piece,
+        min(piece) FILTER (told) AS telling_piece,
         min(started_at) AS started_at,
         max(ended_at) AS until,
-        bool_or(open) AS open,
-        arg_max(state, (seq, part)) AS state,
-        coalesce(
-            arg_min(reason, (seq, part)) FILTER (reason <> ''),
-            arg_min(code, (seq, part)),
-            arg_min(state, (seq, part))
-        ) AS cause,
-        arg_min(code, (seq, part)) AS code,
-        arg_min({rev: declaration_rev, git_commit: git_commit, git_branch: git_branch}, (seq, part)) AS declared,
-        arg_min(run_id, (seq, part)) AS run_id
+        bool_or(open) AS open
     FROM grouped
     WHERE trouble
     GROUP BY session, era
-    HAVING until > min(started_at) OR bool_or(open)
+    HAVING max(ended_at) > min(started_at) OR bool_or(open)
+),
+single AS MATERIALIZED (
+    SELECT
+        troubles.*,
+        CASE WHEN open THEN 'infinity'::TIMESTAMP ELSE until END AS over_at,
+        opening.seq,
+        closing.state,
+        coalesce(telling.reason, opening.code, opening.state) AS cause,
+        coalesce(telling.code, opening.code) AS code
+    FROM troubles
+    JOIN (SELECT piece, seq, state, code FROM known) AS opening ON opening.piece = first_piece
+    JOIN (SELECT piece, state FROM known) AS closing ON closing.piece = last_piece
+    LEFT JOIN (SELECT piece, reason, code FROM known) AS telling ON telling.piece = telling_piece
 ),
 edges AS (
-    SELECT started_at AS moment, 1 AS down, 0 AS up FROM stretches WHERE trouble
+    SELECT started_at AS moment, 1 AS down, 0 AS up FROM known WHERE trouble
     UNION ALL
-    SELECT ended_at, -1, 0 FROM stretches WHERE trouble AND NOT open
+    SELECT ended_at, -1, 0 FROM known WHERE trouble AND NOT open
     UNION ALL
-    SELECT started_at, 0, 1 FROM stretches WHERE class = 'up'
+    SELECT started_at, 0, 1 FROM known WHERE class = 'up'
     UNION ALL
-    SELECT ended_at, 0, -1 FROM stretches WHERE class = 'up' AND NOT open
+    SELECT ended_at, 0, -1 FROM known WHERE class = 'up' AND NOT open
 ),
 levels AS (
     SELECT
@@ -322,59 +335,45 @@ dark AS (
     SELECT *, up = 0 AND down >= 2 AS dark FROM levels
 ),
 darkness AS (
-    SELECT *, count(*) FILTER (NOT dark) OVER (ORDER BY moment) AS era FROM dark
+    SELECT *, sum((NOT dark)::INTEGER) OVER (ORDER BY moment ROWS UNBOUNDED PRECEDING) AS era FROM dark
 ),
 fleet AS (
     SELECT
         min(moment) AS started_at,
-        CASE WHEN count(*) = count(next_at) THEN max(next_at) END AS ended_at,
+        CASE WHEN count(*) = count(next_at) THEN max(next_at) ELSE 'infinity'::TIMESTAMP END AS over_at,
         max(down) AS sessions
     FROM darkness
     WHERE dark
     GROUP BY era
 ),
 fleet_wide AS (
-    SELECT
-        fleet.started_at,
-        fleet.ended_at,
-        fleet.sessions,
-        max(single.until) AS until,
-        mode(single.state) AS state,
-        mode(single.cause) AS cause,
-        mode(single.code) AS code,
-        arg_max(single.declared, single.started_at) AS declared,
-        arg_max(single.run_id, single.started_at) AS run_id,
-        min(single.seq) AS seq
+    -- The probable cause is that of the last session to go down: the others had been missing before.
+    SELECT fleet.started_at, fleet.over_at, fleet.sessions, until, state, cause, code, seq
     FROM fleet
-    JOIN single
-        ON single.started_at < coalesce(fleet.ended_at, 'infinity'::TIMESTAMP)
-        AND (single.open OR single.until > fleet.started_at)
-    GROUP BY fleet.started_at, fleet.ended_at, fleet.sessions
+    ASOF JOIN (SELECT started_at, max(first_piece) AS first_piece FROM single GROUP BY started_at) AS latest
+        ON fleet.started_at >= latest.started_at
+    JOIN single USING (first_piece)
 ),
 every AS (
-    SELECT
-        session, 1 AS sessions, started_at, CASE WHEN NOT open THEN until END AS ended_at, until, state, cause, code,
-        declared, run_id, seq
-    FROM single
+    SELECT session, 1 AS sessions, started_at, over_at, until, state, cause, code, seq FROM single
     UNION ALL
-    SELECT
-        NULL, sessions, started_at, ended_at, coalesce(ended_at, until), state, cause, code, declared, run_id, seq
-    FROM fleet_wide
+    SELECT NULL, sessions, started_at, over_at, least(over_at, until), state, cause, code, seq FROM fleet_wide
 )
 SELECT
     every.session,
     every.sessions::BIGINT AS sessions,
     every.started_at,
-    every.ended_at,
+    CASE WHEN isfinite(over_at) THEN over_at END AS ended_at,
     epoch(every.until - every.started_at) AS seconds,
     every.state,
     every.cause,
     every.code,
-    coalesce(every.declared.rev, declarations.rev) AS declaration_rev,
-    coalesce(every.declared.git_commit, declarations.git_commit) AS git_commit,
-    coalesce(every.declared.git_branch, declarations.git_branch) AS git_branch,
-    every.run_id,
+    coalesce(opening.declaration_rev, declarations.rev) AS declaration_rev,
+    coalesce(opening.git_commit, declarations.git_commit) AS git_commit,
+    coalesce(opening.git_branch, declarations.git_branch) AS git_branch,
+    opening.run_id,
     every.seq
 FROM every
+JOIN events AS opening ON opening.seq = every.seq
 ASOF LEFT JOIN declarations ON every.started_at >= declarations.loaded_at
 ORDER BY every.started_at, every.session NULLS FIRST;
