@@ -7,6 +7,7 @@ The protocol itself is the ``websockets`` library's, without its I/O. A WebSocke
 from __future__ import annotations
 
 import asyncio
+import logging
 from http import HTTPStatus
 from typing import Final
 
@@ -16,6 +17,8 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 PATH: Final = "/ws/chat"
+_QUIET: Final = logging.getLogger("wakit.sim.websocket")  # the library would tell every connection at INFO
+_QUIET.setLevel(logging.WARNING)
 _PIECE = 1 << 16
 _MAX_MESSAGE = 1 << 24
 _NORMAL, _TEXT_REFUSED = 1000, 1003
@@ -31,7 +34,7 @@ class WebSocket:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._protocol = ServerProtocol(max_size=_MAX_MESSAGE)
+        self._protocol = ServerProtocol(max_size=_MAX_MESSAGE, logger=_QUIET)
         self._pieces: list[bytes] = []
 
     async def accept(self) -> None:
