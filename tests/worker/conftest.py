@@ -95,15 +95,26 @@ class Crew:
 
     async def expect(self, kind: type[Any], session: str | None = None) -> Any:
         """Return the next event (or worker's end) of that kind, of that session if one is named."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                while self._read < len(self.reports):
-                    report = self.reports[self._read]
-                    self._read += 1
-                    told = report.event if isinstance(report, SessionReport) else report
-                    whose = report.session if isinstance(report, SessionReport) else None
-                    if isinstance(told, kind) and session in (None, whose):
-                        return told
+        while True:
+            report = await self._next()
+            told = report.event if isinstance(report, SessionReport) else report
+            whose = report.session if isinstance(report, SessionReport) else None
+            if isinstance(told, kind) and session in (None, whose):
+                return told
+
+    def rewind(self, to: int) -> None:
+        """Read again from the report of that number."""
+        self._read = to
+
+    async def _next(self) -> WorkerReport:
+        await self.until(lambda: self._read < len(self.reports))
+        self._read += 1
+        return self.reports[self._read - 1]
+
+    async def until(self, holds: Callable[[], bool], patience: float = PATIENCE) -> None:
+        """Wait until something is true of what was reported."""
+        async with asyncio.timeout(patience):
+            while not holds():
                 self._reported.clear()
                 await self._reported.wait()
 
@@ -118,24 +129,16 @@ class Crew:
         """Pair sessions by QR, all in one worker, and end it once each is connected."""
         await self.launch(worker, *(self.order(name, Pairing.QR) for name in numbers))
         scanned: set[str] = set()
-        connected: set[str] = set()
-        at = 0
-        async with asyncio.timeout(PATIENCE + len(numbers)):
-            while connected < numbers.keys():
-                while at < len(self.reports):
-                    report = self.reports[at]
-                    at += 1
-                    match report:
-                        case SessionReport(session=name, event=QrShown(payload=payload)) if name not in scanned:
-                            scanned.add(name)
-                            await sim.scan(numbers[name], payload.reveal())
-                        case SessionReport(session=name, event=Connected()):
-                            connected.add(name)
-                        case _:
-                            pass
-                if connected < numbers.keys() and at == len(self.reports):
-                    self._reported.clear()
-                    await self._reported.wait()
+        while len(scanned) < len(numbers):
+            report = await self._next()
+            if isinstance(report, SessionReport) and isinstance(report.event, QrShown):
+                if report.session not in scanned:
+                    scanned.add(report.session)
+                    await sim.scan(numbers[report.session], report.event.payload.reveal())
+        await self.until(
+            lambda: all(any(isinstance(event, Connected) for event in self.told(name)) for name in numbers),
+            PATIENCE + len(numbers),
+        )
         await self.host.stop(worker, grace=2)
         self._read = len(self.reports)
 

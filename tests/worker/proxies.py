@@ -1,4 +1,4 @@
-"""Upstreams that a test writes itself: an echo server, an HTTP CONNECT proxy, a SOCKS proxy, and ones that misbehave."""
+"""Upstreams a test writes itself: an echo server, HTTP and SOCKS proxies, and ones that misbehave."""
 
 from __future__ import annotations
 

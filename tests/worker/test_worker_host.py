@@ -130,6 +130,8 @@ class Stage:
         self.reports: list[WorkerReport] = []
         self.lines: list[tuple[str, str]] = []
         self.asked: list[str] = []
+        self.was_asked = asyncio.Event()
+        self.was_placed = asyncio.Event()
         self.permit = asyncio.Event()
         self.reported = asyncio.Event()
         self.host = WorkerHost(
@@ -144,6 +146,7 @@ class Stage:
         worker = Played(self.script)
         await worker.open()
         self.played.append(worker)
+        self.was_placed.set()
         return worker
 
     def _take(self, report: WorkerReport) -> None:
@@ -152,6 +155,7 @@ class Stage:
 
     async def _permit(self, session: str) -> None:
         self.asked.append(session)
+        self.was_asked.set()
         await self.permit.wait()
 
     async def launch(self, script: Callable[[Played], Awaitable[None]], worker_id: str = "w1") -> int:
@@ -258,8 +262,7 @@ async def test_a_start_that_is_given_up_leaves_no_worker(stage: Stage):
         await asyncio.Event().wait()
 
     launching = asyncio.create_task(stage.launch(mute))
-    while not stage.played:
-        await asyncio.sleep(0)
+    await stage.was_placed.wait()
     launching.cancel()
     with pytest.raises(asyncio.CancelledError):
         await launching
@@ -273,8 +276,7 @@ async def test_closing_while_a_worker_starts(stage: Stage):
         await asyncio.Event().wait()
 
     launching = asyncio.create_task(stage.launch(mute))
-    while not stage.played:
-        await asyncio.sleep(0)
+    await stage.was_placed.wait()
     await stage.host.close()
     with pytest.raises(WorkerError):
         await launching
@@ -396,8 +398,7 @@ async def test_dials_are_permitted_once_each_and_asked_for_once(stage: Stage):
         await worker.hear()
 
     await stage.launch(dials)
-    while not stage.asked:
-        await asyncio.sleep(0)
+    await stage.was_asked.wait()
     assert stage.asked == ["sales"]
     stage.permit.set()
     async with asyncio.timeout(5):
@@ -494,14 +495,17 @@ async def test_a_listener_that_fails_disturbs_no_worker(stage: Stage):
         await worker.say(encode(Told(session="sales", at=AT, event=Connected())) * 2)
         await worker.hear()
 
+    second = asyncio.Event()
+
     def fail(report: WorkerReport) -> None:
         stage.reports.append(report)
+        if len(stage.reports) > 1:
+            second.set()
         raise ZeroDivisionError
 
     stage.host._on_report = fail
     await stage.launch(tells)
-    while len(stage.reports) < 2:
-        await asyncio.sleep(0)
+    await second.wait()
     assert all(isinstance(each, SessionReport) for each in stage.reports)
     assert len(caught) == 2
     assert "w1" in stage.host.workers()

@@ -180,22 +180,19 @@ async def test_a_dial_that_hangs_ends_by_its_deadline():
 
 async def test_a_dial_waits_for_its_clearance_after_it_was_noted():
     cleared = asyncio.Event()
-    asked: list[tuple[str, str]] = []
+    asked: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
 
     async def clearance(session: str, host: str) -> None:
-        asked.append((session, host))
+        asked.put_nowait((session, host))
         await cleared.wait()
 
-    route_port = None
     async with serving(echo) as route_port, relaying(Fixed(route_port), clearance) as relay, calling(relay) as caller:
         answer = asyncio.create_task(caller.connect(relay.proxy_url("sales")))
-        await relay.called("sales").wait()
-        while not asked:
-            await asyncio.sleep(0)
+        assert await asked.get() == ("sales", "web.whatsapp.com")
+        assert relay.called("sales").is_set()
         assert not answer.done()
         cleared.set()
         assert await answer == 200
-        assert asked == [("sales", "web.whatsapp.com")]
 
 
 async def test_whoever_hangs_up_while_waiting_is_let_go():
@@ -241,9 +238,13 @@ async def test_a_cut_during_a_dial_is_not_outrun():
 
 
 async def test_a_giant_head_and_a_mute_caller_do_no_harm():
-    async with serving(echo) as port, relaying(Fixed(port)) as relay:
-        async with calling(relay) as giant, calling(relay) as caller:
-            giant.writer.write(b"x" * 1_000_000)
-            assert await caller.connect(relay.proxy_url("sales")) == 200
-            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-                await giant.reader.readexactly(1)
+    async with (
+        serving(echo) as port,
+        relaying(Fixed(port)) as relay,
+        calling(relay) as giant,
+        calling(relay) as caller,
+    ):
+        giant.writer.write(b"x" * 1_000_000)
+        assert await caller.connect(relay.proxy_url("sales")) == 200
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await giant.reader.readexactly(1)

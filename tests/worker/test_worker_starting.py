@@ -47,8 +47,18 @@ class Library:
         start.settled.set()
 
 
+def self_granting() -> Permits:
+    """Permits that grant every question at once."""
+
+    def grant(session: str) -> None:
+        permits.grant(session)
+
+    permits = Permits(grant)
+    return permits
+
+
 async def test_without_pacing_all_start_and_nobody_clashes():
-    permits = Permits(lambda session: permits.grant(session))
+    permits = self_granting()
     gate = StartGate(permits)
     library = Library(gate)
     names = [f"s{number}" for number in range(50)]
@@ -58,13 +68,12 @@ async def test_without_pacing_all_start_and_nobody_clashes():
 
 
 async def test_with_pacing_clients_start_in_the_order_of_their_permits():
-    asked: list[str] = []
-    permits = Permits(asked.append)
+    asked: asyncio.Queue[str] = asyncio.Queue()
+    permits = Permits(asked.put_nowait)
     gate = StartGate(permits)
     library = Library(gate)
     starting = asyncio.create_task(gate.start_all([library.start(name) for name in ("a", "b", "c")]))
-    while len(asked) < 3:
-        await asyncio.sleep(0)
+    assert {await asked.get() for _ in range(3)} == {"a", "b", "c"}
     for name in ("c", "a", "b"):
         permits.grant(name)
         for _ in range(20):
@@ -105,7 +114,7 @@ async def test_a_permit_that_came_too_late_is_kept_for_the_next_dial():
 async def test_a_client_that_never_dials_does_not_hold_up_the_others(monkeypatch):
     monkeypatch.setattr(wakit.worker.starting, "CALL_DEADLINE", 0.05)
     monkeypatch.setattr(wakit.worker.starting, "SETTLE_DEADLINE", 0.05)
-    permits = Permits(lambda session: permits.grant(session))
+    permits = self_granting()
     gate = StartGate(permits)
     library = Library(gate)
     mute = Start(session="mute", run=lambda: None)
