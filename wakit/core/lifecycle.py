@@ -180,7 +180,9 @@ def _table() -> dict[tuple[State, Happening], State]:
     # From here on the reconciler speaks, and it may speak in any state.
     everywhere = frozenset(State)
     rule(h.DECLARED, s.DECLARED, frozenset({s.RETIRED, s.HELD, s.PARKED}))
-    rule(h.START, s.STARTING, everywhere)
+    rule(h.START, s.STARTING, everywhere - {s.RECONNECTING})
+    # A new try is part of the same outage: its beginning stays what people see.
+    rule(h.START, s.RECONNECTING, frozenset({s.RECONNECTING}))
     rule(h.CREDENTIAL_BAD, s.FAILED, everywhere)
     rule(h.PARK, s.PARKED, everywhere)
     rule(h.HOLD, s.HELD, everywhere - ALIVE)

@@ -43,7 +43,7 @@ _ORDER: Final[Mapping[type[Action], int]] = {
     Restore: 6,
     Create: 7,
 }
-_PAIRING_STATES: Final = frozenset({State.STARTING, State.PAIRING})
+_PAIRING_STATES: Final = frozenset({State.STARTING, State.PAIRING, State.RECONNECTING})
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 

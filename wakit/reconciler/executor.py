@@ -212,21 +212,24 @@ class Executor:
         self._apply(tracked, finding)
 
     async def _create(self, tracked: Tracked, action: Create) -> None:
-        spec = self._spec(tracked)
         pairing = tracked.method or action.pairing
         await self._settle(tracked)
         if tracked.credential is Credential.PRESENT:
             return  # it was linked after all: the next plan restores it
-        self._roster.happen(tracked, Happening.START, f"pairs by {pairing.value}: {action.reason}")
-        tracked.running = spec.fingerprint()
+        self._starting(tracked, f"pairs by {pairing.value}: {action.reason}")
         self._roster.log("pair_started", tracked, reason=action.reason, code=pairing.value)
         await self._launch([tracked], [self._ports.vault.prepare_pairing], pairing)
 
     async def _restore(self, aboard: Sequence[Tracked]) -> None:
         for tracked in aboard:
-            self._roster.happen(tracked, Happening.START, "starts with its credential")
-            tracked.running = self._spec(tracked).fingerprint()
+            self._starting(tracked, "starts with its credential")
         await self._launch(aboard, [self._ports.vault.prepare_restore] * len(aboard), None)
+
+    def _starting(self, tracked: Tracked, reason: str) -> None:
+        again = f"{tracked.dial_failure}; trying again" if tracked.dial_failure else f"{reason}, again"
+        tracked.next_try_at = None
+        tracked.running = self._spec(tracked).fingerprint()
+        self._roster.happen(tracked, Happening.START, again if tracked.attempt else reason)
 
     async def _launch(
         self, aboard: Sequence[Tracked], prepare: Sequence[Callable[[str], StartTicket]], pairing: Pairing | None
