@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     except WakitError as error:
         if as_json:
             problem = Problem(what=error.what, why=error.why, hint=error.hint)
-            sys.stdout.buffer.write(to_line(NotReady(problem=problem, exit_code=error.exit_code)))
+            sys.stdout.buffer.write(to_line(NotReady(error=type(error).__name__, problem=problem)))
             return error.exit_code
         sys.stderr.write(f"error: {error}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
         return error.exit_code

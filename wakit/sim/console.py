@@ -15,6 +15,7 @@ from typing import Final
 
 from wakit.errors import WakitError
 from wakit.redact import PhoneNumber
+from wakit.sim.address import admin_socket
 from wakit.sim.blocking import SyncSimClient
 from wakit.sim.endpoint import sim_process
 from wakit.sim.requests import SimStatus
@@ -106,7 +107,7 @@ def run_command(state: Path, words: Sequence[str], say: Say) -> None:
         EndpointError: No sim serves the state directory.
         WakitError: The sim refuses.
     """
-    for line in execute(SyncSimClient(state / "admin.sock"), words):
+    for line in execute(SyncSimClient(admin_socket(state)), words):
         say(line)
 
 

@@ -16,13 +16,14 @@ from typing import Final
 
 import msgspec
 
-from wakit.errors import EndpointError, Exit, HeldError
+from wakit.errors import CredentialError, EndpointError, HeldError, StateDirectoryError, WakitError
 from wakit.sim.client import SimClient, SimEndpoint, SyncSimClient
 from wakit.sim.requests import NotReady, Ready
 
 __all__ = ["SimEndpoint", "running_sim", "sim_process"]
 
 _START_PATIENCE: Final = 30.0
+_START_ERRORS: Final = (CredentialError, EndpointError, HeldError, StateDirectoryError)
 _END_PATIENCE: Final = 5.0
 
 
@@ -106,8 +107,8 @@ def _announced(line: bytes) -> Ready:
     match _read_announcement(line):
         case Ready() as ready:
             return ready
-        case NotReady(problem=problem, exit_code=code):
-            kind = {Exit.HELD: HeldError}.get(Exit(code), EndpointError)
+        case NotReady(error=name, problem=problem):
+            kind = next((each for each in _START_ERRORS if each.__name__ == name), WakitError)
             raise kind(problem.what, why=problem.why, hint=problem.hint)
         case None:
             raise EndpointError("The loopback WhatsApp did not start", why="its process ended without a word")

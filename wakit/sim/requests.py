@@ -246,10 +246,10 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotReady(msgspec.Struct, frozen=True, kw_only=True, tag="not-ready", tag_field="event"):
-    """The line the sim prints instead, before it ends."""
+    """The line the sim prints instead, before it ends; ``error`` names the class of :mod:`wakit.errors`."""
 
+    error: str
     problem: Problem
-    exit_code: int
 
 
 _T = TypeVar("_T")

@@ -11,11 +11,10 @@ import fcntl
 import os
 import secrets
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 from wakit.errors import HeldError, StateDirectoryError
-
-_SOCKET_PATH_MAX: Final = 107  # sun_path has 108 bytes, the last one is NUL
+from wakit.sim.address import admin_socket
 
 
 class SimDirectory:
@@ -33,7 +32,7 @@ class SimDirectory:
         self.path = path.absolute()
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._refuse_unsafe()
+            _refuse_unsafe(self.path)
             self.path.chmod(0o700)
             self._lock = os.open(self.path / "sim.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -43,14 +42,6 @@ class SimDirectory:
                 hint="name a folder of yours with --state",
             ) from error
         self._hold()
-
-    def _refuse_unsafe(self) -> None:
-        if self.path.is_symlink() or self.path.stat().st_uid != os.geteuid():
-            raise StateDirectoryError(
-                "The loopback WhatsApp will not use this state directory",
-                why="it is a symbolic link, or belongs to another user",
-                hint="name a folder of yours with --state",
-            )
 
     def _hold(self) -> None:
         try:
@@ -68,19 +59,12 @@ class SimDirectory:
 
     @property
     def admin_socket(self) -> Path:
-        """Where the admin interface listens.
-
-        Raises:
-            StateDirectoryError: The path is longer than a Unix socket's may be.
-        """
-        path = self.path / "admin.sock"
-        if len(os.fsencode(path)) > _SOCKET_PATH_MAX:
-            raise StateDirectoryError(
-                "The loopback WhatsApp cannot open its admin socket",
-                why=f"the path of a Unix socket has at most {_SOCKET_PATH_MAX} bytes",
-                hint="name a folder with a shorter path with --state",
-            )
-        return path
+        """Where the admin interface listens; a folder for it outside the state directory is made and checked."""
+        socket = admin_socket(self.path)
+        if socket.parent != self.path:
+            socket.parent.mkdir(mode=0o700, exist_ok=True)
+            _refuse_unsafe(socket.parent)
+        return socket
 
     def read(self, name: str) -> bytes | None:
         """Return a file's content, or None if there is no such file."""
@@ -123,3 +107,12 @@ class SimDirectory:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _refuse_unsafe(folder: Path) -> None:
+    if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+        raise StateDirectoryError(
+            "The loopback WhatsApp will not use this folder",
+            why=f"{folder} is a symbolic link, or belongs to another user",
+            hint="name a folder of yours with --state",
+        )
