@@ -1,7 +1,7 @@
 """Takes sessions.toml, the environment and git; gives a checked Declaration, a watch over its changes, and safe edits.
 
-Runs in the daemon (loading, watching), in the CLI and in the notebook's kernel (finding, loading, editing).
-Edits are functions of :mod:`wakit.declare.edit`. Whatever is wrong with a file ends as DeclarationErrors, and the last good declaration stays in force.
+Runs in the daemon (loading, watching), in the CLI and in the notebook's kernel (finding, loading, editing). Edits are
+functions of :mod:`wakit.declare.edit`. What is wrong with a file is told as DeclarationErrors, all of it at once.
 """
 
 from __future__ import annotations

@@ -16,9 +16,8 @@ from typing import Final
 
 import tomlkit
 
-from wakit.declare.positions import KeyPath, TableSpan, find_positions
+from wakit.declare.positions import KEY_PART, KeyPath, TableSpan, find_positions
 
-_KEY_PART: Final = re.compile(r"""[A-Za-z0-9_-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*'""")
 _COMMENT_LINE: Final = re.compile(r"[ \t]*#")
 
 
@@ -86,7 +85,7 @@ def rename_table(text: str, path: KeyPath, name: str) -> str:
     # From the end, so that the offsets before it stay true.
     for known in reversed(_headers(text, path)):
         at = tables[known].parts[part]
-        old = _KEY_PART.match(text, at)
+        old = KEY_PART.match(text, at)
         assert old is not None, "a header's part is a key"
         text = text[:at] + tomlkit.key(name).as_string() + text[old.end() :]
     return text

@@ -27,7 +27,7 @@ DEEPEST: Final = 16
 _BLANK: Final = re.compile(r"[ \t]*")
 _BLANKS: Final = (" ", "\t")
 _FILLER: Final = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
-_KEY_PART: Final = re.compile(r"""[A-Za-z0-9_-]+|"(?:\\.|[^"\\n])*"|'[^'\n]*'""")
+KEY_PART: Final = re.compile(r"""[A-Za-z0-9_-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*'""")
 _STRING: Final = re.compile(r'''"""(?:\\.|[^\\])*?"{3,5}|"(?:\\.|[^"\\\n])*"|\'\'\'.*?'{3,5}|'[^'\n]*\'''', re.DOTALL)
 # A date and its time may be parted by a space.
 _SCALAR: Final = re.compile(r"[^\s,\]}#]+(?:(?<=[0-9]{4}-[0-9]{2}-[0-9]{2}) [0-9][0-9:.+Zz-]*)?")
@@ -154,7 +154,7 @@ class _Reader:
         offsets: list[int] = []
         while True:
             start = self._skip(_BLANK)
-            if (match := _KEY_PART.match(self.text, start)) is None:
+            if (match := KEY_PART.match(self.text, start)) is None:
                 return None
             self._at = match.end()
             if len(path) == DEEPEST:

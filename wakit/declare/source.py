@@ -39,21 +39,23 @@ def read_bytes(path: Path, display: str) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         raise _unreadable(error, here) from error
-    with os.fdopen(descriptor, "rb") as file:
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise _wrong_kind(os.fstat(descriptor).st_mode, here)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _wrong_kind(status.st_mode, here)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(LIMIT + 1)
-            if len(data) > LIMIT:
-                size = max(os.fstat(descriptor).st_size, len(data))
-                raise DeclarationError(
-                    "the file is too large",
-                    location=here,
-                    why=f"{size / 1e6:.1f} MB; a declaration has at most {LIMIT // 1024} KiB",
-                    hint="is this really a sessions.toml? Thousands of sessions fit into the limit",
-                )
-        except OSError as error:
-            raise _unreadable(error, here) from error
+    except OSError as error:
+        raise _unreadable(error, here) from error
+    finally:
+        os.close(descriptor)
+    if len(data) > LIMIT:
+        raise DeclarationError(
+            "the file is too large",
+            location=here,
+            why=f"{max(status.st_size, len(data)) / 1e6:.1f} MB; a declaration has at most {LIMIT // 1024} KiB",
+            hint="is this really a sessions.toml? Thousands of sessions fit into the limit",
+        )
     return data
 
 

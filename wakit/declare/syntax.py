@@ -14,6 +14,7 @@ from wakit.redact import scrub
 _PLACE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _PART_SHOWN: Final = 40
+_LONG_NUMBER: Final = re.compile(r"[0-9]{10,}")
 _HINTS: Final = (
     ("Expected '=' after a key", "a line is written key = value, a table [name]"),
     ("Expected ']", "a table is written [name], on a line of its own"),
@@ -97,7 +98,9 @@ def path_text(path: tuple[str, ...]) -> str:
 
 
 def _part_text(part: str) -> str:
-    shown = scrub(part if len(part) <= _PART_SHOWN else part[:_PART_SHOWN] + "…")
+    # A name may hold a number glued to letters, which scrub lets pass.
+    shown = _LONG_NUMBER.sub("[number]", part)
+    shown = scrub(shown if len(shown) <= _PART_SHOWN else shown[:_PART_SHOWN] + "…")
     return shown if _BARE.fullmatch(shown) else json.dumps(shown, ensure_ascii=not shown.isprintable())
 
 
