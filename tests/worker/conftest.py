@@ -26,8 +26,8 @@ from wakit.whatsapp.port import (
     WorkerLaunch,
     WorkerReport,
 )
+from wakit.worker.bounds import Limits
 from wakit.worker.host import WorkerHost
-from wakit.worker.link import Limits
 
 PATIENCE = 40.0
 _numbers = count(1)
@@ -131,10 +131,12 @@ class Crew:
         scanned: set[str] = set()
         while len(scanned) < len(numbers):
             report = await self._next()
-            if isinstance(report, SessionReport) and isinstance(report.event, QrShown):
-                if report.session not in scanned:
-                    scanned.add(report.session)
-                    await sim.scan(numbers[report.session], report.event.payload.reveal())
+            match report:
+                case SessionReport(session=name, event=QrShown(payload=payload)) if name not in scanned:
+                    scanned.add(name)
+                    await sim.scan(numbers[name], payload.reveal())
+                case _:
+                    pass
         await self.until(
             lambda: all(any(isinstance(event, Connected) for event in self.told(name)) for name in numbers),
             PATIENCE + len(numbers),

@@ -55,7 +55,7 @@ from wakit.whatsapp.port import (
     WentDeaf,
     WorkerExited,
 )
-from wakit.worker.link import Limits
+from wakit.worker.bounds import Limits
 
 
 @pytest.fixture
@@ -286,7 +286,7 @@ async def test_a_hanging_dial_does_not_hold_up_the_end(crew: Crew, sim: SimClien
     since = (await sim.status()).seq
     armed = await sim.arm(HangDial(), Target(dialer="sales"))
     await crew.launch("w1", crew.order("sales", Pairing.QR))
-    await sim.wait_for(What.SCENARIO, since=since)
+    await sim.wait_for(What.REFUSED_DIAL, since=since)
     async with asyncio.timeout(5):
         await crew.host.stop("w1", grace=0.5)
     await sim.disarm(armed)

@@ -21,8 +21,8 @@ from wakit.whatsapp.port import (
     WorkerLaunch,
     WorkerReport,
 )
+from wakit.worker.bounds import Limits
 from wakit.worker.host import WorkerHost
-from wakit.worker.link import Limits
 from wakit.worker.messages import (
     PROTOCOL,
     CannotStart,

@@ -72,11 +72,11 @@ async def relaying(route: Fixed, clearance=None, deadline: float = 5.0) -> Async
     async def clear(_session: str, _host: str) -> None:
         return
 
-    failures: list[tuple[str, DialError]] = []
+    failures: list[tuple[str, str, DialError]] = []
     relay = Relay(
         {"sales": route, "support": route},
         clearance=clearance or clear,
-        on_failure=lambda session, error: failures.append((session, error)),
+        on_failure=lambda *failure: failures.append(failure),
         clock=time.monotonic,
         deadline=deadline,
     )
@@ -150,7 +150,7 @@ async def test_only_whatsapp_may_be_dialled():
     route = Fixed()
     async with relaying(route) as relay, calling(relay) as caller:
         assert await caller.connect(relay.proxy_url("sales"), "example.org:443") == 403
-        assert relay.failures[0][1].cause is DialFailure.NOT_ALLOWED  # type: ignore[attr-defined]
+        assert relay.failures[0][2].cause is DialFailure.NOT_ALLOWED  # type: ignore[attr-defined]
         assert not route.dialled.is_set()
 
 
@@ -167,9 +167,16 @@ async def test_only_whatsapp_may_be_dialled():
 async def test_the_true_reason_is_told_and_the_library_gets_a_status(cause: DialFailure, status: int):
     async with relaying(Fixed(fails=DialError(cause, "because"))) as relay, calling(relay) as caller:
         assert await caller.connect(relay.proxy_url("sales")) == status
-        [(session, error)] = relay.failures  # type: ignore[attr-defined]
-        assert (session, error.cause, error.detail) == ("sales", cause, "because")
+        [(session, host, error)] = relay.failures  # type: ignore[attr-defined]
+        assert (session, host, error.cause, error.detail) == ("sales", "web.whatsapp.com", cause, "because")
         assert relay.last_dial("sales").cause is cause
+
+
+async def test_a_media_host_that_fails_says_nothing_about_the_login():
+    async with relaying(Fixed(fails=DialError(DialFailure.REFUSED, "no"))) as relay, calling(relay) as caller:
+        assert await caller.connect(relay.proxy_url("sales"), "mmg.whatsapp.net:443") == 503
+        assert relay.failures[0][1] == "mmg.whatsapp.net"  # type: ignore[attr-defined]
+        assert relay.last_dial("sales").cause is None
 
 
 async def test_a_dial_that_hangs_ends_by_its_deadline():

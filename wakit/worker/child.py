@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import resource
 import signal
 import socket
 import sys
@@ -49,6 +50,7 @@ def main() -> NoReturn:
     channel, parent = int(sys.argv[1]), int(sys.argv[2])
     _die_with(parent)
     os.umask(0o077)
+    _set_limits()
     code = ExitCode.BUG
     try:
         code = _work(socket.socket(fileno=channel))
@@ -84,6 +86,13 @@ def _die_with(parent: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         leave(ExitCode.PARENT_GONE)
+
+
+def _set_limits() -> None:
+    """Allow as many files as the system lets us, and no core dump: it would hold the keys of every session aboard."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a session takes about eight
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _read_launch(channel: socket.socket, splitter: FrameSplitter) -> tuple[WorkerLaunch, list[bytes]]:

@@ -32,6 +32,9 @@ from wakit.whatsapp.port import DialFailure, SessionStart
 DIAL_DEADLINE: Final = 20.0
 """Seconds a dial may take. The library waits a minute for a proxy's answer, and blocks its own stop() meanwhile."""
 
+LOGIN_HOST: Final = "web.whatsapp.com"
+"""Where the web socket is; every other host is for media, and says nothing about a session's connection."""
+
 _EACH_ADDRESS: Final = 6.0
 _LONGEST_REPLY: Final = 16 << 10
 
@@ -55,7 +58,7 @@ def is_whatsapp(host: str, port: int) -> bool:
         >>> is_whatsapp("web.whatsapp.com", 443), is_whatsapp("mmg.whatsapp.net", 443), is_whatsapp("example.org", 443)
         (True, True, False)
     """
-    return port == 443 and (host == "web.whatsapp.com" or host.endswith(".whatsapp.net"))  # noqa: PLR2004 - HTTPS
+    return port == 443 and (host == LOGIN_HOST or host.endswith(".whatsapp.net"))  # noqa: PLR2004 - HTTPS
 
 
 class Route(Protocol):

@@ -20,7 +20,8 @@ from types import MappingProxyType
 
 from wakit.errors import WorkerError
 from wakit.whatsapp.port import WorkerLaunch, WorkerReport
-from wakit.worker.link import Limits, Outlets, WorkerInfo, WorkerLink
+from wakit.worker.bounds import Limits, Outlets, WorkerInfo
+from wakit.worker.link import WorkerLink
 from wakit.worker.placement import LocalPlacer, Placer
 
 

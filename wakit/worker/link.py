@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
 from types import MappingProxyType
 from typing import Final, assert_never
 
 from wakit.errors import EndpointError, WakitError, WorkerError
-from wakit.whatsapp.port import SessionReport, WorkerExited, WorkerLaunch, WorkerReport
+from wakit.whatsapp.port import SessionReport, WorkerExited, WorkerLaunch
+from wakit.worker.bounds import Limits, Outlets, Window, WorkerInfo
 from wakit.worker.exits import LastWords, explain
 from wakit.worker.messages import (
     PROTOCOL,
@@ -49,83 +48,8 @@ from wakit.worker.placement import Placed
 from wakit.worker.scrubbing import Scrubber
 
 _CHUNK: Final = 1 << 16
-_WINDOW: Final = 10.0
 _LONGEST_LINE: Final = 4096
 _NOISE: Final = frozenset({"", "Press Ctrl+C to exit"})  # the library prints the latter at every connect
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much a worker may do to its host before it is killed (lines: before they are dropped, and counted).
-
-    Attributes:
-        hello_within: Seconds from its birth to its hello; loading the library takes 0.5 s on an idle machine.
-        silent_after: Seconds without a frame; heartbeats come every two.
-        frames: Frames in ten seconds.
-        lines: Log lines in ten seconds.
-        unread: Bytes written to it that it has not read.
-        drain: Seconds to read what it left behind after its end.
-    """
-
-    hello_within: float = 60.0
-    silent_after: float = 90.0
-    frames: int = 20_000
-    lines: int = 5_000
-    unread: int = 8 << 20
-    drain: float = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Outlets:
-    """Where what a worker tells goes, and where its dials get their permits. None of them may block."""
-
-    on_report: Callable[[WorkerReport], None]
-    permit: Callable[[str], Awaitable[None]]
-    on_log: Callable[[str, str], None]
-    clock: Callable[[], float]
-    now: Callable[[], datetime]
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerInfo:
-    """A running worker as its host sees it.
-
-    Attributes:
-        worker_id: Which one.
-        pid: Its process id.
-        sessions: Who is aboard.
-        started_at: When it said hello (UTC).
-        last_heartbeat: When the last frame of any kind came (UTC).
-        last_byte: When the last byte of each session's tunnels passed its relay (UTC), None before the first.
-    """
-
-    worker_id: str
-    pid: int
-    sessions: tuple[str, ...]
-    started_at: datetime
-    last_heartbeat: datetime
-    last_byte: MappingProxyType[str, datetime | None]
-
-
-class _Window:
-    """Counts what happens in windows of ten seconds."""
-
-    def __init__(self, most: int, clock: Callable[[], float]) -> None:
-        self._most, self._clock = most, clock
-        self._since, self._seen = clock(), 0
-
-    def admit(self) -> bool:
-        """Count one more; False once the window is over its limit."""
-        now = self._clock()
-        if now - self._since >= _WINDOW:
-            self._since, self._seen = now, 0
-        self._seen += 1
-        return self._seen <= self._most
-
-    @property
-    def first_too_many(self) -> bool:
-        """True exactly once in a window: at the first that was not admitted."""
-        return self._seen == self._most + 1
 
 
 class WorkerLink:
@@ -145,8 +69,8 @@ class WorkerLink:
         for start in launch.sessions:
             self._scrubber.learn_start(start)
         self._words = LastWords()
-        self._frames = _Window(limits.frames, outlets.clock)
-        self._lines = _Window(limits.lines, outlets.clock)
+        self._frames = Window(limits.frames, outlets.clock)
+        self._lines = Window(limits.lines, outlets.clock)
         self._hello: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._end: tuple[str, bool] | None = None  # the cause, and whether wakit asked for it
         self._heard_at = outlets.clock()

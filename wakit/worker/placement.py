@@ -100,7 +100,12 @@ class LocalPlacer:
             # The parent must not keep the worker's ends open: it would never see their end.
             theirs.close()
             os.close(write_end)
-        return await LocalWorker.attach(process, ours, read_end)
+        try:
+            return await LocalWorker.attach(process, ours, read_end)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
 
     def _spawn(self, channel: int, output: int) -> subprocess.Popen[bytes]:
         environment = dict(os.environ if self._environment is None else self._environment)

@@ -29,7 +29,7 @@ from typing import Final
 
 from wakit.whatsapp.port import DialFailure
 from wakit.whatsapp.translation import LastDial
-from wakit.worker.dialing import DIAL_DEADLINE, DialError, Route, Streams, is_whatsapp
+from wakit.worker.dialing import DIAL_DEADLINE, LOGIN_HOST, DialError, Route, Streams, is_whatsapp
 from wakit.worker.messages import Traffic
 
 _CHUNK: Final = 1 << 16
@@ -70,7 +70,7 @@ class Relay:
     Args:
         routes: How each session reaches WhatsApp; no other session is served.
         clearance: Awaited before each dial.
-        on_failure: Told why a dial of a session failed.
+        on_failure: Told ``(session, host, why)`` when a dial failed.
         clock: Monotonic seconds.
         deadline: Seconds a dial may take once it is cleared.
     """
@@ -80,7 +80,7 @@ class Relay:
         routes: Mapping[str, Route],
         *,
         clearance: Clearance,
-        on_failure: Callable[[str, DialError], None],
+        on_failure: Callable[[str, str, DialError], None],
         clock: Callable[[], float],
         deadline: float = DIAL_DEADLINE,
     ) -> None:
@@ -115,7 +115,7 @@ class Relay:
         return self._passengers[session].called
 
     def last_dial(self, session: str) -> LastDial:
-        """Return how the session's newest dial went. May be called from any thread."""
+        """Return how the session's newest dial of its web socket went. May be called from any thread."""
         return self._passengers[session].last_dial
 
     def cut(self, session: str) -> None:
@@ -175,12 +175,14 @@ class Relay:
             streams = await self._connect(request, passenger, hung_up)
         except DialError as error:
             hung_up.cancel()
-            passenger.last_dial = LastDial(seen=True, cause=error.cause, detail=error.detail)
-            self._on_failure(request.user, error)
+            if request.host == LOGIN_HOST:
+                passenger.last_dial = LastDial(seen=True, cause=error.cause, detail=error.detail)
+            self._on_failure(request.user, request.host, error)
             return await _refuse(writer, _STATUS.get(error.cause, "503 Service Unavailable"))
         if streams is None:
             return None
-        passenger.last_dial = LastDial(seen=True)
+        if request.host == LOGIN_HOST:
+            passenger.last_dial = LastDial(seen=True)
         return await self._tunnel(passenger, reader, writer, streams, hung_up)
 
     async def _connect(self, request: _Request, passenger: _Passenger, hung_up: asyncio.Task[bytes]) -> Streams | None:

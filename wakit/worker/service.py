@@ -11,6 +11,7 @@ process leaves by ``os._exit``: the interpreter's own way out would wait for the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import sys
@@ -24,6 +25,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar, assert_never
 
 from wakit.errors import HeldError
+from wakit.redact import scrub
 from wakit.whatsapp.port import (
     ClientEnded,
     CredentialBad,
@@ -35,7 +37,7 @@ from wakit.whatsapp.port import (
 )
 from wakit.whatsapp.translation import Ear
 from wakit.worker.custody import take
-from wakit.worker.dialing import DialError, SharedLookUps, route_for
+from wakit.worker.dialing import LOGIN_HOST, DialError, SharedLookUps, route_for
 from wakit.worker.exits import ExitCode
 from wakit.worker.messages import (
     PROTOCOL,
@@ -74,15 +76,15 @@ LOCK_PATIENCE: Final = 2.0
 """Seconds for the locks of a predecessor to become free: after ``kill -9`` it may still be dying."""
 
 _T = TypeVar("_T")
-_PACED: Final = "web.whatsapp.com"  # pacing is about logins; media hosts are not dialled by the clock
 _CHUNK: Final = 1 << 16
 _UNREAD: Final = 1 << 20  # bytes the host has not read, above which log lines are dropped
 
 
 def leave(code: ExitCode) -> NoReturn:
     """End the process now, after what was printed is out."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # nobody may be there to read it
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)
 
 
@@ -209,7 +211,7 @@ class Service:
 
     async def _clear(self, session: str, host: str) -> None:
         await self._gate.passed()
-        if host != _PACED:
+        if host != LOGIN_HOST:  # pacing is about logins; who fetches a picture does not wait in line
             return
         try:
             async with asyncio.timeout(PERMIT_DEADLINE):
@@ -219,8 +221,11 @@ class Service:
                 DialFailure.TIMEOUT, f"it waited {PERMIT_DEADLINE:g} s for its turn to dial; too many wait"
             ) from None
 
-    def _dial_failed(self, session: str, error: DialError) -> None:
-        self._tell(session, DialFailed(cause=error.cause, detail=error.detail))
+    def _dial_failed(self, session: str, host: str, error: DialError) -> None:
+        if host == LOGIN_HOST:
+            self._tell(session, DialFailed(cause=error.cause, detail=error.detail))
+        else:  # the session's connection is not concerned
+            self._log(session, f"WARN Relay: a dial to {scrub(host)} failed: {error.detail}")
 
     # --- to the host
 
