@@ -33,7 +33,7 @@ _LOCKED: Final = "Could not set lock on file"
 _SETTINGS: Final[Config] = {
     "memory_limit": MEMORY,
     "max_temp_directory_size": SPILL,
-    "threads": 2,
+    "threads": 1,  # a query runs in the thread that asks, which is a nice one; the writer never waits for a pool
     "enable_external_access": False,
     "autoload_known_extensions": False,
     "autoinstall_known_extensions": False,

@@ -8,8 +8,12 @@ Logging never waits for the disk: an event gets its number and is left for the j
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +31,7 @@ from wakit.journal.writer import Health, Waiter, Writer
 
 DEFAULT_LIMITS: Final = Limits()
 _QUERY_THREADS: Final = 2  # as many as there are connections for them
+_QUERY_NICENESS: Final = 10
 
 _FORGET_EVENTS: Final = """
 DELETE FROM events
@@ -64,6 +69,13 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _step_back() -> None:
+    """Let everything else in the daemon have the processor first; Linux keeps this for each thread."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _QUERY_NICENESS)
+
+
 class Journal:
     """The one door to ``journal.duckdb`` while the daemon runs. Use :meth:`open`.
 
@@ -79,7 +91,9 @@ class Journal:
         self._writer = writer
         self._guard = guard
         self._patience = patience
-        self._threads = ThreadPoolExecutor(_QUERY_THREADS, thread_name_prefix="wakit-journal-query")
+        self._threads = ThreadPoolExecutor(
+            _QUERY_THREADS, thread_name_prefix="wakit-journal-query", initializer=_step_back
+        )
 
     @classmethod
     def open(
