@@ -145,12 +145,11 @@ class FakeFleet:
         self._maybe_refuse()
         if "from events" not in query.lower():
             raise QueryError("The query was refused", why="only SELECT is allowed", hint="begin with SELECT")
+        if "count(*)" in query:
+            return arrow(pa.table({"n": [len(self.events)]}))
         rows = [event.model_dump() | {"detail": None} for event in self.events]
         table = pa.Table.from_pylist(rows) if rows else pa.table({"seq": pa.array([], pa.int64())})
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        return sink.getvalue().to_pybytes()
+        return arrow(table)
 
     def counters(self) -> Counters:
         return Counters(events_logged=len(self.events), journal_queue=2)
@@ -192,3 +191,10 @@ class FakeFleet:
     def _maybe_refuse(self) -> None:
         if self.refusal is not None:
             raise self.refusal
+
+
+def arrow(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()

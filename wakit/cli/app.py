@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from typer.main import get_command
+
+__all__ = ["ABORT", "EXIT", "USAGE_ERROR", "app", "get_command"]
 
 if TYPE_CHECKING:
     from wakit.cli.fleet import Fleet
@@ -55,6 +58,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _global(
     context: typer.Context,
+    *,
     config: Config = None,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
@@ -71,7 +75,7 @@ def _fleet(context: typer.Context, config: Path | None, sim: bool | None) -> Fle
 
 
 @app.command()
-def init(context: typer.Context, config: Config = None) -> None:
+def init(context: typer.Context, *, config: Config = None) -> None:
     """Write a commented sessions.toml to start from.
 
     An existing file is never overwritten.
@@ -82,7 +86,7 @@ def init(context: typer.Context, config: Config = None) -> None:
 
 
 @app.command()
-def plan(context: typer.Context, config: Config = None, sim: Sim = None, json: Json = False) -> None:
+def plan(context: typer.Context, *, config: Config = None, sim: Sim = None, json: Json = False) -> None:
     """Show what the loop would do now.
 
     Works without a daemon, too. Exit code 0: nothing to do, 2: changes, 1: an error, also in the file.
@@ -95,6 +99,7 @@ def plan(context: typer.Context, config: Config = None, sim: Sim = None, json: J
 @app.command()
 def apply(
     context: typer.Context,
+    *,
     confirm: Annotated[bool, typer.Option("--confirm", help="Also carry out what is held for confirmation.")] = False,
     config: Config = None,
     sim: Sim = None,
@@ -112,6 +117,7 @@ def apply(
 @app.command()
 def up(
     context: typer.Context,
+    *,
     detach: Annotated[
         bool, typer.Option("-d", "--detach", help="Run in the background; return when it serves.")
     ] = False,
@@ -150,6 +156,7 @@ def up(
 @app.command()
 def down(
     context: typer.Context,
+    *,
     timeout: Annotated[
         float, typer.Option("--timeout", min=0, metavar="SECONDS", help="How long to wait for its end.")
     ] = 15.0,
@@ -166,7 +173,7 @@ def down(
 
 
 @app.command()
-def status(context: typer.Context, config: Config = None, sim: Sim = None, json: Json = False) -> None:
+def status(context: typer.Context, *, config: Config = None, sim: Sim = None, json: Json = False) -> None:
     """Show every session and the daemon."""
     from wakit.cli import orders
 
@@ -176,6 +183,7 @@ def status(context: typer.Context, config: Config = None, sim: Sim = None, json:
 @app.command()
 def pair(
     context: typer.Context,
+    *,
     name: Name,
     code: Annotated[
         bool | None, typer.Option("--code/--qr", help="By eight characters, or by a QR; for this once.")
@@ -204,6 +212,7 @@ def pair(
 @app.command()
 def events(
     context: typer.Context,
+    *,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this session's.")] = None,
     since: Annotated[
         str | None,
@@ -226,7 +235,9 @@ def events(
 
 
 @app.command()
-def restart(context: typer.Context, names: Names, config: Config = None, sim: Sim = None, json: Json = False) -> None:
+def restart(
+    context: typer.Context, *, names: Names, config: Config = None, sim: Sim = None, json: Json = False
+) -> None:
     """Replace the clients of sessions.
 
     Also clears verdicts that wait for a person, like a conflict with another client.
@@ -237,7 +248,7 @@ def restart(context: typer.Context, names: Names, config: Config = None, sim: Si
 
 
 @app.command()
-def park(context: typer.Context, names: Names, config: Config = None, sim: Sim = None, json: Json = False) -> None:
+def park(context: typer.Context, *, names: Names, config: Config = None, sim: Sim = None, json: Json = False) -> None:
     """Stop sessions until they are resumed.
 
     Whatever the file says, and over restarts. Credentials stay.
@@ -248,7 +259,7 @@ def park(context: typer.Context, names: Names, config: Config = None, sim: Sim =
 
 
 @app.command()
-def resume(context: typer.Context, names: Names, config: Config = None, sim: Sim = None, json: Json = False) -> None:
+def resume(context: typer.Context, *, names: Names, config: Config = None, sim: Sim = None, json: Json = False) -> None:
     """Undo park."""
     from wakit.cli import orders
 
@@ -258,6 +269,7 @@ def resume(context: typer.Context, names: Names, config: Config = None, sim: Sim
 @app.command()
 def logs(
     context: typer.Context,
+    *,
     name: Annotated[str, typer.Argument(metavar="NAME", help="A session's name; `_daemon` is the daemon's own log.")],
     lines: Annotated[int, typer.Option("-n", "--lines", min=1, help="How many lines to begin with.")] = 50,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with new lines until Ctrl-C.")] = False,
@@ -275,7 +287,7 @@ def logs(
 
 
 @app.command()
-def doctor(context: typer.Context, config: Config = None, sim: Sim = None, json: Json = False) -> None:
+def doctor(context: typer.Context, *, config: Config = None, sim: Sim = None, json: Json = False) -> None:
     """Check this machine, the file and the state.
 
     Changes nothing. Exit code 1 if anything fails.
@@ -288,6 +300,7 @@ def doctor(context: typer.Context, config: Config = None, sim: Sim = None, json:
 @app.command()
 def sim(
     context: typer.Context,
+    *,
     words: Annotated[
         list[str] | None,
         typer.Argument(metavar="[COMMAND...]", help="scan, type, unlink, kick, …; `wakit sim help` lists them."),

@@ -14,11 +14,11 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, ParamSpec
 from urllib.parse import urlsplit
 
 from wakit.cli.fleet import Fleet
@@ -29,6 +29,7 @@ from wakit.redact import scrub
 from wakit.vault.layout import _NETWORK as NETWORK_FILE_SYSTEMS
 from wakit.vault.layout import file_system
 
+P = ParamSpec("P")
 _LIBRARY: Final = """
 import json, importlib.metadata
 import pylibmagic
@@ -79,13 +80,22 @@ def checks(fleet: Fleet) -> Iterator[Check]:
         return
     declaration, found = check_file(place.config)
     yield from found
-    yield check_state_dir(place.state_dir)
-    yield check_space(place.state_dir)
-    yield check_socket(place.state_dir)
-    yield check_daemon(fleet)
-    yield check_journal(fleet)
+    yield _guarded("state", check_state_dir, place.state_dir)
+    yield _guarded("disk", check_space, place.state_dir)
+    yield _guarded("socket", check_socket, place.state_dir)
+    yield _guarded("daemon", check_daemon, fleet)
+    yield _guarded("journal", check_journal, fleet)
     if declaration is not None:
-        yield check_endpoint(declaration, sim=place.sim)
+        yield _guarded("endpoint", check_endpoint, declaration, place.sim)
+
+
+def _guarded(name: str, check: Callable[P, Check], *args: P.args, **more: P.kwargs) -> Check:
+    try:
+        return check(*args, **more)
+    except WakitError as error:
+        return Check(name, "fail", str(error), error.hint)
+    except Exception as error:  # noqa: BLE001 - one look that goes wrong must not end the others
+        return Check(name, "fail", scrub(f"{type(error).__name__}: {error}"), "this is a mistake of wakit: report it")
 
 
 def check_python() -> Check:
@@ -174,10 +184,7 @@ def check_space(state_dir: Path) -> Check:
 
 def check_socket(state_dir: Path) -> Check:
     """Look where the control socket is, or would be."""
-    try:
-        address = socket_address(state_dir)
-    except WakitError as error:
-        return Check("socket", "fail", str(error), error.hint)
+    address = socket_address(state_dir)
     if address.note:
         return Check("socket", "warn", address.note, "it works; a shorter state_dir puts it into the state directory")
     return Check("socket", "ok", str(address.path))
@@ -194,8 +201,6 @@ def check_daemon(fleet: Fleet) -> Check:
             hint = "`wakit up -d` starts a new one; paired sessions come back by themselves"
             return Check("daemon", "warn", error.why, hint)
         return Check("daemon", "ok", "none runs; `wakit up` starts one")
-    except WakitError as error:
-        return Check("daemon", "fail", str(error), error.hint)
     said = f"pid {daemon.pid}, version {daemon.version}"
     if not readiness.ready:
         return Check("daemon", "fail", f"{said}: {readiness.why}", f"look at {fleet.logs / '_daemon.log'}")
@@ -211,21 +216,18 @@ def check_journal(fleet: Fleet) -> Check:
     """Read from the journal the way commands do."""
     query = "SELECT count(*) AS n FROM events"
     try:
-        try:
-            table = fleet.client.sql(query)
-        except NoDaemonError:
-            if not fleet.journal.exists():
-                return Check("journal", "ok", "none yet")
-            from wakit.journal import open_read_only  # noqa: PLC0415 - DuckDB, only without a daemon
+        table = fleet.client.sql(query)
+    except NoDaemonError:
+        if not fleet.journal.exists():
+            return Check("journal", "ok", "none yet")
+        from wakit.journal import open_read_only  # noqa: PLC0415 - DuckDB, only without a daemon
 
-            with open_read_only(fleet.journal) as journal:
-                table = journal.query(query)
-    except WakitError as error:
-        return Check("journal", "fail", str(error), error.hint)
+        with open_read_only(fleet.journal) as journal:
+            table = journal.query(query)
     return Check("journal", "ok", f"{table['n'][0].as_py()} events")
 
 
-def check_endpoint(declaration: Declaration, *, sim: bool) -> Check:
+def check_endpoint(declaration: Declaration, sim: bool) -> Check:
     """Look whether what the sessions dial can be reached: the [endpoint], or WhatsApp's name."""
     if sim:
         return Check("endpoint", "ok", "the loopback WhatsApp comes with `wakit up --sim`")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
+from typing import Final
 
 from rich.live import Live
 
@@ -15,6 +16,8 @@ from wakit.cli.orders import print_json
 from wakit.control.client import Client
 from wakit.control.schemas import DaemonChanged, DaemonInfo, Hello, SessionChanged, SessionGone, SessionInfo, StatusInfo
 from wakit.errors import NotConvergedError
+
+_ASK_AGAIN: Final = 0.5  # seconds
 
 
 class Board:
@@ -89,19 +92,44 @@ async def until_converged(
         NotConvergedError: Not within ``seconds``.
         NoDaemonError: The daemon went away.
     """
-    try:
-        async with asyncio.timeout(seconds), aclosing(client.live()) as frames:
+    changed = asyncio.Event()
+
+    async def follow() -> None:
+        async with aclosing(client.live()) as frames:
             async for frame in frames:
                 board.take(frame)
                 on_change()
-                if board.converged:
-                    return
+                changed.set()
+
+    following = asyncio.create_task(follow())
+    following.add_done_callback(lambda _: changed.set())
+    try:
+        async with asyncio.timeout(seconds):
+            await _until(client, board, changed, following)
     except TimeoutError:
         raise NotConvergedError(
             f"Not every enabled session is connected after {seconds:g} s",
             why=board.reasons(),
             hint="the daemon goes on; see `wakit status`, or wait longer with --timeout",
         ) from None
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def _until(client: Client, board: Board, changed: asyncio.Event, following: asyncio.Task[None]) -> None:
+    while not board.converged:
+        if following.done():
+            following.result()  # the stream only ends with an error
+        if board.daemon is not None and not board.missing():
+            # Every session is where it should be, and the daemon's own word on it is all that is still missing: ask.
+            board.daemon = (await client.status()).daemon
+            if board.daemon.converged:
+                continue
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ASK_AGAIN):
+                await changed.wait()
+        changed.clear()
 
 
 def _drawing(stack: ExitStack, board: Board) -> Callable[[], None]:

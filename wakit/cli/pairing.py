@@ -101,17 +101,18 @@ async def steps(client: Client, asked: Asked) -> AsyncGenerator[Step, None]:
             return
         before = (session.state, session.since)
         session = await client.pair(asked.name, method=asked.method, phone=asked.phone)
-        seen_code = False
+        begun = False  # to show a code; from then on, being `declared` again means that nobody used one
         yield Step("waiting", session)
         async for frame in frames:
             if isinstance(frame, PairingFrame) and frame.shown is not None:
-                seen_code = True
+                begun = True
                 yield Step(frame.shown.event, session, frame.shown)
             elif isinstance(frame, SessionChanged) and frame.session.name == asked.name:
                 changed = (frame.session.state, frame.session.reason) != (session.state, session.reason)
                 session = frame.session
+                begun = begun or session.state == State.PAIRING
                 # A verdict that stood before the request was made is not the answer to it.
-                ended = _end(session, seen_code=seen_code) if (session.state, session.since) != before else None
+                ended = _end(session, begun=begun) if (session.state, session.since) != before else None
                 if ended or changed:
                     yield ended or Step("waiting", session)
                 if ended:
@@ -122,12 +123,12 @@ async def steps(client: Client, asked: Asked) -> AsyncGenerator[Step, None]:
                 return
 
 
-def _end(session: SessionInfo, *, seen_code: bool) -> Step | None:
+def _end(session: SessionInfo, *, begun: bool) -> Step | None:
     if session.state == State.CONNECTED:
         return Step("connected", session)
     if session.state in _VERDICTS or session.state in (State.PARKED, State.HELD):
         return Step("failed", session)
-    if session.state == State.DECLARED and seen_code:
+    if session.state == State.DECLARED and begun:
         return Step("expired", session)
     return None
 

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -79,7 +78,7 @@ def status(told: StatusInfo, now: datetime | None = None, *, unicode: bool = Tru
         if told.sessions
         else Text("No sessions are declared.", style="dim")
     )
-    return Group(body, Padding(footer(told.daemon, moment), (1, 0, 0, 0)))
+    return Group(body, Text(), footer(told.daemon, moment))
 
 
 def footer(daemon: DaemonInfo, now: datetime) -> Text:

@@ -59,19 +59,22 @@ def complain(error: WakitError, *, as_json: bool = False) -> None:
 
 
 def _carry_out(arguments: list[str]) -> int:
-    from wakit.cli.app import ABORT, EXIT, USAGE_ERROR, app  # noqa: PLC0415 - so that Ctrl-C is caught here, too
+    from wakit.cli.app import ABORT, EXIT, USAGE_ERROR, app, get_command  # noqa: PLC0415 - so that Ctrl-C is caught here, too
 
     try:
-        return int(app(args=arguments, prog_name="wakit", standalone_mode=False) or 0)
+        # Not app(…): that would turn a reader that has gone into exit code 1 before it comes here.
+        command = get_command(app)
+        with command.make_context("wakit", arguments) as context:
+            command.invoke(context)
+        return int(Exit.OK)
     except EXIT as ended:
         return int(ended.exit_code)
     except ABORT:
         return int(Exit.INTERRUPTED)
     except USAGE_ERROR as error:
-        context = error.ctx
-        command = context.command_path if context is not None else "wakit"
+        where = error.ctx.command_path if error.ctx is not None else "wakit"
         _say("error", error.format_message() or "a command is missing")
-        _say("hint", f"see `{command} --help`")
+        _say("hint", f"see `{where} --help`")
         return int(Exit.USAGE)
 
 
