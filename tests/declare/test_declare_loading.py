@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -393,8 +394,6 @@ class TestFiles:
         assert load(tmp_path / "sessions.toml", environ={}).sessions
 
     def test_a_pipe_does_not_hang(self, tmp_path: Path) -> None:
-        import os
-
         os.mkfifo(tmp_path / "sessions.toml")
         with pytest.raises(DeclarationErrors, match="not a regular file"):
             load(tmp_path / "sessions.toml", environ={})
@@ -406,8 +405,6 @@ class TestFiles:
             load(file, environ={})
 
     def test_unreadable(self, tmp_path: Path) -> None:
-        import os
-
         if os.geteuid() == 0:
             pytest.skip("root reads everything")
         file = tmp_path / "sessions.toml"

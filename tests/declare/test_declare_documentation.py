@@ -1,0 +1,94 @@
+"""The reference page, the shipped file and the docstrings say what is true: all of it is run."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import wakit.declare
+from wakit.core.declaration import Declaration
+from wakit.declare import DeclarationErrors, Source, load, parse, schema
+from wakit.declare.environment import read_variables
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "sessions-toml.md").read_text()
+MODULES = [module.name for module in pkgutil.iter_modules(wakit.declare.__path__)]
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def source(text: str) -> Source:
+    return Source(Path("/project/sessions.toml"), "sessions.toml", text.encode())
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_in_the_docstrings_run(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(f"wakit.declare.{name}")).failed == 0
+
+
+@pytest.mark.parametrize("text", blocks("toml"))
+def test_the_pages_examples_load(text: str) -> None:
+    declaration = parse(source(text), environ={})
+    assert all("no session" in warning or "ca_file" in warning for warning in declaration.warnings)
+
+
+def test_the_pages_messages_are_what_is_told() -> None:
+    (wrong,), (told,) = blocks("toml wrong"), blocks("text")
+    with pytest.raises(DeclarationErrors) as caught:
+        parse(source(wrong), environ={})
+    assert told == "".join(f"{problem}\n  hint: {problem.hint}\n" for problem in caught.value.problems)
+
+
+def test_the_pages_variables_are_known() -> None:
+    (text,) = blocks("dotenv")
+    found = read_variables({}, text, ".env")
+    assert not found.problems
+    assert not found.warnings
+    assert len(found.by_key) == len(text.splitlines())
+
+
+TABLES = {f"[{name}]": model for name, model in schema.FLEET_TABLES.items()} | {"[sessions.NAME]": schema.SessionTable}
+
+
+@pytest.mark.parametrize("heading", TABLES)
+def test_every_key_is_on_the_page_with_its_default(heading: str) -> None:
+    section = PAGE.split(f"## `{heading}`\n")[1].split("\n## ")[0]
+    rows = dict(
+        re.findall(r"^\| `(\w+)` \| .*? \| (.*?) \| (?:live|restart|refused|next up) \|", section, re.MULTILINE)
+    )
+    assert rows.keys() == TABLES[heading].model_fields.keys()
+    table = "sessions.x" if heading == "[sessions.NAME]" else heading.strip("[]")
+    written = [f"{key} = {default.strip('`')}" for key, default in rows.items() if default not in ("none", "needed")]
+    if table == "endpoint":
+        assert not written
+        return
+    as_written = parse(source(f"[{table}]\n" + "\n".join(written) + "\n[sessions.a]\n"), environ={})
+    by_default = parse(source(f"[{table}]\n[sessions.a]\n"), environ={})
+    assert as_written == _but_for_text(as_written, by_default)
+
+
+def _but_for_text(like: Declaration, declaration: Declaration) -> Declaration:
+    return replace(declaration, sha256=like.sha256, masked_text=like.masked_text)
+
+
+def test_the_shipped_file_is_what_the_first_command_needs() -> None:
+    declaration = load(ROOT / "sessions.toml", environ={})
+    assert declaration.warnings == ()
+    assert declaration.fleet.endpoint is None
+    sessions = declaration.sessions
+    assert {name: spec.pairing.value for name, spec in sessions.items()} == {
+        "support": "qr",
+        "sales": "code",
+        "research": "qr",
+    }
+    assert all(spec.enabled and spec.proxy is None for spec in sessions.values())
+    assert sessions["sales"].labels
+    assert sessions["research"].labels
