@@ -45,6 +45,7 @@ class Fleet:
     head: str = ""
     daemon: subprocess.Popen[bytes] | None = None
     environ: dict[str, str] = field(default_factory=dict)
+    wrap: list[str] = field(default_factory=list)
 
     @property
     def config(self) -> Path:
@@ -76,7 +77,7 @@ class Fleet:
         """Start the daemon in the foreground of a process of its own, and wait until it serves."""
         with (self.folder / "up.out").open("ab") as output:
             self.daemon = subprocess.Popen(
-                [*WAKIT, "up", *arguments],
+                [*self.wrap, *WAKIT, "up", *arguments],
                 cwd=self.folder,
                 env=self._env(),
                 stdin=subprocess.DEVNULL,

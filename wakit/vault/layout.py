@@ -85,7 +85,14 @@ def open_layout(root: Path) -> Layout:
     layout = Layout(root)
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        for folder in (root, layout.sessions, layout.archive, layout.logs):
+        private_folder(root)
+        if _read_only(root):
+            raise StateDirectoryError(
+                f"The state directory {root} cannot be used",
+                why="it is read-only",
+                hint="make it writable for your user, or name another one as [wakit] state_dir",
+            )
+        for folder in (layout.sessions, layout.archive, layout.logs):
             private_folder(folder)
     except OSError as error:
         raise StateDirectoryError(
@@ -93,12 +100,6 @@ def open_layout(root: Path) -> Layout:
             why=error.strerror or str(error),
             hint="make its folder writable for your user, or name another one as [wakit] state_dir",
         ) from None
-    if not os.access(root, os.W_OK | os.X_OK) or _read_only(root):
-        raise StateDirectoryError(
-            f"The state directory {root} cannot be used",
-            why="it is read-only",
-            hint="make it writable for your user, or name another one as [wakit] state_dir",
-        )
     kind = file_system(root)
     if kind in _NETWORK:
         raise StateDirectoryError(
