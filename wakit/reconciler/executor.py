@@ -217,7 +217,7 @@ class Executor:
         if tracked.credential is Credential.PRESENT:
             return  # it was linked after all: the next plan restores it
         self._starting(tracked, f"pairs by {pairing.value}: {action.reason}")
-        self._roster.log("pair_started", tracked, reason=action.reason, code=pairing.value)
+        self._roster.log("pair_started", tracked, reason=action.reason, detail={"method": pairing.value})
         await self._launch([tracked], [self._ports.vault.prepare_pairing], pairing)
 
     async def _restore(self, aboard: Sequence[Tracked]) -> None:

@@ -87,6 +87,7 @@ async def serve(place: Place, *, stop: asyncio.Event, options: DaemonOptions | N
         JournalError: The journal cannot be opened.
     """
     chosen = options or DaemonOptions()
+    os.umask(0o077)  # DuckDB makes its write-ahead log under the process's umask
     declaration = load(place.config)
     layout = open_layout(place.state_dir)
     with _only_one(layout):
