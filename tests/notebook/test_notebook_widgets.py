@@ -229,9 +229,10 @@ def test_phase_shows_what_is_there_to_be_shown() -> None:
 async def test_pairing_by_qr_until_connected(pairing: Browser, served: ServedFleet) -> None:
     pairing.say(type="hello")
     await pairing.shows("choose")
+    served.fake.on_pair = lambda name, _: served.fake.change(name, "starting")
     pairing.say(type="pair", method="qr", phone=None)
-    served.do(lambda fake: fake.change("sales", "starting"))
     await pairing.shows("waiting")
+    await asyncio.wrap_future(pairing.widget._link.session_when("sales", lambda now: now.state == "starting", 10))
     served.do(lambda fake: fake.change("sales", "pairing"))
     served.do(lambda fake: fake.show("sales", seconds=60))
     view = await pairing.shows("qr")
@@ -249,17 +250,18 @@ async def test_pairing_by_qr_until_connected(pairing: Browser, served: ServedFle
 
 
 async def test_pairing_by_code_with_a_number_typed_in(pairing: Browser, served: ServedFleet) -> None:
+    codes = iter(["ABCD-2345", "EFGH-6789"])
+    served.fake.on_pair = lambda name, _: (
+        served.fake.change(name, "pairing"),
+        served.fake.show(name, payload=None, code=next(codes), seconds=150),
+    )
     pairing.say(type="pair", method="code", phone="+34 600-000-001")
-    served.do(lambda fake: fake.change("sales", "pairing"))
-    served.do(lambda fake: fake.show("sales", payload=None, code="ABCD-2345", seconds=150))
-    view = await pairing.shows("code")
-    assert view["code"] == "ABCD-2345"
+    view = await pairing.hears(lambda m: m.get("code") == "ABCD-2345")
+    assert view["phase"] == "code"
     assert "rows" not in view
-    ((_, (_, request)),) = served.fake.orders
-    assert (request.method, request.phone) == ("code", PHONE)
     pairing.say(type="pair", method="code", phone=None)  # "New code": the number is not asked for twice
-    await asyncio.wrap_future(pairing.widget._link.session_when("sales", lambda _: len(served.fake.orders) == 2, 10))
-    assert served.fake.orders[-1][1][1].phone == PHONE
+    await pairing.hears(lambda m: m.get("code") == "EFGH-6789")
+    assert [(request.method, request.phone) for _, (_, request) in served.fake.orders] == [("code", PHONE)] * 2
 
 
 async def test_codes_that_run_out_are_told_and_can_be_renewed(pairing: Browser, served: ServedFleet) -> None:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 from wakit.control.client import Client, SyncClient
 from wakit.control.schemas import Disconnected, LiveFrame, PlanInfo
 from wakit.errors import UnknownSessionError
+from wakit.notebook.ending import wait_for_end
 from wakit.notebook.history import History
 from wakit.notebook.kernel import running_kernel
 from wakit.notebook.link import Link
@@ -121,14 +122,15 @@ class Fleet(Mapping[str, Session]):
         """Run the loop once now; ``confirm`` releases held retirements. Return what was carried out."""
         return Plan(self._client.apply(confirm=confirm))
 
-    def declare(self, name: str, **keys: Any) -> Declared:
+    def declare(self, name: str, *, dry_run: bool = False, **keys: Any) -> Declared:
         """Write a session into sessions.toml, or change its keys; comments and order of the file are kept.
 
-        Saving the file is what makes it so: the daemon sees it and acts. What was done to the file and what the daemon
-        makes of it is returned, and shows itself. The commit is left to you.
+        Saving the file is what makes it so: the daemon sees it and acts. The plan, the file's difference and the
+        daemon's word on it are returned, and show themselves. The commit is left to you.
 
         Args:
             name: The session; declared if it is not.
+            dry_run: Only say what would follow.
             keys: Keys of ``[sessions.NAME]``, such as ``pairing="code"`` or ``labels={"team": "emea"}``. None takes a
                 key out.
 
@@ -140,17 +142,21 @@ class Fleet(Mapping[str, Session]):
         """
         from wakit.notebook.declaring import declare  # noqa: PLC0415
 
-        return declare(self.config, self._link, name, keys)
+        return declare(self.config, self._link, name, keys, dry_run=dry_run)
 
-    def retire(self, name: str) -> Declared:
+    def retire(self, name: str, *, dry_run: bool = False) -> Declared:
         """Take a session out of sessions.toml; its credential goes where ``retire`` in the file says.
 
+        Args:
+            name: The session.
+            dry_run: Only say what would follow.
+
         Raises:
-            NoSuchSessionError: The file does not declare it.
+            DeclarationError: The file does not declare it, or cannot be written.
         """
         from wakit.notebook.declaring import retire  # noqa: PLC0415
 
-        return retire(self.config, self._link, name)
+        return retire(self.config, self._link, name, dry_run=dry_run)
 
     def sql(self, query: str, params: Mapping[str, Any] | list[Any] | None = None) -> duckdb.DuckDBPyRelation:
         """Ask the journal; the answer is a DuckDB relation with ``.df()``, ``.pl()``, ``.arrow()`` and more.
@@ -194,6 +200,18 @@ class Fleet(Mapping[str, Session]):
         enabled = [self[name] for name, info in self._link.snapshot.sessions.items() if info.enabled]
         await asyncio.gather(*(session.wait(*wanted, timeout=timeout) for session in enabled))
         return self
+
+    def shutdown(self, timeout: float = 15.0) -> None:
+        """End the daemon in order, as ``wakit down`` does, and wait until its process is gone; closes the fleet, too.
+
+        Credentials stay where they are: the next start brings every paired session back without a phone.
+
+        Raises:
+            NotConvergedError: It has not ended in time.
+        """
+        ending = self._client.shutdown()
+        self.close()
+        wait_for_end(ending.pid, timeout)
 
     def close(self) -> None:
         """End the live connection and its thread; the daemon goes on."""

@@ -13,7 +13,7 @@ import atexit
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Final, Literal, TypeVar
 
 from wakit.control.client import Client
@@ -23,6 +23,7 @@ from wakit.notebook.snapshot import Snapshot, follow, lost
 from wakit.redact import PhoneNumber
 
 T = TypeVar("T")
+_CATCHING_UP: Final = 1.0  # seconds the stream may lag behind an answer
 _PAUSE: Final = 2.0  # seconds before a stream the daemon refused is asked for again
 
 
@@ -170,9 +171,13 @@ class Link:
                 except NoDaemonError:
                     info = None  # it may come back within the time there is
                 if info is not None and holds(info):
-                    return info
+                    break
                 async with self._moved:
                     await self._moved.wait_for(lambda before=before: self._differs(before, name))  # type: ignore[misc]
+        # The next line of the cell reads the snapshot: let it know, too. (If the session has moved on, it never will.)
+        with suppress(TimeoutError):
+            await self._when(lambda now: (told := now.sessions.get(name)) is not None and holds(told), _CATCHING_UP)
+        return info
 
     def _differs(self, before: Snapshot, name: str) -> bool:
         now = self.snapshot

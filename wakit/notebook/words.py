@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from wakit.control.schemas import PlanInfo, SessionInfo
+from wakit.core.actions import Action
 from wakit.notebook.snapshot import Snapshot
 
 SYMBOLS: Final[Mapping[str, str]] = MappingProxyType(
@@ -24,6 +25,12 @@ _COLOURS: Final[Mapping[str, str]] = MappingProxyType(
 _SIGNS: Final[Mapping[str, str]] = MappingProxyType(
     {"create": "+", "restore": "+", "revive": "+", "retire": "-", "park": "-", "hold": "!"}
 )
+_OTHER: Final = "~"
+
+
+def sign(action: Action) -> str:
+    """Mark an action as Terraform does: what comes, what goes, what changes, what waits."""
+    return _SIGNS.get(type(action).__name__.lower(), _OTHER)
 
 
 def duration(length: timedelta) -> str:
@@ -79,7 +86,7 @@ def fleet_html(snapshot: Snapshot, now: datetime) -> str:
 
 def plan_text(plan: PlanInfo) -> str:
     """Describe a plan as ``wakit plan`` does: a sign and a line an action."""
-    lines = [f"{_SIGNS.get(action.action, '~')} {action.text}" for action in plan.actions]
+    lines = [f"{_SIGNS.get(action.action, _OTHER)} {action.text}" for action in plan.actions]
     lines += [f"… {name}: {why}" for name, why in plan.waiting.items()]
     lines += [f"! {name}: {why}" for name, why in plan.held.items()]
     if plan.declaration.error:

@@ -140,7 +140,7 @@ class Pairing(anywidget.AnyWidget):
             self._pair(method, phone)
 
     def __repr__(self) -> str:
-        return f"<pairing of {self.session}: {self._phase()}; it shows in a notebook, `wakit pair` in a terminal>"
+        return f"<pairing of {self.session}: shown in a notebook; in a terminal use `wakit pair {self.session}`>"
 
     def close(self) -> None:
         """Take the widget off the page and stop following; a pairing that runs goes on."""

@@ -1,0 +1,61 @@
+"""The shipped notebooks run from top to bottom, and say what they said when they were written."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOK = ROOT / "notebooks" / "01-pair-and-inspect.ipynb"
+
+
+@pytest.fixture
+def environment(folder: Path) -> Iterator[dict[str, str]]:
+    """Folders of the test's own; a daemon that a failed notebook leaves behind ends here."""
+    home = {"HOME": str(folder), "TMPDIR": str(folder), "IPYTHONDIR": str(folder / "ipython")}
+    home |= {f"JUPYTER_{kind}_DIR": str(folder / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    yield os.environ | home
+    for record in folder.glob("wakit-*/.wakit-sim/daemon.json"):
+        with suppress(ProcessLookupError):
+            os.kill(json.loads(record.read_text())["pid"], signal.SIGKILL)
+
+
+@pytest.mark.timeout(180)
+def test_notebook_01_runs_and_says_what_it_said(environment: dict[str, str], folder: Path) -> None:
+    """nbval runs every cell and compares the outputs of those with the tag ``nbval-check-output``."""
+    command = [
+        *(
+            sys.executable,
+            "-m",
+            "pytest",
+            "-c",
+            os.devnull,
+            "--rootdir",
+            str(NOTEBOOK.parent),
+            "-p",
+            "no:cacheprovider",
+        ),
+        *("--nbval-lax", "--nbval-cell-timeout", "60", "-q", str(NOTEBOOK)),
+    ]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not list(folder.glob("wakit-*")), "the notebook tidies up after itself"
+
+
+@pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_only_compared_outputs_are_stored(notebook: Path) -> None:
+    """What would differ at every run is not in the repository, and no widget's state."""
+    content = json.loads(notebook.read_text("utf-8"))
+    assert "widgets" not in content["metadata"]
+    for number, cell in enumerate((c for c in content["cells"] if c["cell_type"] == "code"), start=1):
+        compared = "nbval-check-output" in cell["metadata"].get("tags", [])
+        assert bool(cell["outputs"]) == compared, cell["source"]
+        assert cell["execution_count"] == number  # nbval compares only cells that were run; run from top to bottom
