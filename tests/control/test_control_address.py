@@ -26,7 +26,8 @@ from wakit.control.address import (
     socket_address,
     write_record,
 )
-from wakit.control.client import Client, SyncClient, find_socket
+from wakit.control.client import Client, SyncClient
+from wakit.control.finding import find_socket
 from wakit.control.schemas import PairingShown, PairRequest
 from wakit.control.server import create_app, serve_unix
 from wakit.control.server.unix import peer_uid

@@ -21,8 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wakit import errors
-from wakit.control import address, calls, refusals
-from wakit.control import client as client_module
+from wakit.control import address, calls, finding, refusals
 from wakit.control.client import Client, SyncClient
 from wakit.control.schemas import ActionInfo
 from wakit.control.server import create_app, outbox, serve_unix
@@ -65,7 +64,7 @@ async def post(folder: Path, path: str, body: bytes = b"") -> tuple[int, dict[st
     return await raw(folder, head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
 
-@pytest.mark.parametrize("module", [address, refusals, client_module, outbox])
+@pytest.mark.parametrize("module", [address, refusals, finding, outbox])
 async def test_the_examples_in_the_docstrings_run(module: ModuleType) -> None:
     assert doctest.testmod(module).failed == 0
 

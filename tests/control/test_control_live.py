@@ -17,7 +17,8 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from wakit.control.client import Client, SyncClient, backoff
+from wakit.control.client import Client, SyncClient
+from wakit.control.finding import backoff
 from wakit.control.schemas import (
     DaemonChanged,
     Disconnected,

@@ -10,10 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wakit.control.client import Client, SyncClient
+from wakit.control.blocking import SyncClient
 from wakit.runtime import Place, locate
 
 if TYPE_CHECKING:
+    from wakit.control.client import Client
     from wakit.control.schemas import PlanInfo
 
 
@@ -42,6 +43,8 @@ class Fleet:
     @property
     def live_client(self) -> Client:
         """The daemon, for asyncio."""
+        from wakit.control.client import Client  # noqa: PLC0415 - asyncio, only where it is needed
+
         return Client(self.place.state_dir)
 
     @property

@@ -220,5 +220,5 @@ def _unsafe(folder: Path, why: str) -> StateDirectoryError:
     return StateDirectoryError(
         f"The control socket's folder {folder} cannot be used",
         why=why,
-        hint="move it away, or set state_dir to a shorter path so that no such folder is needed",
+        hint="put a folder of your own in its place, or name another state_dir",
     )

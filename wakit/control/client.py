@@ -13,16 +13,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket as sockets
-import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from wakit.control import calls, streams
-from wakit.control.address import check_socket_folder, read_record, socket_address
+from wakit.control.blocking import SyncClient
 from wakit.control.calls import Call, QrImage
+from wakit.control.finding import backoff, find_socket, no_daemon, too_slow
 from wakit.control.schemas import (
     DaemonInfo,
     Disconnected,
@@ -34,28 +33,15 @@ from wakit.control.schemas import (
     StatusInfo,
 )
 from wakit.control.wire import CHUNK, Exchange
-from wakit.errors import ControlError, NoDaemonError
+from wakit.errors import NoDaemonError
 from wakit.redact import PhoneNumber
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+__all__ = ["Client", "SyncClient"]
+
 T = TypeVar("T")
-_LONGEST_PAUSE: Final = 2.0
-
-
-def backoff(attempt: int, *, chance: float) -> float:
-    """Return the pause in seconds before the ``attempt``-th try (from 1) to reach the daemon again.
-
-    Doubles from 0.1 s and is capped at 2 s, because trying costs one ``connect`` on this machine; ``chance`` in [0, 1)
-    spreads it over the upper half, so that many notebooks do not come back in the same moment.
-
-    Example:
-        >>> backoff(1, chance=0.0), backoff(50, chance=0.0)
-        (0.05, 1.0)
-    """
-    longest = min(0.1 * 2.0 ** min(attempt - 1, 10), _LONGEST_PAUSE)
-    return longest * (1 + chance) / 2
 
 
 class Client:
@@ -232,171 +218,7 @@ class Client:
                     with suppress(OSError):
                         await writer.wait_closed()
         except TimeoutError as error:
-            raise _too_slow(call) from error
+            raise too_slow(call) from error
         except OSError as error:
             raise no_daemon(self.state_dir) from error
         return call.read(exchange.result())
-
-
-class SyncClient:
-    """The daemon of a state directory, blocking; the same methods as :class:`Client`.
-
-    It starts no event loop and needs none, so it works in a notebook whose kernel runs one. Safe to share between
-    threads: a call holds nothing that another could see.
-
-    Example:
-        ``SyncClient(Path(".wakit")).status().daemon.pid``
-    """
-
-    def __init__(self, state_dir: Path, *, socket: Path | None = None) -> None:
-        self.state_dir = state_dir.absolute()
-        self._socket = socket
-
-    def status(self) -> StatusInfo:
-        """See :meth:`Client.status`."""
-        return self._answer(calls.status())
-
-    def session(self, name: str) -> SessionInfo:
-        """See :meth:`Client.session`."""
-        return self._answer(calls.session(name))
-
-    @overload
-    def qr(self, name: str, format: Literal["json"] = "json") -> PairingShown: ...
-
-    @overload
-    def qr(self, name: str, format: QrImage) -> bytes: ...
-
-    def qr(self, name: str, format: Literal["json", "svg", "png"] = "json") -> PairingShown | bytes:  # noqa: A002
-        """See :meth:`Client.qr`."""
-        if format == "json":
-            return self._answer(calls.qr(name))
-        return self._answer(calls.qr_image(name, format))
-
-    def plan(self) -> PlanInfo:
-        """See :meth:`Client.plan`."""
-        return self._answer(calls.plan())
-
-    def apply(self, *, confirm: bool = False) -> PlanInfo:
-        """See :meth:`Client.apply`."""
-        return self._answer(calls.apply(confirm=confirm))
-
-    def pair(
-        self, name: str, *, method: Literal["qr", "code"] | None = None, phone: str | PhoneNumber | None = None
-    ) -> SessionInfo:
-        """See :meth:`Client.pair`."""
-        return self._answer(calls.pair(name, method, phone))
-
-    def restart(self, name: str) -> SessionInfo:
-        """See :meth:`Client.restart`."""
-        return self._answer(calls.order(name, "restart"))
-
-    def park(self, name: str) -> SessionInfo:
-        """See :meth:`Client.park`."""
-        return self._answer(calls.order(name, "park"))
-
-    def resume(self, name: str) -> SessionInfo:
-        """See :meth:`Client.resume`."""
-        return self._answer(calls.order(name, "resume"))
-
-    def logs(self, name: str, lines: int = 200) -> list[str]:
-        """See :meth:`Client.logs`."""
-        return self._answer(calls.logs(name, lines))
-
-    def sql(
-        self, query: str, params: Sequence[Any] | None = None, *, timeout: float = 30.0, max_rows: int = 1_000_000
-    ) -> pa.Table:
-        """See :meth:`Client.sql`."""
-        return self._answer(calls.sql(query, params, timeout, max_rows))
-
-    def ready(self) -> Readiness:
-        """See :meth:`Client.ready`."""
-        return self._answer(calls.ready())
-
-    def shutdown(self) -> DaemonInfo:
-        """See :meth:`Client.shutdown`."""
-        return self._answer(calls.shutdown())
-
-    def live(self, pairing: str | None = None, since: int | None = None) -> Iterator[LiveFrame]:
-        """See :meth:`Client.live`; close the iterator (or exhaust it) to close the connection."""
-        try:
-            yield from streams.blocking_frames(self._find(), calls.live_uri(pairing, since))
-        except OSError as error:
-            raise no_daemon(self.state_dir) from error
-
-    def watch(
-        self,
-        pairing: str | None = None,
-        since: int | None = None,
-        *,
-        pause: Callable[[float], Any] = time.sleep,
-        chance: Callable[[], float] = random.random,
-    ) -> Iterator[LiveFrame | Disconnected]:
-        """See :meth:`Client.watch`."""
-        attempt = 0
-        while True:
-            try:
-                for frame in self.live(pairing, since):
-                    attempt = 0
-                    since = streams.newest(frame, since)
-                    yield frame
-            except NoDaemonError as error:
-                attempt += 1
-                seconds = backoff(attempt, chance=chance())
-                yield Disconnected(reason=str(error), retry_in=seconds)
-                pause(seconds)
-
-    def _find(self) -> Path:
-        return self._socket or find_socket(self.state_dir)
-
-    def _answer(self, call: Call[T]) -> T:
-        exchange = Exchange(call)
-        deadline = time.monotonic() + call.seconds
-        try:
-            with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as connection:
-                connection.settimeout(call.seconds)
-                connection.connect(str(self._find()))
-                connection.sendall(exchange.request())
-                while not exchange.done:
-                    connection.settimeout(max(deadline - time.monotonic(), 0.001))
-                    exchange.feed(connection.recv(CHUNK))
-        except TimeoutError as error:
-            raise _too_slow(call) from error
-        except OSError as error:
-            raise no_daemon(self.state_dir) from error
-        return call.read(exchange.result())
-
-
-def find_socket(state_dir: Path) -> Path:
-    """Return where the daemon of a state directory listens, or would.
-
-    Raises:
-        NoDaemonError: The state directory, or the folder of the socket, does not exist.
-        StateDirectoryError: The socket's folder is not ours: whoever listens there is not our daemon.
-    """
-    record = read_record(state_dir)
-    path = Path(record.socket) if record is not None else socket_address(state_dir).path
-    try:
-        check_socket_folder(path.parent)
-    except OSError as error:
-        raise no_daemon(state_dir) from error
-    return path
-
-
-def no_daemon(state_dir: Path) -> NoDaemonError:
-    """Say that nobody serves a state directory, as exactly as ``daemon.json`` allows."""
-    record = read_record(state_dir)
-    if record is None:
-        why = f"nothing listens for {state_dir}"
-    elif record.alive:
-        why = f"process {record.pid} started at {record.started_at:%Y-%m-%d %H:%M:%S} UTC but does not listen"
-    else:
-        why = f"the last one for {state_dir} (pid {record.pid}) ended without a goodbye"
-    return NoDaemonError("No daemon runs", why=why, hint="start one with `wakit up -d`")
-
-
-def _too_slow(call: Call[Any]) -> ControlError:
-    return ControlError(
-        f"The daemon did not answer {call.method} {call.path.partition('?')[0]} in time",
-        why=f"{call.seconds:.0f} s went by",
-        hint="look at logs/_daemon.log in the state directory; `wakit down` ends it",
-    )
