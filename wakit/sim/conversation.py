@@ -147,15 +147,15 @@ class _LoggedIn:
             presence = Presence(account, device, line)
             try:
                 await exchange.arrive(presence)
-                await self._serve(presence)
+                await self._serve(presence, passive=login.passive)
             finally:
                 exchange.depart(presence)
 
-    async def _serve(self, presence: Presence) -> None:
+    async def _serve(self, presence: Presence, *, passive: bool) -> None:
         line = self._line
         await line.send(_success(presence, self._now))
-        await line.send(_offline_preview())
-        await line.send(Node("ib", {"from": SERVER}, (Node("offline", {"count": "0"}),)))
+        if not passive:
+            await self._push_missed()
         async for node in line.nodes():
             match node.tag:
                 case "iq":
@@ -180,10 +180,19 @@ class _LoggedIn:
         if iq.child("active") is not None and iq.text("xmlns") == "passive":
             caller = line.caller
             _note(exchange, What.ACTIVE, caller, number=presence.account.number, device=presence.device.number)
+            await self._push_missed()
             # Only now is the client through with its login, so what is armed for a connected client happens here.
             met = exchange.faults.meet_online(presence.target)
             if met is not None:
                 await exchange.inflict(met.scenario, presence)
+
+    async def _push_missed(self) -> None:
+        """Tell what happened while the client was away: nothing."""
+        nothing: dict[str, AttributeValue] = dict.fromkeys(
+            ("count", "message", "receipt", "notification", "appdata"), "0"
+        )
+        await self._line.send(Node("ib", {"from": SERVER}, (Node("offline_preview", nothing),)))
+        await self._line.send(Node("ib", {"from": SERVER}, (Node("offline", {"count": "0"}),)))
 
     @property
     def _now(self) -> int:
@@ -228,11 +237,6 @@ def _success(presence: Presence, now: int) -> Node:
         "creation": str(presence.device.linked_at),
     }
     return Node("success", attrs)
-
-
-def _offline_preview() -> Node:
-    nothing: dict[str, AttributeValue] = dict.fromkeys(("count", "message", "receipt", "notification", "appdata"), "0")
-    return Node("ib", {"from": SERVER}, (Node("offline_preview", nothing),))
 
 
 def _number_of(request: Node) -> PhoneNumber:

@@ -58,11 +58,12 @@ async def run(options: Options, ready: Callable[[Ready], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     with SimDirectory(options.state) as directory:
-        if options.die_with_parent:
-            await _follow_parent(stop)
+        parent = loop.create_task(_follow_parent(stop)) if options.die_with_parent else None
         async with _serving(directory, options) as endpoint:
             ready(endpoint)
             await stop.wait()
+        if parent is not None:
+            parent.cancel()
 
 
 @asynccontextmanager
@@ -133,11 +134,6 @@ async def _follow_parent(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    watch = loop.create_task(_until_end(reader, stop))
-    watch.add_done_callback(lambda _: None)  # keeps the task referenced by the loop's callback
-
-
-async def _until_end(reader: asyncio.StreamReader, stop: asyncio.Event) -> None:
     while await reader.read(1 << 12):
         pass
     stop.set()

@@ -112,8 +112,6 @@ def _rotate_signed_prekey(iq: Node, asker: Asker) -> tuple[Node, ...]:
 def _digest(iq: Node, asker: Asker) -> tuple[Node, ...]:
     del iq
     device = asker.device
-    if not device.prekeys:
-        raise StanzaError(*_NOT_FOUND)
     signed = device.signed_prekey
     numbers = tuple(Node("id", {}, key.number.to_bytes(3, "big")) for key in device.prekeys)
     digest = hashlib.sha1(usedforsecurity=False)

@@ -48,10 +48,14 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A client that says it is a device of an account; ``user`` is the number without ``+``."""
+    """A client that says it is a device of an account; ``user`` is the number without ``+``.
+
+    A ``passive`` one wants nothing pushed to it before it says that it is active.
+    """
 
     user: str
     device: int
+    passive: bool
 
     def __repr__(self) -> str:
         return "Login('•••')"
@@ -92,7 +96,7 @@ def client_payload(data: bytes) -> Registration | Login:
     if not payload.HasField("devicePairingData"):
         if not payload.HasField("username"):
             raise WireError("a payload that neither registers nor logs in")
-        return Login(str(payload.username), payload.device)
+        return Login(str(payload.username), payload.device, payload.passive)
     pairing = payload.devicePairingData
     if len(pairing.eIdent) != 32 or len(pairing.eSkeyVal) != 32:  # noqa: PLR2004 - the size of a Curve25519 key
         raise WireError("a registration without its keys")
