@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,9 +24,10 @@ from rich.console import Console
 
 from wakit.cli import app as commands
 from wakit.cli import checks, logbook, render, words
-from wakit.cli.render_pairing import qr_lines
+from wakit.cli.pairing import Step
+from wakit.cli.render_pairing import Terminal, qr_lines
 from wakit.cli.run import run
-from wakit.control.schemas import ActionInfo, SessionInfo, StatusInfo
+from wakit.control.schemas import ActionInfo, PairingShown, SessionInfo, StatusInfo
 from wakit.errors import ControlError, Exit, HeldError
 from wakit.runtime import locate
 
@@ -510,6 +511,32 @@ def test_the_qr_on_the_terminal_is_the_qr() -> None:
     assert not any(map(any, drawn[len(matrix) :]))
     swapped = str.maketrans("█▀▄ ", " ▄▀█")
     assert [line.translate(swapped) for line in qr_lines(PAYLOAD)][:-1] == qr_lines(PAYLOAD, inverted=True)[:-1]
+
+
+def shown_on(console: Console, *steps: Step) -> str:
+    with console.capture() as captured, Terminal(console) as screen:
+        for step in steps:
+            screen.show(step)
+    return captured.get()
+
+
+def test_a_terminal_shows_code_and_qr_and_what_became_of_it() -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=61)
+    told = session("sales", "pairing")
+    qr = Step("qr", told, PairingShown(session="sales", event="qr", payload=PAYLOAD, expires_at=soon))
+    code = Step("code", told, PairingShown(session="sales", event="code", code="ABCD-2345", expires_at=soon))
+    wide = Console(width=120, height=60, force_terminal=True, color_system="truecolor", highlight=False)
+    on_terminal = shown_on(wide, qr, Step("connected", session("sales", reason="logged in")))
+    assert "scan" in on_terminal
+    assert "\x1b[38;2;0;0;0;48;2;255;255;255m" in on_terminal
+    assert "1 min left" in on_terminal
+    assert "sales is connected: logged in" in on_terminal
+    narrow = Console(width=50, height=20, force_terminal=True, color_system=None, highlight=False)
+    assert "too narrow" in shown_on(narrow, qr)
+    pipe = Console(width=4000, force_terminal=False, color_system=None, highlight=False)
+    assert "ABCD-2345" in shown_on(pipe, code)
+    assert all(line in shown_on(pipe, qr) for line in qr_lines(PAYLOAD, inverted=True)[:-1])
+    assert "Once more: `wakit pair sales`" in shown_on(pipe, Step("expired", session("sales", "declared")))
 
 
 # -- doctor and sim --------------------------------------------------------------------------------------------------

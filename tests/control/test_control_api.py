@@ -425,3 +425,22 @@ def through(method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
 
     asyncio.run(application()(scope, receive, send))  # type: ignore[arg-type]
     return sent[0]["status"], b"".join(m["body"] for m in sent[1:])
+
+
+async def test_the_python_of_the_documentation_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (HERE.parents[1] / "docs" / "control-api.md").read_text()
+    code = text.partition("```python\n")[2].partition("```")[0]
+    fleet = FakeFleet(session("sales"))
+    fleet.log()
+    names: dict[str, Any] = {}
+    monkeypatch.chdir(folder)
+    async with asyncio.timeout(20), serve_unix(create_app(fleet), folder / ".wakit" / "control.sock"):
+        await asyncio.to_thread(exec, code, names)
+        following = asyncio.create_task(names["follow"]())
+        await fleet.readers_are(1)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await fleet.readers_are(0)
+    assert capsys.readouterr().out.startswith("connected\n")

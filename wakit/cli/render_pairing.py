@@ -15,6 +15,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from wakit.cli import render
 from wakit.cli.pairing import Step
 from wakit.cli.words import span
 from wakit.control.schemas import PairingShown
@@ -53,7 +54,7 @@ class Terminal:
     """Steps for a person."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False)
+        self._console = console or render.console()
         self._live: Live | None = None
         self._step: Step | None = None
 
