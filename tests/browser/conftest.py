@@ -54,7 +54,7 @@ def visit(lab: Lab) -> Iterator[Callable[..., Visit]]:
         browser = launch(stack.enter_context(sync_playwright()))
         stack.callback(browser.close)
 
-        def visiting(*, dark: bool = False) -> Visit:
+        def visiting(*, dark: bool = False, lab: Lab = lab) -> Visit:
             visits.append(Visit(browser, lab, dark=dark))
             return visits[-1]
 

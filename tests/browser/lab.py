@@ -61,7 +61,7 @@ class Lab:
 @contextmanager
 def running_lab(folder: Path) -> Iterator[Lab]:
     """Run JupyterLab on a free port of loopback until the block ends."""
-    root, home = folder / "notebooks", folder / "home"
+    root, home = folder / "root", folder / "home"
     root.mkdir()
     for name, values in _SETTINGS.items():
         path = home / "settings" / f"{name}.jupyterlab-settings"
@@ -144,6 +144,12 @@ class Visit:
     def command(self, name: str) -> None:
         """Begin one of JupyterLab's commands; wait for what it is to bring about."""
         self.page.evaluate("name => { window.jupyterapp.commands.execute(name); }", name)
+
+    def run_cells(self, count: int) -> None:
+        """Run the next cells of any kind, one after the other, as Shift-Enter does."""
+        step = "async () => { await window.jupyterapp.commands.execute('notebook:run-cell-and-select-next'); }"
+        for _ in range(count):
+            self.page.evaluate(step)
 
     def close(self) -> None:
         """Close the page; everything heard on it stays."""

@@ -40,7 +40,8 @@ def connect(path: str | os.PathLike[str] | None = None, *, sim: bool | None = No
     Example:
         ``fleet = wakit.connect("~/bots/sessions.toml", sim=True)``
     """
-    from wakit.runtime import locate  # noqa: PLC0415 - it reads the declaration with all that belongs to it
+    from wakit.declare import load  # noqa: PLC0415 - the parser, only where a fleet is looked for
+    from wakit.runtime import locate  # noqa: PLC0415
 
     given = None if path is None else Path(path).expanduser()
     if given is not None and given.is_dir():
@@ -52,6 +53,7 @@ def connect(path: str | os.PathLike[str] | None = None, *, sim: bool | None = No
     try:
         fleet = Fleet(place.config, place.state_dir)
     except NoDaemonError as error:
+        load(place.config, git=False)  # a file that is missing or wrong is the first thing to mend
         command = _command(place.config, sim=place.sim)
         if not start:
             raise _not_running(error, command, sim=place.sim) from None
