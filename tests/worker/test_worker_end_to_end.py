@@ -123,6 +123,7 @@ async def test_a_passkey_is_reported_and_no_more_codes_are_shown(crew: Crew, sim
 
 
 @pytest.mark.long
+@pytest.mark.timeout(240)
 async def test_codes_that_nobody_scans_expire(crew: Crew):
     await crew.launch("w1", crew.order("sales", Pairing.QR))
     await crew.until(lambda: PairingExpired() in crew.told("sales"), patience=200)
@@ -426,6 +427,19 @@ async def test_an_endpoint_that_is_not_loopback_starts_nothing(tmp_path: Path, e
         await crew.launch("w1", crew.order("sales", Pairing.QR))
     assert crew.reports == []
     assert crew.host.workers() == {}
+
+
+async def test_workers_that_ended_leave_nothing_open(tmp_path: Path, endpoint: Endpoint):
+    crew = Crew(tmp_path, Endpoint("http://192.0.2.1:8443", endpoint.ca_file, endpoint.noise_root_key))
+
+    async def fail_once() -> int:
+        with pytest.raises(EndpointError):
+            await crew.launch("w1", crew.order("sales", Pairing.QR))
+        return psutil.Process().num_fds()
+
+    before = await fail_once()
+    assert [await fail_once() for _ in range(3)] == [before] * 3
+    assert [child for child in psutil.Process().children() if "wakit.worker" in child.cmdline()] == []
 
 
 async def test_a_server_with_another_noise_key_is_found_out(tmp_path: Path, endpoint: Endpoint):

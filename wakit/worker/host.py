@@ -4,7 +4,7 @@ The contract with whoever listens (the reconciler):
 
 - :meth:`WorkerHost.launch` either raises, and then nothing runs and nothing will be reported; or returns the pid, and
   then exactly one :class:`~wakit.whatsapp.port.WorkerExited` follows, once the process is reaped and after every
-  report of its sessions.
+  report of its sessions. The first reports of its sessions may come before :meth:`WorkerHost.launch` returns.
 - A worker is sealed: its sessions are fixed at launch. To change anything, end it and launch another.
 - The callbacks are called in the event loop and must not block. What they raise is shown by the loop's exception
   handler and disturbs no worker.

@@ -49,6 +49,7 @@ from wakit.worker.scrubbing import Scrubber
 
 _CHUNK: Final = 1 << 16
 _LONGEST_LINE: Final = 4096
+_READ_FIRST: Final = 0.1
 _NOISE: Final = frozenset({"", "Press Ctrl+C to exit"})  # the library prints the latter at every connect
 
 
@@ -301,7 +302,9 @@ class WorkerLink:
             left = self._heard_at + self._limits.silent_after - self._outlets.clock()
             if left <= 0:
                 return self.kill(f"it fell silent for {self._limits.silent_after:g} s", asked=False)
-            await asyncio.sleep(left)
+            # A little longer than needed: after a standstill of the daemon itself (a stopped process, a debugger), what
+            # lies in the socket has to be read before the worker is judged.
+            await asyncio.sleep(left + _READ_FIRST)
 
     # --- its end
 
