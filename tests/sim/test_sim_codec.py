@@ -6,7 +6,7 @@ import contextlib
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wakit.sim.codec import CodecError, TokenTable, encode
@@ -17,6 +17,9 @@ TOKENS = TokenTable(
     ("", "xmlstreamstart", "xmlstreamend", "s.whatsapp.net", "type", "lid", *(f"single{each}" for each in range(230))),
     tuple(tuple(f"double{page}-{each}" for each in range(256)) for page in range(4)),
 )
+
+# On a busy machine an example may take its time; that says nothing about the code.
+unhurried = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 texts = st.one_of(
     st.text(max_size=40),
@@ -40,23 +43,27 @@ nodes = st.recursive(
 )
 
 
+@unhurried
 @given(nodes)
 def test_a_node_survives_the_wire(node: Node) -> None:
     assert decode(encode(node, TOKENS), TOKENS) == node
 
 
+@unhurried
 @given(nodes)
 def test_a_compressed_node_is_the_same(node: Node) -> None:
     plain = encode(node, TOKENS)
     assert decode(b"\2" + zlib.compress(plain[1:]), TOKENS) == node
 
 
+@unhurried
 @given(st.binary(max_size=200))
 def test_noise_only_ever_raises_codec_errors(data: bytes) -> None:
     with contextlib.suppress(CodecError):
         decode(data, TOKENS)
 
 
+@unhurried
 @given(nodes, st.data())
 def test_a_cut_node_is_refused(node: Node, data: st.DataObject) -> None:
     whole = encode(node, TOKENS)

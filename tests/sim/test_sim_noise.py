@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 import xeddsa
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wakit.sim.curve import KeyPair, agree, sign, verify
 from wakit.sim.frames import Deframer, FrameError, frame
 from wakit.sim.noise import PROLOGUE, Cipher, NoiseError, Responder, Transcript
+
+# On a busy machine an example may take its time; that says nothing about the code.
+unhurried = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 keys = st.binary(min_size=32, max_size=32).map(KeyPair.of)
 
@@ -31,7 +34,7 @@ def initiate(
     return sealed_static, transcript.encrypt(payload), transcript
 
 
-@settings(max_examples=25)
+@unhurried
 @given(keys, keys, keys, keys, st.binary(max_size=100))
 def test_both_sides_agree(server: KeyPair, e_s: KeyPair, client: KeyPair, e_c: KeyPair, payload: bytes) -> None:
     responder = Responder(server, e_s, b"certificates")
@@ -44,7 +47,7 @@ def test_both_sides_agree(server: KeyPair, e_s: KeyPair, client: KeyPair, e_c: K
         assert to_client.decrypt(established.outgoing.encrypt(text)) == text
 
 
-@settings(max_examples=25)
+@unhurried
 @given(st.integers(0, 10_000), st.integers(1, 255), st.booleans())
 def test_one_wrong_bit_ends_the_handshake(at: int, flip: int, in_static: bool) -> None:
     responder = Responder(KeyPair.generate(), KeyPair.generate(), b"certificates")
@@ -71,6 +74,7 @@ def test_messages_have_their_place_in_the_sequence() -> None:
     assert first != second
 
 
+@unhurried
 @given(keys, st.binary(max_size=100))
 def test_signatures_satisfy_both_kinds_of_verifier(key: KeyPair, message: bytes) -> None:
     signature = sign(key.private, message)
@@ -79,6 +83,7 @@ def test_signatures_satisfy_both_kinds_of_verifier(key: KeyPair, message: bytes)
     assert xeddsa.ed25519_verify(signature, xeddsa.curve25519_pub_to_ed25519_pub(key.public, False), message)
 
 
+@unhurried
 @given(keys, st.binary(max_size=100))
 def test_signatures_of_libsignal_are_accepted(key: KeyPair, message: bytes) -> None:
     # libsignal clamps its keys, signs with them as they are and puts the Ed25519 key's sign into the last byte.
@@ -88,6 +93,7 @@ def test_signatures_of_libsignal_are_accepted(key: KeyPair, message: bytes) -> N
     assert verify(key.public, message, plain[:63] + bytes((plain[63] | sign_bit,)))
 
 
+@unhurried
 @given(keys, st.binary(max_size=50), st.integers(0, 63), st.integers(1, 255))
 def test_a_changed_signature_is_refused(key: KeyPair, message: bytes, at: int, flip: int) -> None:
     signature = bytearray(sign(key.private, message))
@@ -100,6 +106,7 @@ def test_impossible_signatures_are_refused_quietly(public: bytes, signature: byt
     assert not verify(public, b"message", signature)
 
 
+@unhurried
 @given(st.lists(st.binary(max_size=300), max_size=8), st.data())
 def test_frames_survive_any_cutting(payloads: list[bytes], data: st.DataObject) -> None:
     stream = PROLOGUE + b"".join(frame(each) for each in payloads)
@@ -112,6 +119,7 @@ def test_frames_survive_any_cutting(payloads: list[bytes], data: st.DataObject) 
     assert found == payloads
 
 
+@unhurried
 @given(st.binary(min_size=1, max_size=20))
 def test_another_greeting_is_refused_at_once(data: bytes) -> None:
     deframer = Deframer()

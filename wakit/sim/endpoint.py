@@ -22,7 +22,7 @@ from wakit.sim.requests import NotReady, Ready
 
 __all__ = ["SimEndpoint", "running_sim", "sim_process"]
 
-_START_PATIENCE: Final = 30.0
+_START_PATIENCE: Final = 60.0
 _START_ERRORS: Final = (CredentialError, EndpointError, HeldError, StateDirectoryError)
 _END_PATIENCE: Final = 5.0
 
