@@ -68,8 +68,9 @@ def test_every_exit_code_is_documented() -> None:
         assert re.search(rf"^\| `?{int(code)}`? ", text, re.MULTILINE), code
 
 
-def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["--help"]) == 0
+@pytest.mark.parametrize("line", [["--help"], ["-h"], []])
+def test_help_names_every_command(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(line) == 0
     shown = capsys.readouterr().out
     names = [
         "init",
@@ -97,7 +98,16 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["nonsense", "status --nonsense", "pair", "up --timeout soon", "events --limit 0", "sim --port 99999", "restart"],
+    [
+        "nonsense",
+        "status --nonsense",
+        "pair",
+        "up --timeout soon",
+        "events --limit 0",
+        "sim --port 99999",
+        "restart",
+        "-c x",
+    ],
 )
 def test_wrong_usage_is_64_with_a_hint(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(line.split()) == 64

@@ -27,7 +27,6 @@ app = typer.Typer(
     name="wakit",
     help="Keep many WhatsApp sessions exactly as sessions.toml says.",
     epilog="Exit codes: 0 done, 1 error, 2 `plan` has changes, 3 timeout, 4 no daemon, 5 held by another, 64 usage.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

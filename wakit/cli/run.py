@@ -64,7 +64,7 @@ def _carry_out(arguments: list[str]) -> int:
     try:
         # Not app(…): that would turn a reader that has gone into exit code 1 before it comes here.
         command = get_command(app)
-        with command.make_context("wakit", arguments) as context:
+        with command.make_context("wakit", arguments or ["--help"]) as context:
             command.invoke(context)
         return int(Exit.OK)
     except EXIT as ended:
