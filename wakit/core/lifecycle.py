@@ -159,12 +159,14 @@ def _table() -> dict[tuple[State, Happening], State]:
             table[state, happening] = to
 
     h, s = Happening, State
-    rule(h.QR_SHOWN, s.PAIRING, frozenset({s.STARTING, s.PAIRING, s.RECONNECTING}))
-    rule(h.CODE_SHOWN, s.PAIRING, frozenset({s.STARTING, s.PAIRING, s.RECONNECTING}))
-    rule(h.PAIRING_EXPIRED, s.DECLARED, frozenset({s.STARTING, s.PAIRING}))
-    rule(h.PAIRING_FAILED, s.FAILED, frozenset({s.STARTING, s.PAIRING}))
-    rule(h.PASSKEY_ASKED, s.PASSKEY_REQUIRED, frozenset({s.STARTING, s.PAIRING}))
-    rule(h.PAIRED, s.PAIRED, frozenset({s.STARTING, s.PAIRING}))
+    # A dial that failed and was repeated leaves a pairing session in RECONNECTING until its next code.
+    pairing = frozenset({s.STARTING, s.PAIRING, s.RECONNECTING})
+    rule(h.QR_SHOWN, s.PAIRING, pairing)
+    rule(h.CODE_SHOWN, s.PAIRING, pairing)
+    rule(h.PAIRING_EXPIRED, s.DECLARED, pairing)
+    rule(h.PAIRING_FAILED, s.FAILED, pairing)
+    rule(h.PASSKEY_ASKED, s.PASSKEY_REQUIRED, pairing)
+    rule(h.PAIRED, s.PAIRED, pairing)
     rule(h.CONNECTED, s.CONNECTED)
     rule(h.WENT_DEAF, s.DEGRADED, frozenset({s.CONNECTED, s.DEGRADED}))
     rule(h.HEARS_AGAIN, s.CONNECTED, frozenset({s.DEGRADED}))

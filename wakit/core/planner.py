@@ -148,9 +148,7 @@ def _plan_retirements(
 
 
 def _has_something(seen: SessionObservation) -> bool:
-    if seen.running is not None:
-        return True
-    return seen.state is not State.RETIRED and seen.credential is not Credential.ARCHIVED
+    return seen.running is not None or seen.state is not State.RETIRED
 
 
 def _why_retire(policy: RetirePolicy) -> str:
@@ -253,7 +251,9 @@ def _plan_start(draft: _Draft, spec: SessionSpec, seen: SessionObservation, free
     if seen.waits_for_person and not asked:
         draft.waiting[spec.name] = "waits for a person"
         return 0
-    if seen.next_try_at is not None and seen.next_try_at > draft.now and not asked:
+    # A person who asks does not wait for a pause: the request clears it. One that begins later is kept, or a start that
+    # fails although it was asked for would be tried again without end.
+    if seen.next_try_at is not None and seen.next_try_at > draft.now:
         seconds = (seen.next_try_at - draft.now).total_seconds()
         draft.wait_until(spec.name, seen.next_try_at, f"next try in {seconds:.0f} s")
         return 0
