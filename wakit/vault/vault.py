@@ -154,12 +154,18 @@ class Vault:
                 )
             _tighten(folder)
             epoch = record.epoch + 1
-            write_record(folder, msgspec.structs.replace(record, epoch=epoch, verdict=None, retired_at=None))
+            # The note that it was linked may have been lost to a full disk; the device row is the truth.
+            linked = {"paired_at": record.paired_at or self._now(), "account": record.account or found.account}
+            fresh = {"epoch": epoch, "verdict": None, "retired_at": None}
+            write_record(folder, msgspec.structs.replace(record, **fresh, **linked))
         return StartTicket(folder, epoch)
 
     def update(self, name: str, **changes: object) -> SessionRecord:
         """Change fields of the record; keys as in :class:`SessionRecord`."""
-        folder = self._make(name)
+        # The record lives where the credential lives: a folder made beside an archived one would hide it.
+        folder = self._folder(name)
+        if not folder.exists():
+            folder = self._archived(name) or self._make(name)
         record = msgspec.structs.replace(self._record_or_empty(folder), **changes)
         write_record(folder, record)
         return record
