@@ -6,6 +6,7 @@ file take the same way, in the same order, under the same refusals.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,16 +28,14 @@ from wakit.control.schemas import (
 )
 from wakit.core.actions import Plan, describe
 from wakit.core.declaration import Pairing
-from wakit.core.lifecycle import State
+from wakit.core.lifecycle import FINAL
 from wakit.core.observation import Credential, Request
 from wakit.errors import ControlError, UnknownSessionError
 from wakit.reconciler.feed import Feed
 from wakit.reconciler.loop import Reconciler
 from wakit.reconciler.roster import InForce
-from wakit.reconciler.tracked import Tracked
+from wakit.reconciler.tracked import PAIRING, Tracked
 from wakit.redact import PhoneNumber, scrub
-
-_PAIRING = frozenset({State.STARTING, State.PAIRING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +206,7 @@ class Desk:
         if confirm and force is not None:
             self._roster.confirmed = force.declaration.sha256
             self._roster.log("warning", reason="a person confirmed the held retirements")
+        self._reconciler.retry_now()
         decided = self._reconciler.decide()
         self._reconciler.act(decided)
         return describe_plan(decided, self._declaration())
@@ -215,8 +215,8 @@ class Desk:
         """Pair because a person asks."""
         tracked = self._startable(name)
         if tracked.credential is Credential.PRESENT:
-            if tracked.running is None:
-                tracked.request = Request.RESTART
+            if tracked.running is None or tracked.state in FINAL:
+                self._ask(tracked, Request.RESTART)
         else:
             self._ask_to_pair(tracked, request)
         self._reconciler.wake()
@@ -225,23 +225,28 @@ class Desk:
     async def restart(self, name: str) -> SessionInfo:
         """Replace the client."""
         tracked = self._startable(name)
+        if tracked.credential is Credential.DAMAGED:
+            # A person may have put a copy back. What it is worth is found out before the library is given it.
+            found = await asyncio.to_thread(self._roster.ports.vault.find, name)
+            if tracked.credential is Credential.DAMAGED and not tracked.busy:
+                tracked.remember(found)
         if tracked.credential in (Credential.UNLINKED, Credential.DAMAGED):
             raise ControlError(
                 f"{name} cannot be restarted",
                 why=f"its credential is {tracked.credential.value}",
                 hint=f"link the phone anew with `wakit pair {name}`",
             )
-        tracked.request, tracked.next_try_at, tracked.attempt = Request.RESTART, None, 0
+        self._ask(tracked, Request.RESTART)
         self._reconciler.wake()
         return self.session(name)
 
     async def park(self, name: str) -> SessionInfo:
         """Stop the client until ``resume``."""
-        return self._set_parked(self._known(name), parked=True)
+        return self._set_parked(self._declared(name), parked=True)
 
     async def resume(self, name: str) -> SessionInfo:
         """Undo ``park``."""
-        return self._set_parked(self._known(name), parked=False)
+        return self._set_parked(self._declared(name), parked=False)
 
     async def shutdown(self) -> None:
         """Begin the daemon's end."""
@@ -259,16 +264,28 @@ class Desk:
             raise UnknownSessionError(f"There is no session {name!r}", hint=f"declared are: {known}")
         return tracked
 
-    def _startable(self, name: str) -> Tracked:
+    def _declared(self, name: str) -> Tracked:
         tracked = self._known(name)
-        spec = tracked.spec
+        if self._roster.declared(name) is None:
+            raise ControlError(f"{name} is left as it is", why="it is no longer in the file", hint="see `wakit plan`")
+        return tracked
+
+    def _startable(self, name: str) -> Tracked:
+        tracked = self._declared(name)
+        spec = self._roster.declared(name)
         if spec is None or not spec.enabled:
             raise ControlError(f"{name} is not started", why="it is not enabled", hint="set enabled = true in the file")
         if tracked.parked:
             raise ControlError(f"{name} is not started", why="it is parked", hint=f"run `wakit resume {name}` first")
-        if tracked.held is not None and tracked.running is None:
+        if tracked.held is not None:
             raise ControlError(f"{name} is not started", why=tracked.held, hint="mend the file; see `wakit plan`")
         return tracked
+
+    @staticmethod
+    def _ask(tracked: Tracked, request: Request) -> None:
+        """Note a request; a person who asks does not wait for a pause that began before."""
+        tracked.request = request
+        tracked.attempt, tracked.next_try_at, tracked.not_before = 0, None, None
 
     def _ask_to_pair(self, tracked: Tracked, request: PairRequest) -> None:
         spec = tracked.spec
@@ -287,12 +304,19 @@ class Desk:
                 why="pairing by code needs the account's number",
                 hint=f'run `wakit pair {tracked.name} --code --phone +…`, or set `phone = "+…"` in the file',
             )
-        showing = tracked.shown.kind if tracked.shown else tracked.method or (spec.pairing if spec else Pairing.QR)
-        if tracked.running is not None and tracked.state in _PAIRING and showing is method:
-            return  # it pairs that way already; whoever asks sees the code that is valid now
+        if tracked.running is not None and self._pairs_already(tracked, method, phone):
+            return  # whoever asks sees the code that is valid now
         tracked.method, tracked.phone = method, phone
-        tracked.next_try_at, tracked.attempt = None, 0
-        tracked.request = Request.RESTART if tracked.running is not None else Request.PAIR
+        self._ask(tracked, Request.PAIR)
+        # A client cannot be told to pair in another way; the next one is begun as asked.
+        self._reconciler.executor.release(tracked, why=f"a person asked to pair by {method.value}")
+
+    @staticmethod
+    def _pairs_already(tracked: Tracked, method: Pairing, phone: PhoneNumber | None) -> bool:
+        spec = tracked.spec
+        underway = tracked.shown.kind if tracked.shown else tracked.method or (spec.pairing if spec else Pairing.QR)
+        same_phone = phone == (tracked.phone or (spec.phone if spec else None))
+        return tracked.state in PAIRING and underway is method and (method is Pairing.QR or same_phone)
 
     @staticmethod
     def _phone(name: str, text: str | None) -> PhoneNumber | None:

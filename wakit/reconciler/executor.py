@@ -1,7 +1,8 @@
 """Carries out actions. One at a time for a session, all sessions side by side.
 
 A session whose action is under way is *busy*: the planner's word on it waits. An action that fails says so in the
-journal and leaves the session for a later try; nothing that happens to one session stops the loop.
+journal and leaves the session alone for a pause that grows; nothing that happens to one session stops the loop, nor
+makes it spin.
 
 Blocking work (SQLite checks, fsyncs, renames) runs in threads, in order for each session.
 """
@@ -9,9 +10,10 @@ Blocking work (SQLite checks, fsyncs, renames) runs in threads, in order for eac
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar, assert_never
+from typing import TypeAlias, TypeVar, assert_never
 
 from wakit.core.actions import (
     Action,
@@ -25,20 +27,18 @@ from wakit.core.actions import (
     Revive,
     describe,
 )
-from wakit.core.declaration import Pairing, RetirePolicy, SessionSpec
-from wakit.core.lifecycle import Happening, State
+from wakit.core.declaration import RetirePolicy
+from wakit.core.lifecycle import ALIVE, Happening, State
 from wakit.core.observation import Credential, Request
 from wakit.core.placement import assign
-from wakit.core.retry import AFTER_CRASH, AFTER_DIAL
-from wakit.errors import CredentialError, HeldError, WakitError
+from wakit.core.retry import AFTER_DIAL
 from wakit.reconciler.roster import Roster
+from wakit.reconciler.starting import Starter, in_words
 from wakit.reconciler.tracked import Tracked
-from wakit.redact import scrub
-from wakit.vault import StartTicket
 from wakit.vault.vault import Finding
-from wakit.whatsapp.port import SessionStart, WorkerLaunch
 
 T = TypeVar("T")
+_Work: TypeAlias = Callable[[], Awaitable[object]]
 _LOGOUT_SECONDS = 10.0
 
 
@@ -54,19 +54,29 @@ class Executor:
         self._roster = roster
         self._ports = roster.ports
         self._wake = wake
+        self._starter = Starter(roster, self._in_turn)
         self._tasks: set[asyncio.Task[None]] = set()
         self._turns: dict[str, asyncio.Lock] = {}
 
     def carry_out(self, actions: Sequence[Action]) -> list[Action]:
-        """Begin every action whose sessions are free; return those that were begun."""
-        begun = [action for action in actions if not any(t.busy for t in self._concerned(action))]
-        restoring = [action for action in begun if isinstance(action, Restore)]
-        for action in begun:
-            if not isinstance(action, Restore):
-                self._begin(self._concerned(action), partial(self._do, action), describe(action))
-        for share in self._shares([action.session for action in restoring]):
+        """Begin every action whose sessions are free and in no pause; return those that were begun."""
+        begun: list[Action] = []
+        restores: dict[str, Restore] = {}
+        for action in actions:
+            concerned = self._concerned(action)
+            # Asked anew for each: two actions of one plan may concern one session, and the first makes it busy.
+            if any(tracked.busy or self._pausing(tracked) for tracked in concerned):
+                continue
+            begun.append(action)
+            if isinstance(action, Hold):
+                self._hold(concerned[0], action.reason)
+            elif isinstance(action, Restore):
+                restores[action.session] = action
+            else:
+                self._begin(concerned, partial(self._do, action), describe(action))
+        for share in self._shares(list(restores)):
             aboard = [self._roster.get(name) for name in share]
-            self._begin(aboard, partial(self._restore, aboard), f"restore {', '.join(share)}")
+            self._begin(aboard, partial(self._restore, aboard, restores), f"restore {', '.join(share)}")
         return begun
 
     def release(self, tracked: Tracked, *, why: str) -> None:
@@ -80,11 +90,18 @@ class Executor:
 
     def note(self, tracked: Tracked, write: Callable[[], object]) -> None:
         """Write to the vault in the background, in order with this session's other writes."""
-        self._start(self._in_turn(tracked.name, write), f"note {tracked.name}", [])
+        self._start(partial(self._in_turn, tracked.name, write), f"note {tracked.name}", [])
 
     def settle(self, tracked: Tracked) -> None:
         """Look again whether a session whose worker died while pairing was linked after all."""
-        self._begin([tracked], lambda: self._settle(tracked), f"settle {tracked.name}")
+        if not tracked.busy:  # what is under way ends before the next start, and that looks again by itself
+            self._begin([tracked], lambda: self._settle(tracked), f"settle {tracked.name}")
+
+    def wake_at(self) -> datetime | None:
+        """Return when the first pause after a failed action ends, or None if there is none."""
+        return min(
+            (t.not_before for t in self._roster.sessions.values() if self._pausing(t) and t.not_before), default=None
+        )
 
     async def drain(self) -> None:
         """Wait until nothing is under way."""
@@ -97,12 +114,12 @@ class Executor:
 
     # -- how work is begun and ended ---------------------------------------------------------------------------------
 
-    def _begin(self, concerned: Sequence[Tracked], work: Callable[[], Coroutine[Any, Any, None]], what: str) -> None:
+    def _begin(self, concerned: Sequence[Tracked], work: _Work, what: str) -> None:
         for tracked in concerned:
             tracked.busy = True
-        self._start(work(), what, concerned)
+        self._start(work, what, concerned)
 
-    def _start(self, work: Awaitable[object], what: str, concerned: Sequence[Tracked]) -> None:
+    def _start(self, work: _Work, what: str, concerned: Sequence[Tracked]) -> None:
         task = asyncio.ensure_future(self._guard(work, what, concerned))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -112,25 +129,35 @@ class Executor:
         self._tasks.discard(task)
         self._wake()
 
-    async def _guard(self, work: Awaitable[object], what: str, concerned: Sequence[Tracked]) -> None:
+    async def _guard(self, work: _Work, what: str, concerned: Sequence[Tracked]) -> None:
         try:
-            await work
+            await work()
         except Exception as error:  # noqa: BLE001 - whatever went wrong with one session stays with it
             self._failed(error, what, concerned)
         finally:
             for tracked in concerned:
                 tracked.busy = False
-                if tracked.leaving is not None:
-                    self.release(tracked, why=tracked.leaving)
+                why, tracked.leaving = tracked.leaving, None
+                if why is not None:
+                    self.release(tracked, why=why)
 
     def _failed(self, error: Exception, what: str, concerned: Sequence[Tracked]) -> None:
-        known = isinstance(error, WakitError)
-        reason = str(error) if known else f"{type(error).__name__}: {scrub(str(error))}"
+        reason = f"{what} failed: {in_words(error)}"
         everyone: Sequence[Tracked | None] = concerned or [None]
         for one in everyone:
-            self._roster.log("warning", one, reason=f"{what} failed: {reason}")
+            self._roster.log("warning", one, reason=reason)
         for tracked in concerned:
-            self._roster.retry_later(tracked, AFTER_DIAL)
+            # A pause for actions of every kind: the planner knows one for starts only, and would ask again at once.
+            tracked.not_before = self._roster.pause_end(tracked, AFTER_DIAL)
+            tracked.ask_again()
+            if tracked.worker_id is None:
+                tracked.running = None
+                if tracked.state in ALIVE:
+                    self._roster.happen(tracked, Happening.WORKER_LOST, reason)
+            self._roster.say(tracked, reason)
+
+    def _pausing(self, tracked: Tracked) -> bool:
+        return tracked.not_before is not None and tracked.not_before > self._ports.now()
 
     def _concerned(self, action: Action) -> list[Tracked]:
         names = [action.session]
@@ -148,170 +175,103 @@ class Executor:
     async def _do(self, action: Action) -> None:
         tracked = self._roster.get(action.session)
         match action:
-            case Hold():
-                tracked.held = action.reason
-                self._roster.happen(tracked, Happening.HOLD, action.reason)
-                self._roster.changed(tracked.name)
             case Park():
+                tracked.request = None
+                tracked.end_pairing()
                 await self._stop(tracked, action.reason)
                 self._roster.happen(tracked, Happening.PARK, action.reason)
             case Retire():
                 await self._retire(tracked, action)
             case Revive():
                 await self._in_turn(tracked.name, lambda: self._ports.vault.revive(tracked.name))
-                tracked.credential, tracked.next_try_at, tracked.waits_for_person = Credential.PRESENT, None, False
+                tracked.credential = Credential.PRESENT
+                tracked.begin()
                 self._roster.happen(tracked, Happening.DECLARED, action.reason)
             case Rename():
                 await self._rename(tracked, self._roster.get(action.source), action.reason)
             case Restart():
-                await self._stop(tracked, action.reason)
-                # Level-based: with nothing running and nothing to wait for, the next plan starts it. What is not
-                # linked was pairing, because a person asked, and goes on pairing.
-                tracked.request = None if tracked.credential is Credential.PRESENT else Request.PAIR
-                tracked.next_try_at, tracked.waits_for_person = None, False
+                await self._restart(tracked, action.reason)
             case Create():
-                await self._create(tracked, action)
-            case Restore():
-                await self._restore([tracked])
+                if not await self._starter.create(tracked, action):
+                    return
+            case Restore() | Hold():
+                raise AssertionError("restores share workers and holds are noted at once; neither is done here")
             case _:
                 assert_never(action)
-        if not isinstance(action, Hold):
-            self._roster.log("action", tracked, reason=describe(action), code=type(action).__name__.lower())
+        self._done(tracked, action)
+
+    def _done(self, tracked: Tracked, action: Action) -> None:
+        tracked.not_before = None
+        self._roster.log("action", tracked, reason=describe(action), code=type(action).__name__.lower())
+
+    def _hold(self, tracked: Tracked, reason: str) -> None:
+        tracked.held = reason
+        self._roster.happen(tracked, Happening.HOLD, reason)
+        self._roster.changed(tracked.name)
+
+    async def _restore(self, aboard: Sequence[Tracked], actions: dict[str, Restore]) -> None:
+        for tracked in await self._starter.restore(aboard):
+            self._done(tracked, actions[tracked.name])
 
     async def _stop(self, tracked: Tracked, why: str) -> None:
         if tracked.worker_id is not None:
             await self._ports.workers.release(tracked.worker_id, tracked.name, why=why)
-        tracked.worker_id = tracked.worker_pid = tracked.running = tracked.shown = tracked.leaving = None
+        tracked.leave_worker()
         self._roster.changed(tracked.name)
 
+    async def _restart(self, tracked: Tracked, why: str) -> None:
+        # Level-based: with nothing running and nothing to wait for, the next plan starts it. What is not linked was
+        # pairing, because a person asked, and goes on pairing. Decided before the client is stopped: one that is
+        # unlinked at this very moment must not be taken for one that was pairing.
+        tracked.request = None if tracked.credential is Credential.PRESENT else Request.PAIR
+        tracked.begin()
+        try:
+            await self._stop(tracked, why)
+        except Exception:
+            tracked.request = Request.RESTART
+            raise
+
     async def _retire(self, tracked: Tracked, action: Retire) -> None:
+        # Before anything is awaited: what a person asks for while it is retired is about its next life.
+        tracked.request, tracked.parked = None, False
+        tracked.end_pairing()
+        unlinked = False
         if action.policy is RetirePolicy.LOGOUT and tracked.worker_id is not None:
-            done = await self._ports.workers.logout(tracked.worker_id, tracked.name, _LOGOUT_SECONDS)
-            if not done:
+            unlinked = await self._ports.workers.logout(tracked.worker_id, tracked.name, _LOGOUT_SECONDS)
+            if not unlinked:
                 self._roster.log(
                     "warning", tracked, reason="it could not be unlinked at WhatsApp; unlink it on the phone"
                 )
         await self._stop(tracked, action.reason)
         keep = action.policy is RetirePolicy.KEEP
-        await self._in_turn(tracked.name, lambda: self._ports.vault.retire(tracked.name, keep=keep))
-        self._apply(tracked, await self._in_turn(tracked.name, lambda: self._ports.vault.find(tracked.name)))
-        tracked.spec = tracked.held = tracked.request = tracked.next_try_at = None
-        tracked.waits_for_person = tracked.parked = False
+        put_away = partial(self._put_away, tracked.name, keep=keep, unlinked=unlinked)
+        tracked.remember(await self._in_turn(tracked.name, put_away))
+        tracked.begin()
+        tracked.held = None
+        tracked.spec = self._roster.declared(tracked.name)  # it may be back in the file already
         self._roster.happen(tracked, Happening.RETIRE, action.reason)
+
+    def _put_away(self, name: str, *, keep: bool, unlinked: bool) -> Finding:
+        vault = self._ports.vault
+        if unlinked:
+            vault.update(name, unlinked_at=self._ports.now())
+        else:
+            vault.settle(name)  # linked at the last moment, it is put away as what it is and can be revived
+        vault.retire(name, keep=keep)
+        return vault.find(name)
 
     async def _rename(self, tracked: Tracked, source: Tracked, reason: str) -> None:
         await self._stop(source, reason)
         await self._in_turn(source.name, lambda: self._ports.vault.rename(source.name, tracked.name))
-        self._apply(tracked, await self._in_turn(tracked.name, lambda: self._ports.vault.find(tracked.name)))
-        tracked.waits_for_person, tracked.next_try_at = source.waits_for_person, None
-        source.credential, source.account, source.paired_at, source.spec = Credential.ABSENT, None, None, None
+        tracked.remember(await self._in_turn(tracked.name, lambda: self._ports.vault.settle(tracked.name)))
+        # A ban, a verdict or a person's wish to park goes with the credential; only its name is new.
+        tracked.take_over(source)
+        source.spec = self._roster.declared(source.name)
         self._roster.happen(source, Happening.RETIRE, f"renamed to {tracked.name}")
 
     async def _settle(self, tracked: Tracked) -> None:
-        finding = await self._in_turn(tracked.name, lambda: self._ports.vault.settle(tracked.name))
-        self._apply(tracked, finding)
-
-    async def _create(self, tracked: Tracked, action: Create) -> None:
-        pairing = tracked.method or action.pairing
-        await self._settle(tracked)
-        if tracked.credential is Credential.PRESENT:
-            return  # it was linked after all: the next plan restores it
-        self._starting(tracked, f"pairs by {pairing.value}: {action.reason}")
-        self._roster.log("pair_started", tracked, reason=action.reason, detail={"method": pairing.value})
-        await self._launch([tracked], [self._ports.vault.prepare_pairing], pairing)
-
-    async def _restore(self, aboard: Sequence[Tracked]) -> None:
-        for tracked in aboard:
-            self._starting(tracked, "starts with its credential")
-        await self._launch(aboard, [self._ports.vault.prepare_restore] * len(aboard), None)
-
-    def _starting(self, tracked: Tracked, reason: str) -> None:
-        again = f"{tracked.dial_failure}; trying again" if tracked.dial_failure else f"{reason}, again"
-        tracked.next_try_at = None
-        tracked.running = self._spec(tracked).fingerprint()
-        self._roster.happen(tracked, Happening.START, again if tracked.attempt else reason)
-
-    async def _launch(
-        self, aboard: Sequence[Tracked], prepare: Sequence[Callable[[str], StartTicket]], pairing: Pairing | None
-    ) -> None:
-        """Check the credentials, then spawn one worker for those that are sound."""
-        tickets = await asyncio.gather(
-            *(self._in_turn(t.name, partial(p, t.name)) for t, p in zip(aboard, prepare, strict=True)),
-            return_exceptions=True,
-        )
-        sound: list[Tracked] = []
-        starts: list[SessionStart] = []
-        for tracked, ticket in zip(aboard, tickets, strict=True):
-            if isinstance(ticket, BaseException):
-                self._unusable(tracked, ticket)
-            else:
-                sound.append(tracked)
-                starts.append(self._start_order(tracked, ticket, pairing))
-        if not starts:
-            return
-        worker_id = self._ports.new_id()
-        force = self._roster.in_force
-        endpoint = force.declaration.fleet.endpoint if force else None
-        for tracked in sound:
-            tracked.worker_id = worker_id  # before the launch: reports may come before it returns
-        try:
-            pid = await self._ports.workers.launch(
-                WorkerLaunch(worker_id=worker_id, sessions=tuple(starts), endpoint=endpoint)
-            )
-        except WakitError as error:
-            for tracked in sound:
-                self._not_started(tracked, worker_id, str(error))
-            return
-        for tracked in sound:
-            if tracked.worker_id == worker_id:
-                tracked.worker_pid = pid
-                tracked.request = tracked.method = tracked.phone = None
-                tracked.next_try_at = None
-                self._roster.log("worker_spawned", tracked, reason=f"epoch {self._epoch(tracked, starts)}")
-                self._roster.changed(tracked.name)
-
-    @staticmethod
-    def _epoch(tracked: Tracked, starts: Sequence[SessionStart]) -> int:
-        return next(start.epoch for start in starts if start.name == tracked.name)
-
-    def _start_order(self, tracked: Tracked, ticket: StartTicket, pairing: Pairing | None) -> SessionStart:
-        spec = self._spec(tracked)
-        return SessionStart(
-            name=tracked.name,
-            directory=str(ticket.directory),
-            epoch=ticket.epoch,
-            pairing=pairing,
-            phone=tracked.phone or spec.phone,
-            proxy=spec.proxy,
-            device_name=spec.device_name,
-        )
-
-    def _unusable(self, tracked: Tracked, error: BaseException) -> None:
-        """A credential that must not be given to the library, or that somebody holds."""
-        tracked.running = None
-        reason = str(error) if isinstance(error, WakitError) else f"{type(error).__name__}: {scrub(str(error))}"
-        if isinstance(error, CredentialError):
-            tracked.credential = Credential.DAMAGED
-            tracked.waits_for_person = True
-            self._roster.happen(tracked, Happening.CREDENTIAL_BAD, f"{reason}; {error.hint}" if error.hint else reason)
-            return
-        self._roster.happen(tracked, Happening.WORKER_LOST, reason)
-        self._roster.retry_later(tracked, AFTER_DIAL if isinstance(error, HeldError) else AFTER_CRASH)
-
-    def _not_started(self, tracked: Tracked, worker_id: str, reason: str) -> None:
-        if tracked.worker_id != worker_id:
-            return  # its exit was reported meanwhile, and counted
-        tracked.worker_id = tracked.worker_pid = tracked.running = None
-        self._roster.happen(tracked, Happening.WORKER_LOST, reason)
-        self._roster.retry_later(tracked, AFTER_CRASH)
-
-    def _apply(self, tracked: Tracked, finding: Finding) -> None:
-        tracked.credential = finding.credential
-        tracked.account = finding.record.account
-        tracked.paired_at = finding.record.paired_at
-
-    def _spec(self, tracked: Tracked) -> SessionSpec:
-        return tracked.spec or SessionSpec(tracked.name)
+        vault = self._ports.vault
+        tracked.remember(await self._in_turn(tracked.name, lambda: vault.settle(tracked.name)))
 
     def _shares(self, names: Sequence[str]) -> list[tuple[str, ...]]:
         if not names:

@@ -12,18 +12,22 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from wakit.core.actions import Plan, describe
-from wakit.core.declaration import Change, Declaration
+from wakit.core.declaration import Change, Declaration, SessionSpec
 from wakit.core.lifecycle import Happening, State
-from wakit.core.observation import Credential
+from wakit.core.observation import Credential, Request
 from wakit.core.planner import plan
 from wakit.core.records import DeclarationRecord
-from wakit.errors import DeclarationError
+from wakit.errors import DeclarationError, WakitError
 from wakit.reconciler.executor import Executor
 from wakit.reconciler.memory import recollect
 from wakit.reconciler.reports import Reports
 from wakit.reconciler.roster import InForce, Roster
-from wakit.reconciler.tracked import Tracked
+from wakit.reconciler.starting import in_words
+from wakit.reconciler.tracked import PAIRING, Tracked
 from wakit.redact import account_hash, scrub
+from wakit.vault import Vault
+from wakit.vault.record import SessionRecord
+from wakit.vault.vault import Finding
 from wakit.whatsapp.port import WorkerReport
 
 RESYNC: Final = timedelta(seconds=30)
@@ -65,6 +69,8 @@ class Reconciler:
             )
         )
         first = roster.in_force is None
+        if roster.in_force is not None and roster.in_force.declaration.sha256 != declaration.sha256:
+            roster.confirmed = None  # a yes is for one edit; the same bytes months later are another
         roster.in_force = InForce(declaration, rev, now)
         self.file_error = None
         key = roster.ports.vault.key
@@ -78,9 +84,9 @@ class Reconciler:
             if tracked.state is State.RETIRED and tracked.credential is Credential.ABSENT:
                 roster.happen(tracked, Happening.DECLARED, "declared")
             if old is not None and spec.change_from(old) is not Change.NONE:
-                self._edited(tracked, restart=spec.change_from(old) is Change.RESTART)
+                self._edited(tracked, old, spec)
             roster.changed(name)
-        self.wake()
+        self.retry_now()
 
     def refuse(self, error: DeclarationError) -> None:
         """Note that the file as it is now is no declaration; the last good one stays in force."""
@@ -93,6 +99,12 @@ class Reconciler:
         self._reports.take(report)
         self.wake()
 
+    def retry_now(self) -> None:
+        """End the pauses after failed actions: what made them fail may have been mended just now."""
+        for tracked in self.roster.sessions.values():
+            tracked.not_before = None
+        self.wake()
+
     def wake(self) -> None:
         """Have the loop look again soon."""
         self._wake.set()
@@ -102,7 +114,7 @@ class Reconciler:
     async def recall(self) -> None:
         """Learn from the vault what earlier daemons left. Call once, before the first declaration."""
         vault, roster = self.roster.ports.vault, self.roster
-        findings = await asyncio.to_thread(lambda: {name: vault.settle(name) for name in vault.names()})
+        findings = await asyncio.to_thread(lambda: {name: _settled(vault, name) for name in vault.names()})
         now = roster.ports.now()
         roster.sessions.update({name: recollect(name, finding, now) for name, finding in findings.items()})
 
@@ -112,7 +124,7 @@ class Reconciler:
             self._wake.clear()
             decided = self.decide()
             self.act(decided)
-            await self._pause(decided.wake_at)
+            await self._pause(min((m for m in (decided.wake_at, self.executor.wake_at()) if m), default=None))
 
     def decide(self) -> Plan:
         """Return what would be done now; does nothing."""
@@ -134,9 +146,8 @@ class Reconciler:
                 if tracked.state is State.HELD:
                     self.roster.happen(tracked, Happening.DECLARED, "no longer held")
                 self.roster.changed(name)
-            waiting = decided.waiting.get(name)
-            if waiting is not None and tracked.state is State.DECLARED and not tracked.waits_for_person:
-                self._say(tracked, waiting)
+            if name in decided.waiting and not tracked.busy:
+                self._rest(tracked, tracked.why_waits or decided.waiting[name])
         self._last = decided
         if self.converged() is not self._converged:
             self._converged = not self._converged
@@ -145,8 +156,8 @@ class Reconciler:
     def converged(self) -> bool:
         """Return whether nothing is left to do and every enabled session is connected."""
         force = self.roster.in_force
-        if force is None or self._last or not self.executor.idle():
-            return False
+        if force is None or self._last or self._wake.is_set() or not self.executor.idle():
+            return False  # woken and not looked yet counts as work: an edit may be what woke it
         return all(
             self.roster.get(name).state is State.CONNECTED
             for name, spec in force.declaration.sessions.items()
@@ -168,14 +179,30 @@ class Reconciler:
         except TimeoutError:
             return
 
-    def _edited(self, tracked: Tracked, *, restart: bool) -> None:
+    def _edited(self, tracked: Tracked, old: SessionSpec, new: SessionSpec) -> None:
         """A person edited the session: what failed before the edit is tried again at once."""
+        restart = new.change_from(old) is Change.RESTART
         if restart:
             tracked.attempt, tracked.next_try_at = 0, None
         if tracked.credential is Credential.ABSENT or (restart and tracked.state is State.FAILED):
-            tracked.waits_for_person = False
+            tracked.waits_for_person, tracked.why_waits = False, ""
+        if tracked.credential is not Credential.PRESENT and (old.pairing, old.phone) != (new.pairing, new.phone):
+            tracked.method = tracked.phone = None  # the file is the newer word
+            if tracked.running is not None and tracked.state in PAIRING:
+                tracked.request = Request.PAIR
+                self.executor.release(tracked, why="the way it is paired changed in the file")
 
-    def _say(self, tracked: Tracked, reason: str) -> None:
-        if tracked.reason != reason:
-            tracked.reason = reason
-            self.roster.changed(tracked.name)
+    def _rest(self, tracked: Tracked, why: str) -> None:
+        """Have a session that is declared, not running and not to be started now say so, whatever it was before."""
+        if tracked.state in (State.PARKED, State.RETIRED):
+            self.roster.happen(tracked, Happening.DECLARED, why)
+        elif tracked.state is State.DECLARED:
+            self.roster.say(tracked, why)
+
+
+def _settled(vault: Vault, name: str) -> Finding:
+    """Look at one session; what cannot be read concerns that session, not the daemon's start."""
+    try:
+        return vault.settle(name)
+    except (WakitError, OSError) as error:
+        return Finding(Credential.DAMAGED, SessionRecord(), in_words(error))

@@ -7,6 +7,7 @@ from datetime import datetime
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
 from wakit.reconciler.tracked import Tracked
+from wakit.vault.record import Verdict
 from wakit.vault.vault import Finding
 
 
@@ -28,11 +29,22 @@ def recollect(name: str, finding: Finding, now: datetime) -> Tracked:
     if record.retired_at is not None or finding.credential is Credential.ARCHIVED or never_used:
         tracked.state = State.RETIRED
     elif finding.credential is Credential.DAMAGED:
-        tracked.state, tracked.reason, tracked.waits_for_person = State.FAILED, finding.problem, True
+        tracked.state, tracked.reason = State.FAILED, finding.problem
+        tracked.wait_for_person(tracked.reason)
     elif finding.credential is Credential.UNLINKED:
-        tracked.state, tracked.waits_for_person = State.LOGGED_OUT, True
-        tracked.reason = f"it was unlinked; `wakit pair {name}` links it again"
+        tracked.state, tracked.reason = State.LOGGED_OUT, f"it was unlinked; `wakit pair {name}` links it again"
+        tracked.wait_for_person(tracked.reason)
     if (verdict := record.verdict) is not None:
-        tracked.state, tracked.reason, tracked.since = State(verdict.state), verdict.reason, verdict.at
-        tracked.waits_for_person, tracked.next_try_at = verdict.until is None, verdict.until
+        tracked.state, tracked.reason, tracked.since = _state(verdict), verdict.reason, verdict.at
+        if verdict.until is None:
+            tracked.wait_for_person(verdict.reason)
+        else:
+            tracked.next_try_at = verdict.until
     return tracked
+
+
+def _state(verdict: Verdict) -> State:
+    try:
+        return State(verdict.state)
+    except ValueError:  # written by another version, or by hand; it waits all the same, and its words say why
+        return State.FAILED

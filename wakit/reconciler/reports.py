@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol, assert_never
 
 from wakit.core.declaration import Pairing
-from wakit.core.lifecycle import FINAL, Happening, State
-from wakit.core.observation import Credential
+from wakit.core.lifecycle import Happening, State
+from wakit.core.observation import Credential, Request
 from wakit.core.retry import AFTER_CRASH, AFTER_DIAL
 from wakit.reconciler.roster import Roster
 from wakit.reconciler.tracked import Shown, Tracked
@@ -94,7 +94,7 @@ class Reports:
             case Paired():
                 self._paired(tracked, account_hash(event.account.reveal(), self._roster.ports.vault.key))
             case Connected():
-                self._connected(tracked, at)
+                self._connected(tracked, event, at)
             case WentDeaf():
                 reason = f"connected, but {event.errors} keepalives in a row went unanswered"
                 self._roster.happen(tracked, event.happening, reason)
@@ -113,17 +113,21 @@ class Reports:
                 assert_never(event)
 
     def _show(self, tracked: Tracked, shown: Shown, reason: str) -> None:
+        happening = Happening.QR_SHOWN if shown.kind is Pairing.QR else Happening.CODE_SHOWN
         if tracked.credential is Credential.PRESENT:
             # The worker has its own guard; this is the second one before a paired session could show a QR.
             self._hands.release(tracked, why="it asked to be paired although it is paired")
             return
+        if not self._roster.matters(tracked, happening):
+            return  # late: nothing may be shown of a pairing that is over
         tracked.shown = shown
         self._roster.log("qr" if shown.kind is Pairing.QR else "code", tracked, reason=reason)
-        happening = Happening.QR_SHOWN if shown.kind is Pairing.QR else Happening.CODE_SHOWN
         self._roster.happen(tracked, happening, reason)
         self._roster.changed(tracked.name)  # the state may stay, the code is new
 
     def _pairing_ended(self, tracked: Tracked, event: PairingExpired | PairingFailed | PasskeyAsked) -> None:
+        if tracked.credential is Credential.PRESENT or not self._roster.matters(tracked, event.happening):
+            return  # the last code ran out just after it was used, or the pairing was over already
         again = f"`wakit pair {tracked.name}` shows a new code"
         match event:
             case PairingExpired():
@@ -138,7 +142,8 @@ class Reports:
     def _wait_for_person(self, tracked: Tracked, happening: Happening, reason: str) -> None:
         """End in a state that only a person leaves, also after a restart of the daemon."""
         tracked.shown = None
-        tracked.waits_for_person = True
+        tracked.end_pairing()
+        tracked.wait_for_person(reason)
         self._roster.happen(tracked, happening, reason)
         verdict = Verdict(tracked.state.value, reason, self._roster.ports.now())
         self._hands.note(tracked, lambda: self._roster.ports.vault.update(tracked.name, verdict=verdict))
@@ -149,16 +154,21 @@ class Reports:
         tracked.account = account
         tracked.credential = Credential.PRESENT
         tracked.paired_at = self._roster.ports.now()
-        tracked.waits_for_person = False
+        tracked.waits_for_person, tracked.why_waits = False, ""
+        # Whatever pairing was asked for, even a moment ago, the session is linked now.
+        tracked.request = None if tracked.request is Request.PAIR else tracked.request
+        tracked.end_pairing()
         self._hands.note(tracked, lambda: self._roster.ports.vault.mark_paired(tracked.name, account))
         self._roster.happen(tracked, Happening.PAIRED, "the phone linked this device")
 
-    def _connected(self, tracked: Tracked, at: datetime) -> None:
+    def _connected(self, tracked: Tracked, event: Connected, at: datetime) -> None:
+        if not self._roster.matters(tracked, event.happening):
+            return  # late: a verdict stands, and with it the wait for a person or for the end of a ban
+        if tracked.credential is not Credential.PRESENT and event.account is not None:
+            self._paired(tracked, account_hash(event.account.reveal(), self._roster.ports.vault.key))
         tracked.shown = None
-        tracked.dial_failure = ""
-        tracked.next_try_at = None
+        tracked.begin()
         tracked.last_connected_at = at
-        tracked.waits_for_person = False
         self._roster.happen(tracked, Happening.CONNECTED, "logged in")
 
     def _dial_failed(self, tracked: Tracked, event: DialFailed) -> None:
@@ -180,8 +190,10 @@ class Reports:
         self, tracked: Tracked, event: Replaced | LoggedOut | Banned | Outdated | Refused | CredentialBad
     ) -> None:
         name, vault, now = tracked.name, self._roster.ports.vault, self._roster.ports.now()
+        accepted = self._roster.matters(tracked, event.happening)
+        if not accepted and not isinstance(event, LoggedOut):
+            return  # a late echo of a verdict that was handled
         tracked.shown = None
-        was = tracked.state
         until: datetime | None = None
         code = ""
         match event:
@@ -207,12 +219,15 @@ class Reports:
             case CredentialBad():
                 reason = f"the credential cannot be used: {event.why}"
         self._roster.happen(tracked, event.happening, reason, code=code)
-        if tracked.state is was and was in FINAL:
-            return  # a late echo of a verdict that was handled
-        tracked.waits_for_person = until is None
-        tracked.next_try_at = until
+        tracked.end_pairing()
+        tracked.wait_for_person(reason)
+        if until is not None:
+            tracked.waits_for_person, tracked.next_try_at = False, until
         verdict = Verdict(tracked.state.value, reason, now, until)
         if isinstance(event, LoggedOut):
+            # The device row is gone whatever the session waits for, and a restart would only find that out.
+            tracked.request = None if tracked.request is Request.RESTART else tracked.request
+            verdict = Verdict(State.LOGGED_OUT.value, reason, now)
             self._hands.note(tracked, lambda: vault.mark_unlinked(name, verdict))
         elif isinstance(event, Replaced | Banned):
             # The others are tried again by the next daemon: an upgrade or a repair may have mended them.
@@ -228,10 +243,10 @@ class Reports:
             detail={"asked": report.asked, "evidence": report.evidence, "next_step": report.next_step},
         )
         was_pairing = tracked.credential is not Credential.PRESENT
-        tracked.worker_id = tracked.worker_pid = tracked.running = tracked.shown = None
+        tracked.leave_worker()
         if not report.asked:
-            tracked.alone = True
             self._roster.happen(tracked, Happening.WORKER_LOST, report.cause)
+            tracked.alone = True
             if tracked.state is State.RECONNECTING:
                 self._roster.retry_later(tracked, AFTER_CRASH)
             if was_pairing:

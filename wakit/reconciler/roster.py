@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from wakit.core.declaration import Declaration
+from wakit.core.declaration import Declaration, SessionSpec
 from wakit.core.lifecycle import TRANSITIONS, Happening, State, follow
 from wakit.core.observation import Observation
 from wakit.core.records import JSON, EventKind, EventRecord
@@ -21,6 +21,7 @@ from wakit.reconciler.tracked import Tracked
 
 # A session that stayed connected this long has proved itself: its next failure is a first one again.
 _PROVED = timedelta(seconds=60)
+_ONLINE = frozenset({State.CONNECTED, State.DEGRADED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,15 @@ class Roster:
             declared_accounts=self.declared_accounts,
         )
 
+    def matters(self, tracked: Tracked, happening: Happening) -> bool:
+        """Return whether a happening means anything in the session's state; late ones do not."""
+        return (tracked.state, happening) in TRANSITIONS
+
     def happen(self, tracked: Tracked, happening: Happening, reason: str, *, code: str = "") -> None:
         """Let something happen to a session; a changed state goes to the journal."""
         before = tracked.state
         # A late event that the table ignores must not put its words over the verdict's either.
-        if (before, happening) not in TRANSITIONS:
+        if not self.matters(tracked, happening):
             return
         after = follow(before, happening)
         if after is before and reason == tracked.reason:
@@ -78,7 +83,7 @@ class Roster:
         tracked.reason = reason
         if after is not before:
             tracked.state, tracked.since = after, self.ports.now()
-            if before is State.CONNECTED and after is not State.DEGRADED:
+            if before in _ONLINE and after not in _ONLINE:
                 self._weigh(tracked)
             self.log("state", tracked, state_from=before, state_to=after, reason=reason, code=code)
         self.changed(tracked.name)
@@ -118,10 +123,24 @@ class Roster:
 
     def retry_later(self, tracked: Tracked, backoff: Backoff) -> None:
         """Count a failure and set the moment of the next try."""
-        tracked.attempt += 1
-        pause = backoff.pause(tracked.attempt, self.ports.chance())
-        tracked.next_try_at = self.ports.now() + timedelta(seconds=pause)
+        tracked.next_try_at = self.pause_end(tracked, backoff)
+        tracked.ask_again()
         self.changed(tracked.name)
+
+    def pause_end(self, tracked: Tracked, backoff: Backoff) -> datetime:
+        """Count a failure and return when the pause after it ends."""
+        tracked.attempt += 1
+        return self.ports.now() + timedelta(seconds=backoff.pause(tracked.attempt, self.ports.chance()))
+
+    def say(self, tracked: Tracked, reason: str) -> None:
+        """Give the reason for a state that stays."""
+        if tracked.reason != reason:
+            tracked.reason = reason
+            self.changed(tracked.name)
+
+    def declared(self, name: str) -> SessionSpec | None:
+        """Return what the file in force says of a session."""
+        return self.in_force.declaration.sessions.get(name) if self.in_force else None
 
     def shown(self) -> Iterable[Tracked]:
         """Yield the sessions people should see: the file's, in its order, then those still leaving."""
@@ -134,11 +153,11 @@ class Roster:
 
     def is_shown(self, tracked: Tracked) -> bool:
         """Return whether a session belongs on the board."""
-        declared = self.in_force is not None and tracked.name in self.in_force.declaration.sessions
+        declared = self.declared(tracked.name) is not None
         return declared or tracked.running is not None or tracked.state is not State.RETIRED
 
     def _weigh(self, tracked: Tracked) -> None:
         """Forget earlier failures of a session that was connected for long enough."""
         connected_at = tracked.last_connected_at
         if connected_at is not None and self.ports.now() - connected_at >= _PROVED:
-            tracked.attempt = 0
+            tracked.attempt, tracked.alone = 0, False

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from wakit.control.schemas import PairingShown, SessionInfo
 from wakit.core.declaration import Pairing, SessionSpec
 from wakit.core.lifecycle import STATUS, State
 from wakit.core.observation import Credential, Request, SessionObservation
 from wakit.redact import PhoneNumber, Secret
+from wakit.vault.vault import Finding
+
+# States in which a client that is not linked yet is on its way to show a code, or shows one.
+PAIRING: Final = frozenset({State.STARTING, State.PAIRING})
+# States in which a pause that still runs is nobody's concern.
+_AT_REST: Final = frozenset({State.PARKED, State.HELD, State.RETIRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +48,10 @@ class Tracked:
     waits_for_person: bool = False
     parked: bool = False
     held: str | None = None
-    request: Request | None = None
-    method: Pairing | None = None
+    why_waits: str = ""  # the words of the verdict that made it wait for a person
+    request: Request | None = None  # what a person asked for and no action has taken up yet
+    asked: bool = False  # the pairing under way was asked for, so it may be begun anew if its start fails
+    method: Pairing | None = None  # how to pair this time, if not as the file says; with the number for a code
     phone: PhoneNumber | None = None
     shown: Shown | None = None
     dial_failure: str = ""
@@ -50,6 +59,46 @@ class Tracked:
     alone: bool = False  # it was aboard when a worker crashed: a worker of its own until it has proved itself
     leaving: str | None = None  # why it has to leave its worker as soon as the action under way ends
     busy: bool = False  # an action on it is under way; the planner's word has to wait
+    not_before: datetime | None = None  # an action on it failed: none is begun before this moment
+
+    def wait_for_person(self, why: str) -> None:
+        """Start it no more until a person asks."""
+        self.waits_for_person, self.why_waits, self.next_try_at = True, why, None
+
+    def begin(self) -> None:
+        """Forget what is over once it is started: the wait, the pause, and why an earlier dial failed."""
+        self.waits_for_person, self.why_waits, self.next_try_at, self.dial_failure = False, "", None, ""
+
+    def end_pairing(self) -> None:
+        """Forget how a pairing was asked for, unless a person asked again meanwhile."""
+        self.asked = False
+        if self.request is not Request.PAIR:
+            self.method = self.phone = None
+
+    def ask_again(self) -> None:
+        """Take a pairing that did not get far enough for what it was: still asked for."""
+        if self.asked:
+            self.asked, self.request = False, self.request or Request.PAIR
+
+    def leave_worker(self) -> None:
+        """Forget the worker; it is gone."""
+        self.worker_id = self.worker_pid = self.running = self.shown = self.leaving = None
+
+    def remember(self, finding: Finding) -> None:
+        """Take over what the vault found."""
+        self.credential = finding.credential
+        self.account = finding.record.account
+        self.paired_at = finding.record.paired_at
+
+    def take_over(self, source: Tracked) -> None:
+        """Take over what is true of another session's credential, which is this one's now."""
+        self.waits_for_person, self.why_waits = source.waits_for_person, source.why_waits
+        self.next_try_at, self.attempt = source.next_try_at, source.attempt
+        self.parked, self.last_connected_at = source.parked, source.last_connected_at
+        source.credential, source.account, source.paired_at = Credential.ABSENT, None, None
+        source.request, source.held, source.parked = None, None, False
+        source.begin()
+        source.end_pairing()
 
     def observed(self) -> SessionObservation:
         """Return what the planner needs."""
@@ -73,9 +122,11 @@ class Tracked:
         reason = self.reason
         if self.held is not None and self.held not in reason:
             reason = f"{reason}; held: {self.held}" if reason else f"held: {self.held}"
-        if self.next_try_at is not None and self.running is None:
-            pause = max(0.0, (self.next_try_at - now).total_seconds())
-            reason = f"{reason}; next try in {pause:.0f} s"
+        pause_end = max(
+            (end for end in (self.next_try_at, self.not_before) if end is not None and end > now), default=None
+        )
+        if pause_end is not None and self.running is None and self.state not in _AT_REST:
+            reason = f"{reason}; next try in {(pause_end - now).total_seconds():.0f} s"
         return SessionInfo(
             name=self.name,
             state=self.state.value,

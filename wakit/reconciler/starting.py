@@ -1,0 +1,172 @@
+"""Starts sessions: looks at their credentials first, then has a worker spawned for those that are sound.
+
+What a person asked for is taken up the moment a start begins, so that whatever is asked, edited or told while it is
+under way comes on top and is not taken for done. A start that fails puts an unfulfilled request back.
+
+Whatever goes wrong ends in a state with a next step: a pause and another try, or a person. STARTING with nothing
+running would be for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar
+
+from wakit.core.actions import Create
+from wakit.core.declaration import Pairing, SessionSpec
+from wakit.core.lifecycle import Happening
+from wakit.core.observation import Credential, Request
+from wakit.core.retry import AFTER_CRASH, AFTER_DIAL
+from wakit.errors import CredentialError, HeldError, WakitError
+from wakit.reconciler.roster import Roster
+from wakit.reconciler.tracked import Tracked
+from wakit.redact import PhoneNumber, scrub
+from wakit.vault import StartTicket
+from wakit.whatsapp.port import SessionStart, WorkerLaunch
+
+T = TypeVar("T")
+
+
+def in_words(error: BaseException) -> str:
+    """Say an error without what it may quote."""
+    return str(error) if isinstance(error, WakitError) else f"{type(error).__name__}: {scrub(str(error))}"
+
+
+class InTurn(Protocol):
+    """Does blocking work in a thread, in order with this session's other work."""
+
+    async def __call__(self, name: str, work: Callable[[], T]) -> T:
+        """Return what the work returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A session that is about to start, as it was declared and asked for when the start began."""
+
+    tracked: Tracked
+    spec: SessionSpec
+    phone: PhoneNumber | None
+    prepare: Callable[[str], StartTicket]
+
+
+class Starter:
+    """Starts sessions.
+
+    Args:
+        roster: The sessions.
+        in_turn: Does the vault's work.
+    """
+
+    def __init__(self, roster: Roster, in_turn: InTurn) -> None:
+        self._roster = roster
+        self._ports = roster.ports
+        self._in_turn = in_turn
+
+    async def create(self, tracked: Tracked, action: Create) -> bool:
+        """Start a session that has to be linked; return whether it pairs now."""
+        pairing = tracked.method or action.pairing
+        candidate = self._candidate(tracked, self._ports.vault.prepare_pairing)
+        tracked.asked, tracked.request = tracked.request is Request.PAIR, None
+        self._started(candidate, f"pairs by {pairing.value}: {action.reason}")
+        finding = await self._in_turn(tracked.name, partial(self._ports.vault.settle, tracked.name))
+        tracked.remember(finding)
+        if tracked.credential is Credential.PRESENT:
+            tracked.running = None  # it was linked after all: the next plan restores it
+            tracked.end_pairing()
+            return False
+        self._roster.log("pair_started", tracked, reason=action.reason, code=pairing.value)
+        return bool(await self._launch([candidate], pairing))
+
+    async def restore(self, aboard: Sequence[Tracked]) -> Sequence[Tracked]:
+        """Start sessions with the credentials they have, in one worker; return those that it carries."""
+        candidates = [self._candidate(tracked, self._ports.vault.prepare_restore) for tracked in aboard]
+        for candidate in candidates:
+            candidate.tracked.request, candidate.tracked.asked = None, False
+            candidate.tracked.end_pairing()
+            self._started(candidate, "starts with its credential")
+        return await self._launch(candidates, None)
+
+    def _candidate(self, tracked: Tracked, prepare: Callable[[str], StartTicket]) -> _Candidate:
+        spec = self._roster.declared(tracked.name) or tracked.spec or SessionSpec(tracked.name)
+        return _Candidate(tracked, spec, tracked.phone or spec.phone, prepare)
+
+    def _started(self, candidate: _Candidate, reason: str) -> None:
+        candidate.tracked.begin()
+        candidate.tracked.running = candidate.spec.fingerprint()
+        self._roster.happen(candidate.tracked, Happening.START, reason)
+
+    async def _launch(self, candidates: Sequence[_Candidate], pairing: Pairing | None) -> Sequence[Tracked]:
+        """Check the credentials, then spawn one worker for those that are sound; return who is aboard."""
+        starts: list[SessionStart] = []
+        aboard: list[Tracked] = []
+        for candidate, ticket in zip(candidates, await self._tickets(candidates), strict=True):
+            if isinstance(ticket, StartTicket):
+                starts.append(_order(candidate, ticket, pairing))
+                aboard.append(candidate.tracked)
+            else:
+                self._unusable(candidate.tracked, ticket)
+        if not starts:
+            return []
+        worker_id = self._ports.new_id()
+        force = self._roster.in_force
+        endpoint = force.declaration.fleet.endpoint if force else None
+        for tracked in aboard:
+            tracked.worker_id = worker_id  # before the launch: reports may come before it returns
+        try:
+            pid = await self._ports.workers.launch(
+                WorkerLaunch(worker_id=worker_id, sessions=tuple(starts), endpoint=endpoint)
+            )
+        except Exception as error:  # noqa: BLE001 - the system may refuse a process in its own words
+            for tracked in aboard:
+                self._not_started(tracked, worker_id, in_words(error))
+            return []
+        for tracked, start in zip(aboard, starts, strict=True):
+            if tracked.worker_id == worker_id:  # else it has ended already, which was told
+                tracked.worker_pid = pid
+                self._roster.log("worker_spawned", tracked, reason=f"epoch {start.epoch}")
+                self._roster.changed(tracked.name)
+        return aboard
+
+    async def _tickets(self, candidates: Sequence[_Candidate]) -> list[StartTicket | BaseException]:
+        return await asyncio.gather(
+            *(self._in_turn(c.tracked.name, partial(c.prepare, c.tracked.name)) for c in candidates),
+            return_exceptions=True,
+        )
+
+    def _unusable(self, tracked: Tracked, error: BaseException) -> None:
+        """A credential that must not be given to the library, or that somebody holds."""
+        tracked.running = None
+        reason = in_words(error)
+        if isinstance(error, CredentialError):
+            tracked.credential = Credential.DAMAGED
+            reason = f"{reason}; {error.hint}" if error.hint else reason
+            tracked.end_pairing()
+            tracked.wait_for_person(reason)
+            self._roster.happen(tracked, Happening.CREDENTIAL_BAD, reason)
+            return
+        self._roster.happen(tracked, Happening.WORKER_LOST, reason)
+        self._roster.retry_later(tracked, AFTER_DIAL if isinstance(error, HeldError) else AFTER_CRASH)
+
+    def _not_started(self, tracked: Tracked, worker_id: str, reason: str) -> None:
+        if tracked.worker_id != worker_id:
+            return  # its exit was reported meanwhile, and counted
+        tracked.leave_worker()
+        self._roster.happen(tracked, Happening.WORKER_LOST, reason)
+        # A verdict that came while it was launched stands.
+        if not tracked.waits_for_person and tracked.next_try_at is None:
+            self._roster.retry_later(tracked, AFTER_CRASH)
+
+
+def _order(candidate: _Candidate, ticket: StartTicket, pairing: Pairing | None) -> SessionStart:
+    return SessionStart(
+        name=candidate.tracked.name,
+        directory=str(ticket.directory),
+        epoch=ticket.epoch,
+        pairing=pairing,
+        phone=candidate.phone,
+        proxy=candidate.spec.proxy,
+        device_name=candidate.spec.device_name,
+    )
