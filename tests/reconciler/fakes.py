@@ -1,0 +1,579 @@
+"""A whole fleet in one process: the real vault on disk, and stand-ins for the workers, WhatsApp, the journal and time.
+
+The workers keep the rules of the real ones and fail the test when theirs are broken: a worker's sessions are fixed at
+launch, it locks each credential for its life, two clients never share one, and nobody is asked to pair who was paired
+before unless a person asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import wraps
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock, Timeout
+from virtual_time import VirtualLoop
+
+from wakit.control.schemas import EventInfo, SessionInfo
+from wakit.core.actions import Action, Retire
+from wakit.core.declaration import Declaration, FleetSpec, Pairing, SessionSpec
+from wakit.core.lifecycle import State
+from wakit.core.records import DeclarationRecord, EventRecord
+from wakit.errors import WorkerError
+from wakit.reconciler import Reconciler
+from wakit.reconciler.desk import DaemonFacts, Desk
+from wakit.reconciler.feed import Feed
+from wakit.reconciler.ports import Ports
+from wakit.reconciler.roster import Roster
+from wakit.reconciler.tracked import Tracked
+from wakit.redact import Secret
+from wakit.vault import Vault
+from wakit.vault.layout import Layout, open_layout
+from wakit.vault.record import read_record
+from wakit.whatsapp.port import (
+    Connected,
+    CredentialBad,
+    LoggedOut,
+    Paired,
+    PairingExpired,
+    QrShown,
+    SessionEvent,
+    SessionReport,
+    SessionStart,
+    WorkerExited,
+    WorkerLaunch,
+    WorkerReport,
+)
+
+T = TypeVar("T")
+START = datetime(2026, 1, 1, tzinfo=UTC)
+NUMBERS = {name: f"3460000{index:04d}" for index, name in enumerate("abcdefghijklmnopqrstuvwxyz")}
+_CODES_LAST = (60.0, 20.0, 20.0, 20.0, 20.0, 20.0)
+
+
+def store(path: Path, *users: str) -> None:
+    """Make a credential database with the columns that matter, as whatsmeow's first migration has them."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS whatsmeow_device (jid TEXT PRIMARY KEY, noise_key bytea)")
+        for index, user in enumerate(users):
+            connection.execute("INSERT INTO whatsmeow_device VALUES (?, x'00')", (f"{user}:{index + 1}@s.whatsapp.net",))
+
+
+def forget_device(path: Path) -> None:
+    """What the library does to its database when it is logged out."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM whatsmeow_device")
+
+
+def in_loop(method: Callable[..., T]) -> Callable[..., T]:
+    """Have a test's call happen inside the event loop, as everything in a daemon does."""
+
+    @wraps(method)
+    def call(self: FakeWorkers, *args: Any, **kwargs: Any) -> T:
+        async def now() -> T:
+            return method(self, *args, **kwargs)
+
+        return method(self, *args, **kwargs) if self._loop.is_running() else self._loop.run_until_complete(now())
+
+    return call
+
+
+class FakeLedger:
+    """A journal in memory that refuses secrets."""
+
+    def __init__(self) -> None:
+        self.records: list[EventRecord] = []
+        self.declarations: list[DeclarationRecord] = []
+        self.secrets: set[str] = set()
+        self.listeners: list[Callable[[EventInfo], None]] = []
+        self.ok = True
+
+    def log(self, record: EventRecord) -> int:
+        self.check(repr(record))
+        self.records.append(record)
+        for listener in self.listeners:
+            listener(self._info(len(self.records)))
+        return len(self.records)
+
+    def check(self, text: str) -> None:
+        leaked = [secret for secret in self.secrets if secret in text]
+        assert not leaked, f"a secret was told: {text}"
+
+    async def declare(self, record: DeclarationRecord) -> int:
+        self.declarations.append(record)
+        return len(self.declarations)
+
+    async def events(self) -> AsyncIterator[EventInfo | tuple[int, int]]:
+        raise NotImplementedError
+        yield
+
+    async def events_since(self, seq: int) -> list[EventInfo]:
+        return [self._info(number) for number in range(seq + 1, len(self.records) + 1)]
+
+    async def query(self, sql: str, params: Sequence[Any] | None, *, seconds: float, max_rows: int) -> bytes:
+        return f"{sql} {params} {seconds} {max_rows}".encode()
+
+    def last_seq(self) -> int:
+        return len(self.records)
+
+    def healthy(self) -> bool:
+        return self.ok
+
+    def pending(self) -> int:
+        return 0
+
+    def told(self, kind: str, session: str | None = None) -> list[EventRecord]:
+        return [r for r in self.records if r.kind == kind and (session is None or r.session == session)]
+
+    def states(self, session: str) -> list[str]:
+        return [record.state_to or "" for record in self.told("state", session)]
+
+    def _info(self, number: int) -> EventInfo:
+        record = self.records[number - 1]
+        return EventInfo(seq=number, ts=record.ts, kind=record.kind, session=record.session, reason=record.reason)
+
+
+@dataclass
+class Client:
+    """A client that is alive in a worker."""
+
+    start: SessionStart
+    lock: FileLock | None
+    shown: Secret | None = None
+
+
+@dataclass
+class Worker:
+    """A worker that is alive."""
+
+    worker_id: str
+    pid: int
+    clients: dict[str, Client]
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+class FakeWorkers:
+    """The worker host, with WhatsApp behind it.
+
+    Attributes:
+        launch_takes: Seconds from a launch to its return; the worker lives, and may speak, from the beginning.
+        release_takes: Seconds until a worker that is asked to end has ended.
+        failures: Raised by the next launches, in order.
+        silent: A client says nothing by itself; the test speaks for it.
+        asked: Sessions for which a person asked to pair since they were last linked.
+    """
+
+    def __init__(self, loop: VirtualLoop, secrets: set[str]) -> None:
+        self._loop = loop
+        self._secrets = secrets
+        self.on_report: Callable[[WorkerReport], None] = lambda _report: None
+        self.launch_takes = 0.1
+        self.release_takes = 0.05
+        self.failures: list[Exception] = []
+        self.release_failures: list[Exception] = []
+        self.silent = False
+        self.can_log_out = True
+        self.asked: set[str] = set()
+        self.live: dict[str, Worker] = {}
+        self.launches: list[WorkerLaunch] = []
+        self.releases: list[tuple[str, str]] = []
+        self.logouts: list[str] = []
+        self._pids = count(1000)
+        self._payloads = count(1)
+
+    # -- the port ----------------------------------------------------------------------------------------------------
+
+    async def launch(self, launch: WorkerLaunch) -> int:
+        self.launches.append(launch)
+        for start in launch.sessions:
+            self._judge(start)
+        worker = Worker(launch.worker_id, next(self._pids), {s.name: Client(s, None) for s in launch.sessions})
+        assert launch.worker_id not in self.live
+        failure = self.failures.pop(0) if self.failures else None
+        if failure is not None:
+            await asyncio.sleep(self.launch_takes)
+            raise failure
+        self.live[launch.worker_id] = worker
+        for client in worker.clients.values():
+            self._board(worker, client)
+        await asyncio.sleep(self.launch_takes)
+        return worker.pid
+
+    async def release(self, worker_id: str, session: str, *, why: str) -> None:
+        self.releases.append((session, why))
+        await asyncio.sleep(self.release_takes)
+        if self.release_failures:
+            raise self.release_failures.pop(0)
+        self.end(worker_id, asked=True, cause=why)
+
+    async def logout(self, worker_id: str, session: str, timeout: float) -> bool:  # noqa: ASYNC109
+        self.logouts.append(session)
+        await asyncio.sleep(self.release_takes)
+        client = self.client(session)
+        if client is None or not self.can_log_out:
+            return False
+        forget_device(Path(client.start.directory, "creds.db"))
+        return True
+
+    # -- what tests do -----------------------------------------------------------------------------------------------
+
+    def client(self, session: str) -> Client | None:
+        return next((w.clients[session] for w in self.live.values() if session in w.clients), None)
+
+    def worker_of(self, session: str) -> Worker | None:
+        return next((w for w in self.live.values() if session in w.clients), None)
+
+    @in_loop
+    def tell(self, session: str, event: SessionEvent, worker_id: str | None = None) -> None:
+        """Report an event of a session's newest worker, alive or not."""
+        said_by = worker_id or next(
+            (launch.worker_id for launch in reversed(self.launches) if any(s.name == session for s in launch.sessions)),
+            "nobody",
+        )
+        at = START + timedelta(seconds=self._loop.time())
+        self.on_report(SessionReport(worker_id=said_by, session=session, at=at, event=event))
+
+    @in_loop
+    def crash(self, session: str, cause: str = "it was killed") -> bool:
+        worker = self.worker_of(session)
+        if worker is not None:
+            self.end(worker.worker_id, asked=False, cause=cause)
+        return worker is not None
+
+    def end(self, worker_id: str, *, asked: bool, cause: str, tell: bool = True) -> None:
+        worker = self.live.pop(worker_id, None)
+        if worker is None:
+            return
+        for task in worker.tasks:
+            task.cancel()
+        for client in worker.clients.values():
+            if client.lock is not None:
+                client.lock.release()
+        if tell:
+            code = 0 if asked else -9
+            names = tuple(worker.clients)
+            self.on_report(
+                WorkerExited(
+                    worker_id=worker_id, pid=worker.pid, sessions=names, asked=asked, cause=cause, exit_code=code
+                )
+            )
+
+    @in_loop
+    def scan(self, session: str, user: str) -> bool:
+        """A phone uses the code that is shown."""
+        client, worker = self.client(session), self.worker_of(session)
+        if client is None or worker is None or client.shown is None:
+            return False
+        self.link(session, user)
+        self._speak(worker, self._come_online(session, 0.3))
+        return True
+
+    @in_loop
+    def link(self, session: str, user: str, *, tell: bool = True) -> None:
+        """The library writes the device row; with ``tell`` the report of it is not lost."""
+        client = self.client(session)
+        assert client is not None
+        client.shown = None
+        for task in self.worker_of(session).tasks:  # type: ignore[union-attr]
+            task.cancel()
+        store(Path(client.start.directory, "creds.db"), user)
+        if tell:
+            self.asked.discard(session)
+            self.tell(session, Paired(account=Secret(user)))
+
+    @in_loop
+    def unlink(self, session: str) -> bool:
+        """The phone unlinks the device: the library deletes its row and tells."""
+        client = self.client(session)
+        if client is None or client.start.pairing is not None:
+            return False
+        forget_device(Path(client.start.directory, "creds.db"))
+        self.tell(session, LoggedOut(code="device_removed"))
+        return True
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _judge(self, start: SessionStart) -> None:
+        folder = Path(start.directory)
+        used = [c.start.name for w in self.live.values() for c in w.clients.values() if c.start.directory == str(folder)]
+        assert not used, f"two clients on the credential of {used}"
+        assert self.client(start.name) is None, f"two clients of {start.name}"
+        record = read_record(folder)
+        assert record.epoch == start.epoch, "the epoch of the order is not the credential's"
+        if start.pairing is None:
+            assert record.paired_at is not None, f"{start.name} is restored and was never paired"
+            return
+        assert not (folder / "creds.db").exists(), f"{start.name} would pair onto a credential"
+        if record.paired_at is not None:
+            assert start.name in self.asked, f"{start.name} was paired once, and nobody asked to pair it again"
+
+    def _board(self, worker: Worker, client: Client) -> None:
+        start = client.start
+        lock = FileLock(Path(start.directory, "lock"), mode=0o600)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise AssertionError(f"the credential of {start.name} is in use") from None
+        client.lock = lock
+        if not self.silent:
+            talk = self._come_online(start.name, 0.2) if start.pairing is None else self._show_codes(client)
+            self._speak(worker, talk)
+
+    def _speak(self, worker: Worker, talk: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(talk)
+        worker.tasks.add(task)
+        task.add_done_callback(worker.tasks.discard)  # type: ignore[arg-type]
+
+    async def _come_online(self, session: str, after: float) -> None:
+        await asyncio.sleep(after)
+        self.tell(session, Connected())
+
+    async def _show_codes(self, client: Client) -> None:
+        name = client.start.name
+        await asyncio.sleep(0.2)
+        for lasts in _CODES_LAST:
+            text = f"https://wa.me/settings/linked_devices#ref{next(self._payloads)},secret"
+            self._secrets.add(text)
+            client.shown = Secret(text)
+            until = START + timedelta(seconds=self._loop.time() + lasts)
+            self.tell(name, QrShown(payload=client.shown, expires_at=until))
+            await asyncio.sleep(lasts)
+        client.shown = None
+        self.tell(name, PairingExpired())
+
+
+class FaultyVault(Vault):
+    """The real vault, whose disk fails when told to."""
+
+    def __init__(self, layout: Layout, now: Callable[[], datetime], faults: list[Exception]) -> None:
+        super().__init__(layout, "shared", now)
+        self._faults = faults
+
+    def _fail(self) -> None:
+        if self._faults:
+            raise self._faults.pop(0)
+
+    def prepare_pairing(self, name: str) -> Any:
+        self._fail()
+        return super().prepare_pairing(name)
+
+    def prepare_restore(self, name: str) -> Any:
+        self._fail()
+        return super().prepare_restore(name)
+
+    def retire(self, name: str, *, keep: bool) -> None:
+        self._fail()
+        super().retire(name, keep=keep)
+
+    def revive(self, name: str) -> None:
+        self._fail()
+        super().revive(name)
+
+    def rename(self, source: str, target: str) -> None:
+        self._fail()
+        super().rename(source, target)
+
+
+class Fleet:
+    """A daemon's inside on a state directory, in virtual time; it can be killed and started again.
+
+    Example:
+        >>> fleet = Fleet(tmp_path)
+        >>> fleet.declare(SessionSpec("a"))
+        >>> fleet.advance(1)
+        >>> fleet.state("a")
+        <State.PAIRING: 'pairing'>
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.loop = VirtualLoop()
+        self.ledger = FakeLedger()
+        self.ledger.secrets |= {*NUMBERS.values(), "s.whatsapp.net"}
+        self.disk_faults: list[Exception] = []
+        self.chance = 0.5
+        self.declaration: Declaration | None = None
+        self.looks = 0
+        self.begun: Counter[str] = Counter()
+        self._ids = count(1)
+        self._boot()
+
+    def _boot(self) -> None:
+        self.workers = FakeWorkers(self.loop, self.ledger.secrets)
+        self.layout = open_layout(self.root / ".wakit")
+        self.vault = FaultyVault(self.layout, self.now, self.disk_faults)
+        ports = Ports(
+            vault=self.vault,
+            workers=self.workers,
+            ledger=self.ledger,
+            now=self.now,
+            chance=lambda: self.chance,
+            new_id=lambda: f"w{next(self._ids)}",
+        )
+        self.roster = Roster(ports, f"run{next(self._ids)}", lambda name: self.feed.session(name))
+        self.reconciler = Reconciler(self.roster)
+        self.executor = self.reconciler.executor
+        self.workers.on_report = self.reconciler.take
+        self.feed = Feed(
+            lambda: self.desk.daemon(), lambda name: self.desk.find(name), lambda name: self.desk.pairing(name)
+        )
+        self.ledger.listeners = [self.feed.event]
+        facts = DaemonFacts(1, self.roster.run_id, "0", START, "/x/sessions.toml", str(self.layout.root), "/x/s", sim=False)
+        self.stopped = False
+        self.desk = Desk(
+            self.reconciler, self.feed, facts, shutdown=self._stop, read_log=lambda name, lines: [f"{name} {lines}"]
+        )
+        self._watch()
+        self.run(self.reconciler.recall())
+        if self.declaration is not None:
+            self.run(self.reconciler.accept(self.declaration))
+        self.main = self.loop.create_task(self.reconciler.run())
+
+    def _watch(self) -> None:
+        """Count the loop's looks, and see what it begins."""
+        decide, carry_out = self.reconciler.decide, self.executor.carry_out
+
+        def counted() -> Any:
+            self.looks += 1
+            return decide()
+
+        def seen(actions: Sequence[Action]) -> list[Action]:
+            begun = carry_out(actions)
+            self.begun.update(type(action).__name__ for action in begun)
+            for action in begun:
+                self._judge(action)
+            return begun
+
+        self.reconciler.decide = counted  # type: ignore[method-assign]
+        self.executor.carry_out = seen  # type: ignore[method-assign]
+
+    def _judge(self, action: Action) -> None:
+        force = self.roster.in_force
+        assert force is not None
+        if isinstance(action, Retire):
+            assert action.session not in force.declaration.sessions
+            linked = self.roster.get(action.session).paired_at is not None
+            confirmed = self.roster.confirmed == force.declaration.sha256
+            assert force.declaration.sessions or confirmed or not linked, "an empty file retired a credential"
+
+    def _stop(self) -> None:
+        self.stopped = True
+
+    # -- time --------------------------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.loop.time())
+
+    def run(self, work: Awaitable[T]) -> T:
+        return self.loop.run_until_complete(work)  # type: ignore[arg-type]
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; the loop must neither fail nor spin meanwhile."""
+        before = self.looks
+        self.loop.advance(seconds)
+        spent = self.looks - before
+        assert spent <= 60 + 40 * seconds, f"the loop looked {spent} times in {seconds} s"
+        self.check()
+
+    def check_loop(self) -> None:
+        """Nothing failed that nobody waits for."""
+        assert not self.loop.faults, self.loop.faults
+        assert not self.main.done() or self.main.exception() is None, self.main.exception()
+
+    def check(self) -> None:
+        """What holds once everything that can happen at this moment has happened."""
+        self.check_loop()
+        for tracked in self.roster.sessions.values():
+            if tracked.busy:
+                assert not self.executor.idle(), f"{tracked.name} is busy and nothing is under way"
+                continue
+            worker = self.workers.worker_of(tracked.name)
+            assert (worker.worker_id if worker else None) == tracked.worker_id, tracked
+            assert (tracked.running is None) == (tracked.worker_id is None), tracked
+            assert tracked.leaving is None, tracked
+            assert tracked.worker_id is None or tracked.state is not State.RETIRED, tracked
+        shown = repr([self.roster.sessions, [t.info(self.now()) for t in self.roster.sessions.values()]])
+        self.ledger.check(shown)
+
+    # -- people ------------------------------------------------------------------------------------------------------
+
+    def declare(self, *specs: SessionSpec, **fleet: Any) -> Declaration:
+        """Put a file into force."""
+        sessions = {spec.name: spec for spec in specs}
+        text = repr([(s, s.phone and s.phone.reveal(), s.proxy and s.proxy.reveal()) for s in specs])
+        sha = sha256((text + repr(sorted(fleet.items()))).encode()).hexdigest()
+        self.declaration = Declaration(
+            "/x/sessions.toml", sha, "", FleetSpec(str(self.layout.root), **fleet), sessions
+        )
+        self.run(self.reconciler.accept(self.declaration))
+        return self.declaration
+
+    def paired(self, *names: str, **fleet: Any) -> None:
+        """Declare sessions and have each linked and connected."""
+        self.declare(*(SessionSpec(name) for name in names), **{"pacing": _wide(), **fleet})
+        self.advance(1)
+        for name in names:
+            if self.workers.client(name) is not None and self.state(name) is State.PAIRING:
+                assert self.workers.scan(name, NUMBERS[name])
+        self.advance(2)
+        assert {self.state(name) for name in names} == {State.CONNECTED}
+
+    def tracked(self, name: str) -> Tracked:
+        return self.roster.sessions[name]
+
+    def state(self, name: str) -> State:
+        return self.tracked(name).state
+
+    def info(self, name: str) -> SessionInfo:
+        return self.tracked(name).info(self.now())
+
+    def launches(self, name: str) -> list[SessionStart]:
+        return [start for launch in self.workers.launches for start in launch.sessions if start.name == name]
+
+    # -- ends --------------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """End the daemon in order, as the runtime does."""
+        self.reconciler.halt()
+        for worker_id in list(self.workers.live):
+            self.workers.end(worker_id, asked=True, cause="the daemon is ending")
+        self.run(self.executor.drain())
+        self.run(self.main)
+
+    def kill(self) -> None:
+        """kill -9: what was under way is cut off, workers die with their parent, memory is gone."""
+        self.workers.on_report = lambda _report: None
+        for worker_id in list(self.workers.live):
+            self.workers.end(worker_id, asked=False, cause="", tell=False)
+        self.loop.cancel_everything()
+
+    def restart(self, *, kill: bool = False) -> None:
+        """A new daemon on the same state directory."""
+        asked = self.workers.asked
+        if kill:
+            self.kill()
+        else:
+            self.stop()
+        for worker_id in list(self.workers.live):  # a launch that was under way when the daemon ended
+            self.workers.end(worker_id, asked=True, cause="", tell=False)
+        self._boot()
+        self.workers.asked = asked
+
+    def close(self) -> None:
+        self.kill()
+        self.loop.close()
+
+
+def _wide() -> Any:
+    from wakit.core.declaration import Pacing  # noqa: PLC0415
+
+    return Pacing(pairings=26)
