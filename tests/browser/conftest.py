@@ -27,7 +27,7 @@ _CHROMIUM = Path("/usr/bin/chromium")
 def _missing() -> str:
     for module in ("jupyterlab", "playwright", "zxingcpp", "PIL"):
         if find_spec(module) is None:
-            return f"{module} is not installed: pip install -e '.[browser]'"
+            return f"{module} is not installed: pip install -e '.[test,dev]'"
     return "" if _CHROMIUM.exists() else "Debian's chromium is not installed: apt-get install chromium"
 
 
