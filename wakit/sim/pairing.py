@@ -35,7 +35,7 @@ _FINISH_PATIENCE: Final = 15.0
 _RESTART_NEEDED = Node("stream:error", {"code": "515"})
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class CodeRequest:
     """A client's wish for a code to be typed on the phone of ``user``."""
 
@@ -51,7 +51,7 @@ class CodeRequest:
             self.bundle.set_exception(PhoneError(why))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Waiting:
     """A client that waits to be linked."""
 

@@ -61,7 +61,7 @@ class Login:
         return "Login('•••')"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class DeviceIdentity:
     """A companion's identity as the phone signed it, and (at the end) the companion too."""
 
