@@ -68,6 +68,10 @@ class WakitError(Exception):
     def __str__(self) -> str:
         return f"{self.what}: {self.why}" if self.why else self.what
 
+    def _render_traceback_(self) -> list[str]:
+        """Show two lines in a notebook instead of a traceback; IPython looks for this name on exceptions."""
+        return [f"error: {self}", *([f"hint: {self.hint}"] if self.hint else [])]
+
 
 @dataclass(frozen=True, slots=True)
 class Location:

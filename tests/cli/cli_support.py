@@ -74,6 +74,6 @@ def environment(**more: str) -> dict[str, str]:
 def command(folder: Path, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
     """Run ``wakit`` as a process."""
     return subprocess.run(
-        [sys.executable, "-m", "wakit.cli", *words],
+        [sys.executable, "-m", "wakit", *words],
         cwd=folder, env=environment(), capture_output=True, text=True, timeout=60, check=False, **more,
     )  # fmt: skip

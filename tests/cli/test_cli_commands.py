@@ -172,7 +172,7 @@ def test_ctrl_c_is_130(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_reader_that_has_gone_is_no_error(served: Served, folder: Path) -> None:
     served.do(lambda fleet: [fleet.log(session="sales", reason="x" * 500) for _ in range(2000)])
     process = subprocess.Popen(
-        [sys.executable, "-m", "wakit.cli", "events", "--json", "-n", "2000"],
+        [sys.executable, "-m", "wakit", "events", "--json", "-n", "2000"],
         cwd=folder, env=support.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
@@ -323,7 +323,7 @@ def test_times_are_utc_unless_they_say_otherwise() -> None:
 def test_following_goes_on_until_ctrl_c(served: Served, folder: Path) -> None:
     served.do(lambda f: f.log(session="sales", reason="old"))
     with subprocess.Popen(
-        [sys.executable, "-m", "wakit.cli", "events", "sales", "-f", "--json"],
+        [sys.executable, "-m", "wakit", "events", "sales", "-f", "--json"],
         cwd=folder, env=support.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
@@ -357,7 +357,7 @@ def test_a_log_is_followed_over_its_rotation(folder: Path) -> None:
     log = logs / "sales.log"
     log.write_text("one\n")
     with subprocess.Popen(
-        [sys.executable, "-m", "wakit.cli", "logs", "sales", "-f"],
+        [sys.executable, "-m", "wakit", "logs", "sales", "-f"],
         cwd=folder, env=support.environment(), stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
@@ -441,7 +441,7 @@ class PairingProcess:
 @contextmanager
 def pairing_process(folder: Path) -> Iterator[PairingProcess]:
     with subprocess.Popen(
-        [sys.executable, "-m", "wakit.cli", "pair", "support", "--json"],
+        [sys.executable, "-m", "wakit", "pair", "support", "--json"],
         cwd=folder, env=support.environment(), stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         try:

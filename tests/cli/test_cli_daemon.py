@@ -36,7 +36,7 @@ def project(folder: Path) -> Iterator[Path]:
 
 def start_foreground(project: Path, *words: str, **more: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "wakit.cli", "up", *words],
+        [sys.executable, "-m", "wakit", "up", *words],
         cwd=project, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more,  # type: ignore[call-overload]
     )  # fmt: skip
 
@@ -108,7 +108,7 @@ def test_up_in_the_foreground_is_ended_by_down(project: Path) -> None:
 def test_up_on_a_terminal_draws_a_table(project: Path) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "wakit.cli", "up"],
+        [sys.executable, "-m", "wakit", "up"],
         cwd=project, env=environment(TERM="xterm-256color", COLUMNS="100", LINES="30"),
         stdin=theirs, stdout=theirs, stderr=theirs,
     )  # fmt: skip

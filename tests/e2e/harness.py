@@ -25,7 +25,7 @@ from wakit.control.schemas import EventInfo, EventLogged, StatusInfo
 from wakit.runtime import locate
 
 PATIENCE = 45.0
-WAKIT = [sys.executable, "-m", "wakit.cli"]
+WAKIT = [sys.executable, "-m", "wakit"]
 
 
 def endpoint_table(whatsapp: LoopbackWhatsApp) -> str:

@@ -69,7 +69,7 @@ def test_a_start_that_fails_says_what_the_command_said(config: Path, monkeypatch
         wakit.connect(config, start=True)
     assert caught.value.why == "the disk is full"
     assert caught.value.hint == "make room"
-    assert asked[0][1:] == ["-m", "wakit.cli", "up", "--detach", "--config", str(config)]
+    assert asked[0][1:] == ["-m", "wakit", "up", "--detach", "--config", str(config)]
 
 
 def test_start_attaches_afterwards(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ are typed often and should not wait for what other commands need.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -32,6 +33,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+class SimPhones(StrEnum):
+    """Who operates the virtual phones of ``up --sim``."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
+
 
 Config = Annotated[
     Path | None,
@@ -130,6 +139,14 @@ def up(
     sim: Annotated[
         bool, typer.Option("--sim", help="Against a WhatsApp on loopback, with phones that pair by themselves.")
     ] = False,
+    sim_phones: Annotated[
+        SimPhones,
+        typer.Option(
+            "--sim-phones",
+            envvar="WAKIT_SIM_PHONES",
+            help="With --sim: who operates the phones, they themselves or you.",
+        ),
+    ] = SimPhones.AUTO,
     json: Json = False,
 ) -> None:
     """Start the daemon, here or in the background.
@@ -137,7 +154,9 @@ def up(
     In the foreground it shows a live table (plain lines where stdout is no terminal) until Ctrl-C. With -d or --wait it
     outlives this command.
     """
-    fleet = _fleet(context, config, sim)
+    from wakit.cli.fleet import Fleet
+
+    fleet = Fleet(config or context.obj, sim=sim, phones_by_hand=sim_phones is SimPhones.MANUAL)
     if wait:
         from wakit.cli import background
 

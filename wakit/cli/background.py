@@ -15,6 +15,7 @@ import select
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -103,7 +104,7 @@ def _spawn(place: Place, log: Path, report: int) -> subprocess.Popen[bytes]:
     if log.exists() and log.stat().st_size > _LARGEST_LOG:
         log.replace(log.with_name(LOG_NAME + ".1"))
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    mode = "sim" if place.sim else "real"
+    mode = ("by-hand" if place.phones_by_hand else "sim") if place.sim else "real"
     try:
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", "wakit.cli.background", str(place.config), mode, str(report)],
@@ -139,7 +140,7 @@ class _Report:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Be the daemon: ``FILE sim|real DESCRIPTOR``."""
+    """Be the daemon: ``FILE real|sim|by-hand DESCRIPTOR``."""
     from wakit.cli.serving import log_to_stderr, serve_until_signal  # noqa: PLC0415 - only in the child
     from wakit.runtime import DaemonOptions, locate  # noqa: PLC0415
 
@@ -148,7 +149,7 @@ def main(arguments: Sequence[str]) -> int:
     log_to_stderr(logging.INFO)
     log = logging.getLogger("wakit.daemon")
     try:
-        place = locate(Path(config), sim=mode == "sim")
+        place = replace(locate(Path(config), sim=mode != "real"), phones_by_hand=mode == "by-hand")
         options = DaemonOptions(on_ready=lambda _: report.say({"ready": os.getpid()}))
         ended = asyncio.run(serve_until_signal(place, options))
     except WakitError as error:

@@ -6,6 +6,7 @@ not wait for the file to be read.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,16 +25,18 @@ class Fleet:
     Args:
         config: The file, or None for the nearest one.
         sim: The simulated fleet (True), the real one (False), or whichever daemon runs (None).
+        phones_by_hand: A daemon that is started leaves the simulated phones to whoever operates them.
     """
 
-    def __init__(self, config: Path | None, *, sim: bool | None) -> None:
+    def __init__(self, config: Path | None, *, sim: bool | None, phones_by_hand: bool = False) -> None:
         self._config = config
         self._sim = sim
+        self._phones_by_hand = phones_by_hand
 
     @cached_property
     def place(self) -> Place:
         """Where it is; DeclarationError if there is no such file."""
-        return locate(self._config, sim=self._sim)
+        return replace(locate(self._config, sim=self._sim), phones_by_hand=self._phones_by_hand)
 
     @property
     def client(self) -> SyncClient:

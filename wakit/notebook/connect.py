@@ -78,7 +78,7 @@ def _start(command: Sequence[str]) -> None:
     """Run ``wakit up --detach``, which returns when the daemon serves, or says why it does not."""
     try:
         done = subprocess.run(  # noqa: S603 - our own command, no shell
-            [sys.executable, "-m", "wakit.cli", *command],
+            [sys.executable, "-m", "wakit", *command],
             capture_output=True,
             text=True,
             timeout=_START_SECONDS,

@@ -65,12 +65,10 @@ class DaemonOptions:
     Attributes:
         on_ready: Called once with the desk, when the control socket answers.
         on_change: Called with the name of each session that changed.
-        operate_phones: With ``sim``: virtual phones use by themselves what their sessions show.
     """
 
     on_ready: Callable[[Desk], None] = lambda _desk: None
     on_change: Callable[[str], None] = lambda _name: None
-    operate_phones: bool = True
 
 
 def _now() -> datetime:
@@ -103,7 +101,7 @@ async def serve(place: Place, *, stop: asyncio.Event, options: DaemonOptions | N
             daemon = _join(
                 place, layout, journal, declaration=adapt(declaration), stop=stop, on_change=chosen.on_change
             )
-            if sim is not None and chosen.operate_phones:
+            if sim is not None and not place.phones_by_hand:
                 phones = Phones(daemon.roster, sim)
                 stack.push_async_callback(phones.close)
                 daemon.watchers.append(phones.look)

@@ -26,12 +26,14 @@ class Place:
         state_dir: Absolute path; with ``sim`` the one beside the real one.
         sim: The loopback WhatsApp instead of the real one.
         daemon: The daemon that serves it now, or None.
+        phones_by_hand: With ``sim``: virtual phones wait to be operated, instead of using what their sessions show.
     """
 
     config: Path
     state_dir: Path
     sim: bool
     daemon: DaemonRecord | None
+    phones_by_hand: bool = False
 
     @property
     def socket(self) -> Path:

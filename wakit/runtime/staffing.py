@@ -25,14 +25,18 @@ class Pace:
         self._rate = rate
         self._clock = clock
         self._bucket: TokenBucket | None = None
+        self._turn = asyncio.Lock()
 
     async def permit(self, _session: str) -> None:
         """Return when the next dial may go out."""
-        now, rate = self._clock(), self._rate()
-        bucket = self._bucket or TokenBucket.full(rate, now)
-        self._bucket, pause = bucket.at_rate(rate, now).reserve(now)
-        if pause > 0:
-            await asyncio.sleep(pause)
+        # Only the first in the queue waits for its token, the others for their turn: so a changed rate holds for all
+        # who wait, nobody is overtaken, and whoever gives up takes no token along.
+        async with self._turn:
+            now, rate = self._clock(), self._rate()
+            bucket = self._bucket or TokenBucket.full(rate, now)
+            self._bucket, pause = bucket.at_rate(rate, now).reserve(now)
+            if pause > 0:
+                await asyncio.sleep(pause)
 
 
 class Staff:

@@ -1,4 +1,4 @@
-"""``python -m wakit.cli`` is ``wakit``."""
+"""``python -m wakit`` is ``wakit``."""
 
 from __future__ import annotations
 
