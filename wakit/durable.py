@@ -7,6 +7,8 @@ last.
 from __future__ import annotations
 
 import os
+import secrets
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -19,20 +21,29 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Replace ``path`` by ``data``, mode 0600, durably and in one step.
+def write_file(path: Path, data: bytes, *, like: os.stat_result | None = None) -> None:
+    """Replace ``path`` by ``data``, durably and in one step.
+
+    Args:
+        path: The file; its folder exists.
+        data: The whole content.
+        like: Whose mode and owner the file gets; without it, it is this user's and 0600.
 
     Raises:
         OSError: As the system says; the old file is untouched then.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
+            if like is not None:
+                os.fchmod(descriptor, like.st_mode & 0o7777)
+                with suppress(PermissionError):  # only root may give files away
+                    os.fchown(descriptor, like.st_uid, like.st_gid)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(descriptor)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

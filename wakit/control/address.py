@@ -24,6 +24,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from wakit.durable import write_file
 from wakit.errors import StateDirectoryError
 
 LONGEST_PATH: Final = 107
@@ -160,19 +161,7 @@ def process_started(pid: int) -> str:
 def write_record(state_dir: Path, record: DaemonRecord) -> None:
     """Write ``daemon.json``, whole or not at all, readable by its owner only."""
     values = asdict(record) | {"started_at": record.started_at.isoformat()}
-    target = state_dir / RECORD_NAME
-    temporary = state_dir / f".{RECORD_NAME}.{os.getpid()}"
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        json.dump(values, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(target)
-    folder = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_file(state_dir / RECORD_NAME, json.dumps(values, indent=1).encode())
 
 
 def read_record(state_dir: Path) -> DaemonRecord | None:

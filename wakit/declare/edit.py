@@ -11,7 +11,6 @@ from __future__ import annotations
 import difflib
 import fcntl
 import os
-import tempfile
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -31,6 +30,7 @@ from wakit.declare.loading import Source, parse, read_source
 from wakit.declare.positions import find_positions
 from wakit.declare.problems import DeclarationErrors
 from wakit.declare.syntax import parse_toml
+from wakit.durable import sync_folder, write_file
 from wakit.errors import DeclarationError, Location
 from wakit.redact import PhoneNumber, Secret, scrub
 
@@ -77,8 +77,7 @@ def declare(path: str | os.PathLike[str], name: str, /, *, dry_run: bool = False
         DeclarationErrors: The file would not load afterwards, or cannot be read or written; it is as it was.
 
     Example:
-        >>> import tempfile
-        >>> file = Path(tempfile.mkdtemp()) / "sessions.toml"
+        >>>         >>> file = Path(tempfile.mkdtemp()) / "sessions.toml"
         >>> _ = file.write_text("[sessions.support]  # the desk\n")
         >>> _ = declare(file, "sales", phone="+34600000001", pairing="code")
         >>> print(file.read_text(), end="")
@@ -174,7 +173,7 @@ def starter(path: str | os.PathLike[str]) -> Path:
             new.write(text)
             new.flush()
             os.fsync(new.fileno())
-        _sync_folder(file.parent)
+        sync_folder(file.parent)
     except FileExistsError:
         raise _problem(file, "the file is already there", why="it is not overwritten", hint="edit it") from None
     except OSError as error:
@@ -278,31 +277,10 @@ def _masked_diff(before: Source, after: Declaration) -> str:
 
 def _replace(path: Path, data: bytes) -> None:
     target = path.resolve()  # a symlink stays one; what it points to is replaced
-    temporary = ""
     try:
-        status = target.stat()
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            os.fchmod(descriptor, status.st_mode & 0o7777)
-            with suppress(PermissionError):  # only root may give files away
-                os.fchown(descriptor, status.st_uid, status.st_gid)
-            file.flush()
-            os.fsync(descriptor)
-        Path(temporary).replace(target)
-        _sync_folder(target.parent)
+        write_file(target, data, like=target.stat())
     except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
         raise _unwritable(path, error) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

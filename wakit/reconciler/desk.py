@@ -18,6 +18,7 @@ from wakit.control.schemas import (
     DaemonInfo,
     DeclarationInfo,
     EventLogged,
+    Gap,
     Hello,
     LiveFrame,
     PairingShown,
@@ -194,9 +195,12 @@ class Desk:
             if pairing is not None:
                 listener.session(pairing)
             async for frame in listener.frames():
-                # The replay above and the feed overlap; an event is told once.
-                if not isinstance(frame, EventLogged) or frame.event.seq > told:
-                    yield frame
+                # The replay above and the feed overlap; an event is told once, and what was told is not missing.
+                if isinstance(frame, EventLogged) and frame.event.seq <= told:
+                    continue
+                if isinstance(frame, Gap) and frame.last <= told:
+                    continue
+                yield frame
 
     # -- asking ------------------------------------------------------------------------------------------------------
 

@@ -37,8 +37,7 @@ class Listener:
         self._pairing = pairing
         self._ready = asyncio.Event()
         self._sessions: dict[str, None] = {}  # insertion order: the order in which they first changed
-        self._events: deque[EventInfo] = deque()
-        self._lost: tuple[int, int] | None = None
+        self._events: deque[EventInfo | Gap] = deque()  # in the order of their numbers, gaps among them
         self._daemon = False
         self._shown = pairing is not None
         self.closed = False
@@ -55,16 +54,16 @@ class Listener:
         self._ready.set()
 
     def event(self, event: EventInfo) -> None:
-        """Queue an event, or widen the gap."""
-        if len(self._events) >= _EVENTS_KEPT:
-            dropped = self._events.popleft()
-            self.gap(dropped.seq, dropped.seq)
+        """Queue an event; when too many wait, the oldest give way to a gap."""
         self._events.append(event)
+        while len(self._events) > _EVENTS_KEPT:
+            (first, _), (_, last) = _span(self._events.popleft()), _span(self._events.popleft())
+            self._events.appendleft(Gap(first=first, last=last))
         self._ready.set()
 
     def gap(self, first: int, last: int) -> None:
-        """Note that events were left out."""
-        self._lost = (self._lost[0] if self._lost else first, last)
+        """Note that events were left out before they came here."""
+        self._events.append(Gap(first=first, last=last))
         self._ready.set()
 
     def close(self) -> None:
@@ -93,12 +92,13 @@ class Listener:
         if self._shown and self._pairing is not None:
             self._shown = False
             yield PairingFrame(session=self._pairing, shown=self._feed.describe_pairing(self._pairing))
-        if self._lost is not None:
-            (first, last), self._lost = self._lost, None
-            yield Gap(first=first, last=last)
         events, self._events = self._events, deque()
         for event in events:
-            yield EventLogged(event=event)
+            yield event if isinstance(event, Gap) else EventLogged(event=event)
+
+
+def _span(item: EventInfo | Gap) -> tuple[int, int]:
+    return (item.first, item.last) if isinstance(item, Gap) else (item.seq, item.seq)
 
 
 class Feed:

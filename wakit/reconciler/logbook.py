@@ -44,7 +44,8 @@ class Logbook:
         path = self._folder / f"{name}.log"
         stamp = self._now().astimezone(UTC).isoformat(timespec="milliseconds")
         said = {"worker": source} if worker else {}
-        entry = msgspec.json.encode({"ts": stamp, **said, "line": scrub(line[:_LONGEST_LINE])}) + b"\n"
+        # Scrubbed before it is cut: half a secret no longer has its shape.
+        entry = msgspec.json.encode({"ts": stamp, **said, "line": scrub(line)[:_LONGEST_LINE]}) + b"\n"
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 from pathlib import Path
 from typing import Self
 
+from wakit.durable import write_file
 from wakit.errors import HeldError, StateDirectoryError
 from wakit.sim.address import admin_socket
 
@@ -81,22 +81,7 @@ class SimDirectory:
         """Replace a file, durably: temporary file, sync, rename, sync of the folder."""
         target = self.path / name
         target.parent.mkdir(mode=0o700, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(file, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_file(target, data)
 
     def close(self) -> None:
         """Let the folder go; the lock file stays, because deleting it would race with the next owner."""

@@ -66,8 +66,10 @@ def load_tokens() -> TokenTable:
             why="it reads the client library's memory through /proc, which only Linux has",
             hint="run it on Linux, or in a Linux container",
         )
-    import neonize  # noqa: PLC0415 - loads the library, which takes a second
     import pylibmagic  # noqa: F401, PLC0415 - brings libmagic to machines without it, so it goes first
+
+    # isort: split
+    import neonize  # noqa: PLC0415 - loads the library, which takes a second
 
     library = str(Path(neonize.__file__).parent)
     try:

@@ -8,7 +8,6 @@ The descriptor is not inherited, so no child of the worker can keep the lock ali
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 from pathlib import Path
 from typing import Final
@@ -16,6 +15,7 @@ from typing import Final
 import msgspec
 from filelock import FileLock, Timeout
 
+from wakit.durable import write_file
 from wakit.errors import HeldError
 from wakit.whatsapp.port import SessionStart
 
@@ -78,11 +78,7 @@ def _write_owner(folder: Path, start: SessionStart) -> None:
         session=start.name,
         epoch=start.epoch,
     )
-    temporary = folder / f".{OWNER}.{secrets.token_hex(4)}"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(owner))
-    temporary.replace(folder / OWNER)
+    write_file(folder / OWNER, msgspec.json.encode(owner))
 
 
 def _holder(folder: Path) -> str:
