@@ -26,8 +26,7 @@ from wakit.control.address import read_record, socket_address
 from wakit.core.declaration import Declaration
 from wakit.errors import DeclarationError, Exit, NoDaemonError, WakitError
 from wakit.redact import scrub
-from wakit.vault.layout import _NETWORK as NETWORK_FILE_SYSTEMS
-from wakit.vault.layout import file_system
+from wakit.vault.layout import NETWORK_FILE_SYSTEMS, file_system
 
 P = ParamSpec("P")
 _LIBRARY: Final = """

@@ -6,11 +6,15 @@ functions of :mod:`wakit.declare.edit`. What is wrong with a file is told as Dec
 
 from __future__ import annotations
 
-from wakit.declare.following import Broken, Change, Loaded, Timing
+from typing import TYPE_CHECKING, Any
+
 from wakit.declare.loading import Source, load, parse, read_source
 from wakit.declare.problems import DeclarationErrors
 from wakit.declare.source import find
-from wakit.declare.watching import Watcher
+
+if TYPE_CHECKING:
+    from wakit.declare.following import Broken, Change, Loaded, Timing
+    from wakit.declare.watching import Watcher
 
 __all__ = [
     "Broken",
@@ -25,3 +29,20 @@ __all__ = [
     "parse",
     "read_source",
 ]
+
+_WATCHING = {
+    "Broken": "following",
+    "Change": "following",
+    "Loaded": "following",
+    "Timing": "following",
+    "Watcher": "watching",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Only the daemon watches; everybody else should not wait for the watching library to load.
+    if name in _WATCHING:
+        from importlib import import_module  # noqa: PLC0415
+
+        return getattr(import_module(f"wakit.declare.{_WATCHING[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

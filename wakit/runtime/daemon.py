@@ -51,6 +51,7 @@ from wakit.runtime.staffing import Pace, Staff
 from wakit.sim.endpoint import running_sim
 from wakit.vault import Vault
 from wakit.vault.layout import Layout, open_layout
+from wakit.worker.bounds import Limits
 from wakit.worker.host import WorkerHost
 
 _PRUNE_EVERY: Final = 24 * 3600.0
@@ -179,6 +180,7 @@ def _join(
         on_report=lambda report: reconciler.take(report),  # noqa: PLW0108
         permit=pace.permit,
         on_log=lambda source, line: logbook.write(source, line, worker=source not in roster.sessions),
+        limits=Limits(silent_after=fleet.health.stale_after),
     )
     ledger = JournalLedger(journal)
     chance = random.SystemRandom()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
 import os
 import signal
 import sys
@@ -53,6 +54,8 @@ async def run(options: Options, ready: Callable[[Ready], None]) -> None:
         StateDirectoryError: The state directory cannot be used.
         EndpointError: The port is taken, or this machine cannot run a sim.
     """
+    # neonize makes the root logger speak when it is imported; connections that come and go are no news.
+    logging.getLogger("websockets").setLevel(logging.WARNING)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -24,7 +24,7 @@ from wakit.errors import StateDirectoryError
 
 # Magic names from mountinfo(5) whose locks SQLite cannot trust (sqlite.org/howtocorrupt.html, "Filesystems with broken
 # or missing lock implementations").
-_NETWORK: Final = frozenset(
+NETWORK_FILE_SYSTEMS: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "fuse.sshfs", "ceph", "glusterfs", "fuse.glusterfs", "lustre"}
 )
 
@@ -101,7 +101,7 @@ def open_layout(root: Path) -> Layout:
             hint="make its folder writable for your user, or name another one as [wakit] state_dir",
         ) from None
     kind = file_system(root)
-    if kind in _NETWORK:
+    if kind in NETWORK_FILE_SYSTEMS:
         raise StateDirectoryError(
             f"The state directory {root} is refused",
             why=f"it lies on a network file system ({kind}), where SQLite's locks cannot be trusted with credentials",
