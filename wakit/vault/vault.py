@@ -19,6 +19,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from wakit.core.declaration import SESSION_NAME
+from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
 from wakit.durable import move, sync_folder, write_file
 from wakit.errors import CredentialError, HeldError
@@ -105,6 +106,9 @@ class Vault:
         database = self._folder(name) / _DATABASE
         if finding.credential not in (Credential.ABSENT, Credential.UNLINKED) or not database.exists():
             return finding
+        verdict = finding.record.verdict
+        if verdict is not None and verdict.state == State.LOGGED_OUT:
+            return finding  # the row of the device that was unlinked, which the library had no time to delete
         found = inspect(database, self.key)
         if found.linked and found.account is not None:
             return Finding(Credential.PRESENT, self.mark_paired(name, found.account))
