@@ -35,7 +35,7 @@ from wakit.errors import ControlError, UnknownSessionError
 from wakit.reconciler.feed import Feed
 from wakit.reconciler.loop import Reconciler
 from wakit.reconciler.roster import InForce
-from wakit.reconciler.tracked import PAIRING, Tracked
+from wakit.reconciler.tracked import Tracked
 from wakit.redact import PhoneNumber, scrub
 
 
@@ -308,7 +308,7 @@ class Desk:
                 why="pairing by code needs the account's number",
                 hint=f'run `wakit pair {tracked.name} --code --phone +…`, or set `phone = "+…"` in the file',
             )
-        if tracked.running is not None and self._pairs_already(tracked, method, phone):
+        if tracked.pairs and self._pairs_so(tracked, method, phone):
             return  # whoever asks sees the code that is valid now
         tracked.method, tracked.phone = method, phone
         self._ask(tracked, Request.PAIR)
@@ -316,11 +316,11 @@ class Desk:
         self._reconciler.executor.release(tracked, why=f"a person asked to pair by {method.value}")
 
     @staticmethod
-    def _pairs_already(tracked: Tracked, method: Pairing, phone: PhoneNumber | None) -> bool:
+    def _pairs_so(tracked: Tracked, method: Pairing, phone: PhoneNumber | None) -> bool:
         spec = tracked.spec
         underway = tracked.shown.kind if tracked.shown else tracked.method or (spec.pairing if spec else Pairing.QR)
         same_phone = phone == (tracked.phone or (spec.phone if spec else None))
-        return tracked.state in PAIRING and underway is method and (method is Pairing.QR or same_phone)
+        return underway is method and (method is Pairing.QR or same_phone)
 
     @staticmethod
     def _phone(name: str, text: str | None) -> PhoneNumber | None:

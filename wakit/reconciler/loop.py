@@ -23,7 +23,7 @@ from wakit.reconciler.memory import recollect
 from wakit.reconciler.reports import Reports
 from wakit.reconciler.roster import InForce, Roster
 from wakit.reconciler.starting import in_words
-from wakit.reconciler.tracked import PAIRING, Tracked
+from wakit.reconciler.tracked import Tracked
 from wakit.redact import account_hash, scrub
 from wakit.vault import Vault
 from wakit.vault.record import SessionRecord
@@ -188,7 +188,7 @@ class Reconciler:
             tracked.waits_for_person, tracked.why_waits = False, ""
         if tracked.credential is not Credential.PRESENT and (old.pairing, old.phone) != (new.pairing, new.phone):
             tracked.method = tracked.phone = None  # the file is the newer word
-            if tracked.running is not None and tracked.state in PAIRING:
+            if tracked.pairs:
                 tracked.request = Request.PAIR
                 self.executor.release(tracked, why="the way it is paired changed in the file")
 

@@ -94,9 +94,12 @@ class Starter:
         return _Candidate(tracked, spec, tracked.phone or spec.phone, prepare)
 
     def _started(self, candidate: _Candidate, reason: str) -> None:
-        candidate.tracked.begin()
-        candidate.tracked.running = candidate.spec.fingerprint()
-        self._roster.happen(candidate.tracked, Happening.START, reason)
+        tracked = candidate.tracked
+        if tracked.attempt:
+            reason = f"{tracked.dial_failure}; trying again" if tracked.dial_failure else f"{reason}, again"
+        tracked.begin()
+        tracked.running = candidate.spec.fingerprint()
+        self._roster.happen(tracked, Happening.START, reason)
 
     async def _launch(self, candidates: Sequence[_Candidate], pairing: Pairing | None) -> Sequence[Tracked]:
         """Check the credentials, then spawn one worker for those that are sound; return who is aboard."""

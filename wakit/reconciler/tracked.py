@@ -14,7 +14,7 @@ from wakit.redact import PhoneNumber, Secret
 from wakit.vault.vault import Finding
 
 # States in which a client that is not linked yet is on its way to show a code, or shows one.
-PAIRING: Final = frozenset({State.STARTING, State.PAIRING})
+_PAIRING: Final = frozenset({State.STARTING, State.PAIRING, State.RECONNECTING})
 # States in which a pause that still runs is nobody's concern.
 _AT_REST: Final = frozenset({State.PARKED, State.HELD, State.RETIRED})
 
@@ -83,6 +83,13 @@ class Tracked:
     def leave_worker(self) -> None:
         """Forget the worker; it is gone."""
         self.worker_id = self.worker_pid = self.running = self.shown = self.leaving = None
+
+    @property
+    def pairs(self) -> bool:
+        """Whether a client of it is on its way to show a code, or shows one."""
+        ended = self.waits_for_person or self.next_try_at is not None
+        unlinked = self.credential is not Credential.PRESENT
+        return self.running is not None and unlinked and self.state in _PAIRING and not ended
 
     def remember(self, finding: Finding) -> None:
         """Take over what the vault found."""
