@@ -8,7 +8,7 @@ be, because a QR that wraps cannot be scanned by anybody.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import segno
 from rich.console import Console, Group, RenderableType
@@ -16,9 +16,11 @@ from rich.live import Live
 from rich.text import Text
 
 from wakit.cli import render
-from wakit.cli.pairing import Step
 from wakit.cli.words import span
 from wakit.control.schemas import PairingShown
+
+if TYPE_CHECKING:
+    from wakit.cli.pairing import Step
 
 _BORDER: Final = 4
 _INK: Final = "#000000 on #ffffff"
