@@ -77,7 +77,8 @@ def declare(path: str | os.PathLike[str], name: str, /, *, dry_run: bool = False
         DeclarationErrors: The file would not load afterwards, or cannot be read or written; it is as it was.
 
     Example:
-        >>>         >>> file = Path(tempfile.mkdtemp()) / "sessions.toml"
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "sessions.toml"
         >>> _ = file.write_text("[sessions.support]  # the desk\n")
         >>> _ = declare(file, "sales", phone="+34600000001", pairing="code")
         >>> print(file.read_text(), end="")
