@@ -21,7 +21,16 @@ import psutil
 from support.whatsapp import LoopbackWhatsApp
 
 from wakit.control.client import Client, SyncClient
-from wakit.control.schemas import EventInfo, EventLogged, StatusInfo
+from wakit.control.schemas import (
+    DaemonChanged,
+    EventInfo,
+    EventLogged,
+    Hello,
+    LiveFrame,
+    SessionChanged,
+    SessionGone,
+    StatusInfo,
+)
 from wakit.runtime import locate
 
 PATIENCE = 45.0
@@ -114,11 +123,12 @@ class Fleet:
         found: StatusInfo | None = None
         try:
             client = Client(locate(self.config).state_dir)
-            async with asyncio.timeout(seconds):
-                async with aclosing(client.live()) as frames:
-                    async for _frame in frames:
-                        if holds(found := await client.status()):
-                            return found
+            async with asyncio.timeout(seconds), aclosing(client.live()) as frames:
+                async for frame in frames:
+                    found = seen(found, frame)
+                    # The stream tells each change once; the order of sessions and the daemon's last word need asking.
+                    if holds(found) and holds(found := await client.status()):
+                        return found
         except TimeoutError:
             pass
         raise AssertionError(f"not so within {seconds} s: {found and found.model_dump_json(indent=1)}")
@@ -175,6 +185,21 @@ class Fleet:
 
     def _env(self) -> dict[str, str]:
         return {**os.environ, "NO_COLOR": "1", "COLUMNS": "160", **self.environ}
+
+
+def seen(before: StatusInfo | None, frame: LiveFrame) -> StatusInfo:
+    """What the stream has told so far."""
+    if isinstance(frame, Hello):
+        return StatusInfo(daemon=frame.daemon, sessions=frame.sessions)
+    assert before is not None, "a stream begins with everything as it is"
+    if isinstance(frame, DaemonChanged):
+        return before.model_copy(update={"daemon": frame.daemon})
+    sessions = {session.name: session for session in before.sessions}
+    if isinstance(frame, SessionChanged):
+        sessions[frame.session.name] = frame.session
+    elif isinstance(frame, SessionGone):
+        sessions.pop(frame.name, None)
+    return before.model_copy(update={"sessions": list(sessions.values())})
 
 
 def gone(processes: list[psutil.Process], *, timeout: float = 10.0) -> bool:
