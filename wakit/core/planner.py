@@ -44,6 +44,9 @@ _ORDER: Final[Mapping[type[Action], int]] = {
     Create: 7,
 }
 _PAIRING_STATES: Final = frozenset({State.STARTING, State.PAIRING, State.RECONNECTING})
+# What a retirement takes out of service. An unlinked or damaged credential is lost already, but not the memory that the
+# session was linked once: retired by mistake it would come back as a new one, and pair by itself.
+_ONCE_LINKED: Final = frozenset({Credential.PRESENT, Credential.UNLINKED, Credential.DAMAGED})
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -117,8 +120,8 @@ def _plan_renames(draft: _Draft, declaration: Declaration, observation: Observat
     moved: dict[str, str] = {}
     for name, spec in declaration.sessions.items():
         source = observation.sessions.get(spec.renamed_from or "")
-        if source is None or source.name in declaration.sessions:
-            continue
+        if source is None or source.name in declaration.sessions or source.name in moved.values():
+            continue  # nothing to move, or not to be moved, or the first who asks for it has it
         if source.credential not in (Credential.PRESENT, Credential.ARCHIVED, Credential.UNLINKED):
             continue
         seen = observation.sessions.get(name) or SessionObservation(name)
@@ -138,10 +141,10 @@ def _plan_retirements(
         for name, seen in observation.sessions.items()
         if name not in declaration.sessions and name not in moved.values() and _has_something(seen)
     ]
-    losing = [seen for seen in leaving if seen.credential is Credential.PRESENT]
+    losing = [seen for seen in leaving if seen.credential in _ONCE_LINKED]
     objection = _objection(declaration, observation, losing)
     for seen in leaving:
-        if objection is not None and seen.credential is Credential.PRESENT:
+        if objection is not None and seen.credential in _ONCE_LINKED:
             draft.hold(seen, objection)
         else:
             draft.actions.append(Retire(seen.name, declaration.fleet.retire, _why_retire(declaration.fleet.retire)))
@@ -167,8 +170,7 @@ def _objection(declaration: Declaration, observation: Observation, losing: list[
     if not declaration.sessions:
         return "the file declares no session at all; `wakit apply --confirm` retires them all the same"
     live = sum(
-        seen.credential is Credential.PRESENT and seen.state is not State.RETIRED
-        for seen in observation.sessions.values()
+        seen.credential in _ONCE_LINKED and seen.state is not State.RETIRED for seen in observation.sessions.values()
     )
     if len(losing) > 1 and len(losing) > declaration.fleet.retire_guard * live:
         return (
