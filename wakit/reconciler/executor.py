@@ -220,10 +220,11 @@ class Executor:
         self._roster.changed(tracked.name)
 
     async def _restart(self, tracked: Tracked, why: str) -> None:
-        # Level-based: with nothing running and nothing to wait for, the next plan starts it. What is not linked was
-        # pairing, because a person asked, and goes on pairing. Decided before the client is stopped: one that is
-        # unlinked at this very moment must not be taken for one that was pairing.
-        tracked.request = None if tracked.credential is Credential.PRESENT else Request.PAIR
+        # Level-based: with nothing running and nothing to wait for, the next plan starts it. Decided before the client
+        # is stopped: what it tells meanwhile comes on top, and one that is unlinked at this very moment must not be
+        # taken for one that was pairing because a person asked.
+        tracked.request = None
+        tracked.ask_again()
         tracked.begin()
         try:
             await self._stop(tracked, why)

@@ -13,8 +13,8 @@ from typing import Final
 
 from wakit.core.actions import Plan, describe
 from wakit.core.declaration import Change, Declaration, SessionSpec
-from wakit.core.lifecycle import Happening, State
-from wakit.core.observation import Credential, Request
+from wakit.core.lifecycle import ALIVE, Happening, State
+from wakit.core.observation import Credential
 from wakit.core.planner import plan
 from wakit.core.records import DeclarationRecord
 from wakit.errors import DeclarationError, WakitError
@@ -86,6 +86,9 @@ class Reconciler:
             if old is not None and spec.change_from(old) is not Change.NONE:
                 self._edited(tracked, old, spec)
             roster.changed(name)
+        for name in roster.sessions.keys() - declaration.sessions.keys():
+            roster.sessions[name].request = None  # asked for of a session that was declared then; not of its next life
+            roster.sessions[name].end_pairing()
         self.retry_now()
 
     def refuse(self, error: DeclarationError) -> None:
@@ -146,8 +149,9 @@ class Reconciler:
                 if tracked.state is State.HELD:
                     self.roster.happen(tracked, Happening.DECLARED, "no longer held")
                 self.roster.changed(name)
-            if name in decided.waiting and not tracked.busy:
-                self._rest(tracked, tracked.why_waits or decided.waiting[name])
+            if not tracked.busy:
+                waiting = decided.waiting.get(name, "")
+                self._rest(tracked, waiting and (tracked.why_waits or waiting))
         self._last = decided
         if self.converged() is not self._converged:
             self._converged = not self._converged
@@ -189,14 +193,21 @@ class Reconciler:
         if tracked.credential is not Credential.PRESENT and (old.pairing, old.phone) != (new.pairing, new.phone):
             tracked.method = tracked.phone = None  # the file is the newer word
             if tracked.pairs:
-                tracked.request = Request.PAIR
+                tracked.ask_again()
                 self.executor.release(tracked, why="the way it is paired changed in the file")
 
     def _rest(self, tracked: Tracked, why: str) -> None:
-        """Have a session that is declared, not running and not to be started now say so, whatever it was before."""
-        if tracked.state in (State.PARKED, State.RETIRED):
+        """Have a session that is not to be started now say so, whatever it was before.
+
+        Args:
+            tracked: No action on it is under way, and none was begun just now.
+            why: What it waits for, or "" if it is not in the file or nothing keeps it from running.
+        """
+        if tracked.running is None and tracked.state in ALIVE - {State.RECONNECTING}:
+            self.roster.happen(tracked, Happening.WORKER_LOST, "its client was stopped, and none was started again")
+        elif why and tracked.state in (State.PARKED, State.RETIRED):
             self.roster.happen(tracked, Happening.DECLARED, why)
-        elif tracked.state is State.DECLARED:
+        elif why and tracked.state is State.DECLARED:
             self.roster.say(tracked, why)
 
 

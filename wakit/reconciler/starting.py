@@ -145,6 +145,8 @@ class Starter:
         reason = in_words(error)
         if isinstance(error, CredentialError):
             tracked.credential = Credential.DAMAGED
+            if tracked.request is Request.RESTART:
+                tracked.request = None  # asked for meanwhile; it would find the same
             reason = f"{reason}; {error.hint}" if error.hint else reason
             tracked.end_pairing()
             tracked.wait_for_person(reason)

@@ -99,6 +99,7 @@ class Tracked:
 
     def take_over(self, source: Tracked) -> None:
         """Take over what is true of another session's credential, which is this one's now."""
+        self.request, self.asked = None, False  # what was asked for was about the name while it was empty
         self.waits_for_person, self.why_waits = source.waits_for_person, source.why_waits
         self.next_try_at, self.attempt = source.next_try_at, source.attempt
         self.parked, self.last_connected_at = source.parked, source.last_connected_at
