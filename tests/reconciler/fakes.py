@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,10 +25,10 @@ from virtual_time import VirtualLoop
 
 from wakit.control.schemas import EventInfo, SessionInfo
 from wakit.core.actions import Action, Retire
-from wakit.core.declaration import Declaration, FleetSpec, Pairing, SessionSpec
+from wakit.core.declaration import Declaration, FleetSpec, SessionSpec
 from wakit.core.lifecycle import State
+from wakit.core.observation import Credential
 from wakit.core.records import DeclarationRecord, EventRecord
-from wakit.errors import WorkerError
 from wakit.reconciler import Reconciler
 from wakit.reconciler.desk import DaemonFacts, Desk
 from wakit.reconciler.feed import Feed
@@ -41,7 +41,6 @@ from wakit.vault.layout import Layout, open_layout
 from wakit.vault.record import read_record
 from wakit.whatsapp.port import (
     Connected,
-    CredentialBad,
     LoggedOut,
     Paired,
     PairingExpired,
@@ -148,6 +147,7 @@ class Client:
 
     start: SessionStart
     lock: FileLock | None
+    linked: bool = False
     shown: Secret | None = None
 
 
@@ -194,9 +194,13 @@ class FakeWorkers:
 
     async def launch(self, launch: WorkerLaunch) -> int:
         self.launches.append(launch)
-        for start in launch.sessions:
-            self._judge(start)
-        worker = Worker(launch.worker_id, next(self._pids), {s.name: Client(s, None) for s in launch.sessions})
+        try:
+            for start in launch.sessions:
+                self._judge(start)
+        except AssertionError as error:
+            self._loop.faults.append(error)  # or it would be taken for a launch that failed
+            raise
+        worker = Worker(launch.worker_id, next(self._pids), {s.name: Client(s, None, linked=s.pairing is None) for s in launch.sessions})
         assert launch.worker_id not in self.live
         failure = self.failures.pop(0) if self.failures else None
         if failure is not None:
@@ -282,7 +286,7 @@ class FakeWorkers:
         """The library writes the device row; with ``tell`` the report of it is not lost."""
         client = self.client(session)
         assert client is not None
-        client.shown = None
+        client.shown, client.linked = None, True
         for task in self.worker_of(session).tasks:  # type: ignore[union-attr]
             task.cancel()
         store(Path(client.start.directory, "creds.db"), user)
@@ -294,8 +298,9 @@ class FakeWorkers:
     def unlink(self, session: str) -> bool:
         """The phone unlinks the device: the library deletes its row and tells."""
         client = self.client(session)
-        if client is None or client.start.pairing is not None:
+        if client is None or not client.linked:
             return False
+        client.linked = False
         forget_device(Path(client.start.directory, "creds.db"))
         self.tell(session, LoggedOut(code="device_removed"))
         return True
@@ -322,7 +327,8 @@ class FakeWorkers:
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            raise AssertionError(f"the credential of {start.name} is in use") from None
+            self._loop.faults.append(AssertionError(f"the credential of {start.name} is in use"))
+            raise
         client.lock = lock
         if not self.silent:
             talk = self._come_online(start.name, 0.2) if start.pairing is None else self._show_codes(client)
@@ -461,9 +467,9 @@ class Fleet:
         assert force is not None
         if isinstance(action, Retire):
             assert action.session not in force.declaration.sessions
-            linked = self.roster.get(action.session).paired_at is not None
+            lost = self.roster.get(action.session).credential not in (Credential.ABSENT, Credential.ARCHIVED)
             confirmed = self.roster.confirmed == force.declaration.sha256
-            assert force.declaration.sessions or confirmed or not linked, "an empty file retired a credential"
+            assert force.declaration.sessions or confirmed or not lost, "an empty file retired a credential"
 
     def _stop(self) -> None:
         self.stopped = True

@@ -1,0 +1,639 @@
+"""What the loop does with edits and failures, and what happens when two things happen at once."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fakes import NUMBERS, Fleet
+from filelock import FileLock
+
+from wakit.control.schemas import PairRequest
+from wakit.core.declaration import Endpoint, Pacing, Pairing, RetirePolicy, SessionSpec
+from wakit.core.lifecycle import State
+from wakit.core.observation import Credential
+from wakit.core.retry import AFTER_CRASH
+from wakit.errors import DeclarationError, Location, WorkerError
+from wakit.redact import PhoneNumber, Secret
+from wakit.whatsapp.port import Banned, Connected, LoggedOut, PairingExpired, Replaced
+
+PROXY = Secret("socks5://user:hunter2@127.0.0.1:1080")
+A, B, C = SessionSpec("a"), SessionSpec("b"), SessionSpec("c")
+
+
+def kinds(fleet: Fleet) -> dict[str, int]:
+    return dict(fleet.begun)
+
+
+# -- edits -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_lives_as_the_file_says(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.declare(A)
+    fleet.advance(1)
+    assert fleet.state("b") is State.RETIRED
+    assert fleet.vault.find("b").credential is Credential.ARCHIVED
+    fleet.declare(A, B)
+    fleet.advance(2)
+    assert fleet.state("b") is State.CONNECTED
+    assert len(fleet.ledger.told("pair_started", "b")) == 1, "what was retired is revived, not paired"
+    assert kinds(fleet) == {"Create": 2, "Retire": 1, "Revive": 1, "Restore": 1}
+    words = " | ".join(record.reason for record in fleet.ledger.told("plan"))
+    assert "retire b: no longer in the file; its credential is archived and can be revived" in words
+    assert "revive b: declared again" in words
+
+
+@pytest.mark.parametrize("policy", list(RetirePolicy))
+def test_what_leaves_the_file_is_put_away_as_the_policy_says(fleet: Fleet, policy: RetirePolicy) -> None:
+    fleet.paired("a", "b", retire=policy)
+    fleet.declare(A, retire=policy)
+    fleet.advance(1)
+    assert fleet.state("b") is State.RETIRED
+    assert fleet.workers.client("b") is None
+    assert fleet.workers.logouts == (["b"] if policy is RetirePolicy.LOGOUT else [])
+    fleet.declare(A, B, retire=policy)
+    fleet.advance(2)
+    if policy is RetirePolicy.LOGOUT:
+        assert fleet.state("b") is State.PAIRING, "it was unlinked on purpose; the old credential is worth nothing"
+    else:
+        assert fleet.state("b") is State.CONNECTED
+
+
+def test_a_logout_that_fails_says_so_and_the_credential_is_archived(fleet: Fleet) -> None:
+    fleet.paired("a", "b", retire=RetirePolicy.LOGOUT)
+    fleet.workers.can_log_out = False
+    fleet.declare(A, retire=RetirePolicy.LOGOUT)
+    fleet.advance(1)
+    assert fleet.vault.find("b").credential is Credential.ARCHIVED
+    assert any("unlink it on the phone" in record.reason for record in fleet.ledger.told("warning", "b"))
+
+
+def test_a_rename_of_a_running_session_moves_it(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.declare(B, SessionSpec("c", renamed_from="a"))
+    fleet.advance(2)
+    assert fleet.state("c") is State.CONNECTED
+    assert fleet.state("a") is State.RETIRED
+    assert not list(fleet.desk.status().sessions[2:])
+    assert not fleet.ledger.told("pair_started", "c")
+    fleet.restart()
+    fleet.advance(2)
+    assert {n: fleet.state(n) for n in "bc"} == {"b": State.CONNECTED, "c": State.CONNECTED}
+
+
+@pytest.mark.parametrize("event", [Banned(code="101", seconds=900), Replaced(), LoggedOut(code="401")])
+def test_a_new_name_is_no_way_round_a_verdict(fleet: Fleet, event: Banned | Replaced | LoggedOut) -> None:
+    fleet.paired("a")
+    fleet.workers.tell("a", event)
+    fleet.advance(1)
+    fleet.declare(SessionSpec("c", renamed_from="a"))
+    fleet.advance(600)
+    assert not fleet.launches("c")
+    assert fleet.info("c").needs_person is not isinstance(event, Banned)
+    assert fleet.info("c").reason
+    fleet.advance(600)
+    assert (fleet.state("c") is State.CONNECTED) is isinstance(event, Banned)
+
+
+def test_who_was_parked_by_a_person_stays_parked_under_another_name(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.run(fleet.desk.park("a"))
+    fleet.advance(1)
+    fleet.declare(SessionSpec("c", renamed_from="a"))
+    fleet.advance(1)
+    assert fleet.state("c") is State.PARKED
+    fleet.restart()
+    fleet.advance(1)
+    assert fleet.state("c") is State.PARKED
+
+
+def test_two_names_for_one_credential_take_it_once(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.declare(SessionSpec("b", renamed_from="a"), SessionSpec("c", renamed_from="a"))
+    fleet.advance(300)
+    assert fleet.state("b") is State.CONNECTED
+    assert fleet.workers.client("a") is None
+    assert not [r for r in fleet.ledger.told("warning") if "failed" in r.reason]
+
+
+def test_disabled_and_enabled(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.declare(replace(A, enabled=False))
+    fleet.advance(1)
+    assert (fleet.state("a"), fleet.workers.client("a")) == (State.PARKED, None)
+    assert fleet.reconciler.converged(), "a parked session is where it should be"
+    fleet.declare(A)
+    fleet.advance(2)
+    assert fleet.state("a") is State.CONNECTED
+
+
+def test_a_session_that_is_enabled_and_has_to_wait_says_so(fleet: Fleet) -> None:
+    fleet.declare(A, replace(B, enabled=False), pacing=Pacing(pairings=1))
+    fleet.advance(1)
+    assert [fleet.state(name) for name in "ab"] == [State.PAIRING, State.PARKED]
+    fleet.declare(A, B, pacing=Pacing(pairings=1))
+    fleet.advance(1)
+    assert (fleet.state("b"), fleet.info("b").reason) == (State.DECLARED, "waits for its turn to pair")
+    fleet.workers.scan("a", NUMBERS["a"])
+    fleet.advance(1)
+    assert fleet.state("b") is State.PAIRING
+
+
+def test_a_verdict_keeps_its_words_through_parking(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.workers.tell("a", Replaced())
+    fleet.advance(1)
+    fleet.run(fleet.desk.park("a"))
+    fleet.advance(1)
+    assert fleet.state("a") is State.PARKED
+    fleet.run(fleet.desk.resume("a"))
+    fleet.advance(1)
+    assert fleet.state("a") is State.DECLARED
+    assert "another client logged in" in fleet.info("a").reason
+    assert fleet.info("a").needs_person
+
+
+def test_a_label_restarts_nobody_and_a_proxy_does(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.declare(replace(A, labels={"team": "x"}))
+    fleet.advance(1)
+    assert len(fleet.launches("a")) == 1
+    assert fleet.info("a").labels == {"team": "x"}
+    fleet.declare(replace(A, proxy=PROXY))
+    fleet.advance(2)
+    assert [start.proxy for start in fleet.launches("a")] == [None, PROXY]
+    assert fleet.state("a") is State.CONNECTED
+
+
+def test_another_phone_on_a_paired_session_is_refused_and_the_client_stays(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.declare(replace(A, phone=PhoneNumber("+34611111111")))
+    fleet.advance(1)
+    assert fleet.state("a") is State.CONNECTED
+    assert "another number" in (fleet.info("a").held or "")
+    assert fleet.desk.plan().held.keys() == {"a"}
+    fleet.declare(replace(A, phone=PhoneNumber("+" + NUMBERS["a"])))
+    fleet.advance(1)
+    assert fleet.info("a").held is None
+    assert len(fleet.launches("a")) == 1
+
+
+def test_one_account_linked_twice_leaves_the_older_link_in_service(fleet: Fleet) -> None:
+    fleet.declare(A, B)
+    fleet.advance(1)
+    fleet.workers.scan("b", NUMBERS["a"])
+    fleet.advance(1)
+    fleet.workers.scan("a", NUMBERS["a"])
+    fleet.advance(2)
+    assert [fleet.state(name) for name in "ab"] == [State.PARKED, State.CONNECTED]
+    assert "linked as 'b' already" in (fleet.info("a").held or "")
+    assert fleet.looks < 60
+
+
+def test_only_so_many_pair_at_once(fleet: Fleet) -> None:
+    fleet.declare(*(SessionSpec(name) for name in "abcdef"), pacing=Pacing(pairings=2))
+    fleet.advance(1)
+    assert [fleet.state(name) for name in "abc"] == [State.PAIRING, State.PAIRING, State.DECLARED]
+    fleet.advance(3600)
+    assert all(len(fleet.launches(name)) == 1 for name in "abcdef"), "each had its turn, once"
+    assert len(fleet.ledger.told("pair_started")) == 6
+
+
+def test_a_changed_way_of_pairing_takes_effect_while_it_pairs(fleet: Fleet) -> None:
+    fleet.declare(A)
+    fleet.advance(1)
+    fleet.declare(SessionSpec("a", pairing=Pairing.CODE, phone=PhoneNumber("+" + NUMBERS["a"])))
+    fleet.advance(1)
+    assert [start.pairing for start in fleet.launches("a")] == [Pairing.QR, Pairing.CODE]
+    assert fleet.state("a") is State.PAIRING
+
+
+def test_an_edit_has_a_session_tried_again_that_nobody_scanned(fleet: Fleet) -> None:
+    fleet.declare(A)
+    fleet.advance(300)
+    assert fleet.tracked("a").waits_for_person
+    fleet.declare(replace(A, labels={"owner": "maria"}))
+    fleet.advance(1)
+    assert fleet.state("a") is State.PAIRING
+
+
+# -- what must never retire anything ---------------------------------------------------------------------------------
+
+
+def test_a_broken_file_changes_nothing(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.reconciler.refuse(DeclarationError("Invalid", location=Location("sessions.toml", 3, 9), hint="mend it"))
+    fleet.advance(100)
+    assert {fleet.state(name) for name in "ab"} == {State.CONNECTED}
+    told = fleet.desk.daemon().declaration
+    assert told.error == "sessions.toml:3:9: Invalid"
+    assert told.hint == "mend it"
+    fleet.declare(A, B)
+    assert fleet.desk.daemon().declaration.error is None
+
+
+def test_an_empty_file_retires_nothing_until_a_person_confirms(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    empty = fleet.declare()
+    fleet.advance(100)
+    assert {fleet.state(name) for name in "ab"} == {State.CONNECTED}
+    assert set(fleet.desk.plan().held) == {"a", "b"}
+    assert len(fleet.ledger.told("plan")) == 2, "a hold is told once"
+    fleet.restart()
+    fleet.advance(100)
+    assert not fleet.launches("a"), "nobody wants them, and nobody may retire them"
+    assert fleet.state("a") is State.HELD
+    fleet.run(fleet.desk.apply(confirm=True))
+    fleet.advance(1)
+    assert {fleet.state(name) for name in "ab"} == {State.RETIRED}
+    assert fleet.roster.confirmed == empty.sha256
+
+
+def test_a_confirmation_is_for_one_edit_and_not_for_the_same_bytes_another_day(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.declare()
+    fleet.advance(1)
+    fleet.run(fleet.desk.apply(confirm=True))
+    fleet.advance(1)
+    fleet.declare(A, B)
+    fleet.advance(5)
+    assert {fleet.state(name) for name in "ab"} == {State.CONNECTED}
+    fleet.declare()
+    fleet.advance(100)
+    assert {fleet.state(name) for name in "ab"} == {State.CONNECTED}
+
+
+def test_what_is_no_longer_held_goes_on_as_before(fleet: Fleet) -> None:
+    fleet.paired("a", "b", "c")
+    for name in "abc":
+        fleet.workers.tell(name, Replaced())
+    fleet.advance(1)
+    fleet.declare(C)
+    fleet.advance(1)
+    assert fleet.state("a") is State.HELD
+    fleet.declare(A, B, C)
+    fleet.advance(1)
+    assert fleet.info("a").held is None
+    assert fleet.state("a") is State.DECLARED
+    assert "another client logged in" in fleet.info("a").reason
+
+
+# -- races -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_that_returns_while_it_is_retired_keeps_its_proxy(fleet: Fleet) -> None:
+    spec = replace(A, proxy=PROXY)
+    fleet.paired("a", "b")
+    fleet.declare(spec, B)
+    fleet.advance(2)
+    fleet.workers.release_takes = 2.0
+    fleet.declare(B)
+    fleet.advance(1)
+    assert fleet.tracked("a").busy
+    fleet.declare(spec, B)
+    fleet.advance(30)
+    assert fleet.state("a") is State.CONNECTED
+    assert fleet.launches("a")[-1].proxy == PROXY
+    assert len(fleet.launches("a")) == 3
+
+
+def test_an_unlinking_while_it_is_restarted_pairs_nobody(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.workers.release_takes = 2.0
+    fleet.declare(replace(A, proxy=PROXY))
+    fleet.advance(1)
+    fleet.workers.unlink("a")
+    fleet.advance(30)
+    assert fleet.state("a") is State.LOGGED_OUT
+    assert len(fleet.ledger.told("pair_started")) == 1
+
+
+def test_a_verdict_that_comes_before_the_launch_returns_stands(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.workers.silent = True
+    fleet.workers.launch_takes = 5.0
+    fleet.run(fleet.desk.restart("a"))
+    fleet.advance(1)
+    fleet.workers.tell("a", Banned(code="101", seconds=600))
+    fleet.workers.tell("a", Connected())
+    fleet.advance(500)
+    assert fleet.state("a") is State.BANNED
+    assert fleet.workers.client("a") is None
+    assert len(fleet.launches("a")) == 2
+
+
+def test_a_worker_that_ends_before_its_launch_returns(fleet: Fleet) -> None:
+    fleet.declare(A)
+    fleet.workers.launch_takes = 5.0
+    fleet.advance(1)
+    fleet.workers.crash("a")
+    assert fleet.state("a") is State.RECONNECTING
+    fleet.workers.launch_takes = 0.1
+    fleet.advance(6)
+    assert fleet.state("a") is State.PAIRING
+    assert fleet.info("a").attempt == 1
+
+
+def test_a_release_that_was_asked_for_during_a_launch_that_fails_is_over_with_it(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.workers.silent = True
+    fleet.workers.launch_takes = 2.0
+    fleet.run(fleet.desk.restart("a"))
+    fleet.advance(1)
+    fleet.tracked("a").leaving = "it ended"
+    fleet.workers.end(fleet.tracked("a").worker_id or "", asked=False, cause="it crashed")
+    assert fleet.tracked("a").leaving is None
+    fleet.workers.silent = False
+    fleet.advance(20)
+    assert fleet.state("a") is State.CONNECTED
+    assert len(fleet.launches("a")) == 3
+
+
+def test_a_crash_while_it_is_stopped_begins_nothing_beside_it(fleet: Fleet) -> None:
+    fleet.declare(A)
+    fleet.advance(1)
+    fleet.workers.release_takes = 2.0
+    fleet.declare(replace(A, enabled=False))
+    fleet.advance(1)
+    fleet.workers.crash("a")
+    fleet.loop.work_takes = lambda: 1.0
+    fleet.advance(0.5)
+    assert fleet.tracked("a").busy
+    fleet.advance(10)
+    assert fleet.state("a") is State.PARKED
+    assert fleet.info("a").reason == "enabled = false"
+
+
+def test_an_edit_during_a_start_is_carried_out_after_it(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.workers.launch_takes = 5.0
+    fleet.run(fleet.desk.restart("a"))
+    fleet.advance(1)
+    fleet.declare(replace(A, enabled=False))
+    fleet.advance(1)
+    assert fleet.state("a") is State.CONNECTED, "it came online before its launch returned"
+    fleet.advance(10)
+    assert (fleet.state("a"), fleet.workers.client("a")) == (State.PARKED, None)
+
+
+def test_a_session_that_leaves_while_somebody_links_it_is_archived_as_linked(fleet: Fleet) -> None:
+    fleet.declare(A, B)
+    fleet.advance(1)
+    fleet.workers.release_takes = 2.0
+    fleet.declare(B)
+    fleet.advance(0.5)
+    fleet.workers.link("a", NUMBERS["a"], tell=False)
+    fleet.advance(5)
+    assert fleet.vault.find("a").credential is Credential.ARCHIVED
+    fleet.declare(A, B)
+    fleet.advance(5)
+    assert fleet.state("a") is State.CONNECTED
+    assert len(fleet.ledger.told("pair_started", "a")) == 1
+
+
+def test_a_shared_worker_that_ends_for_one_brings_the_others_back(fleet: Fleet) -> None:
+    fleet.paired("a", "b", "c", sessions_per_worker=3)
+    fleet.restart()
+    fleet.advance(2)
+    assert len(fleet.workers.live) == 1
+    fleet.declare(replace(A, enabled=False), B, C, sessions_per_worker=3)
+    fleet.advance(2)
+    assert [fleet.state(name) for name in "abc"] == [State.PARKED, State.CONNECTED, State.CONNECTED]
+    assert fleet.info("b").attempt == 0, "that was no failure of its own"
+
+
+def test_who_was_aboard_of_a_crash_gets_a_worker_of_its_own_until_it_has_proved_itself(fleet: Fleet) -> None:
+    fleet.paired("a", "b", "c", sessions_per_worker=3)
+    fleet.restart()
+    fleet.advance(2)
+    fleet.workers.crash("a")
+    fleet.advance(10)
+    assert len(fleet.workers.live) == 3
+    fleet.advance(100)
+    for name in "abc":
+        fleet.run(fleet.desk.restart(name))
+    fleet.advance(10)
+    assert {fleet.state(name) for name in "abc"} == {State.CONNECTED}
+    fleet.restart()
+    fleet.advance(2)
+    assert len(fleet.workers.live) == 1
+
+
+# -- failures --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error",
+    [WorkerError("Worker w1 was not started", why="it said nothing"), OSError(11, "no more processes"), ValueError("?")],
+)
+def test_a_launch_that_fails_is_tried_again_and_never_leaves_starting(fleet: Fleet, error: Exception) -> None:
+    fleet.paired("a")
+    fleet.workers.failures += [error] * 8
+    fleet.workers.crash("a")
+    fleet.chance = 0.999
+    fleet.advance(20)
+    tracked = fleet.tracked("a")
+    assert tracked.running is None or tracked.busy
+    assert fleet.state("a") is State.RECONNECTING
+    assert 3 <= len(fleet.launches("a")) - 1 <= 8
+    fleet.advance(300)
+    assert fleet.state("a") is State.CONNECTED
+
+
+def test_a_pairing_that_was_asked_for_survives_launches_that_fail_without_a_spin(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.workers.unlink("a")
+    fleet.advance(1)
+    fleet.workers.failures += [WorkerError("It did not start")] * 4
+    fleet.workers.asked.add("a")
+    fleet.run(fleet.desk.pair("a", PairRequest(method="code", phone="+" + NUMBERS["a"])))
+    fleet.advance(60)
+    assert fleet.state("a") is State.PAIRING
+    starts = fleet.launches("a")[1:]
+    assert len(starts) == 5
+    assert {(start.pairing, start.phone) for start in starts} == {(Pairing.CODE, PhoneNumber("+" + NUMBERS["a"]))}
+
+
+def test_a_crash_in_the_middle_of_a_pairing_that_was_asked_for_begins_it_anew(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.workers.unlink("a")
+    fleet.advance(1)
+    fleet.workers.asked.add("a")
+    fleet.run(fleet.desk.pair("a", PairRequest()))
+    fleet.advance(1)
+    fleet.workers.crash("a")
+    fleet.advance(5)
+    assert fleet.state("a") is State.PAIRING
+    fleet.advance(200)
+    assert fleet.state("a") is State.DECLARED
+    fleet.advance(3600)
+    assert len(fleet.launches("a")) == 3, "it was asked for once, not for ever"
+
+
+@pytest.mark.parametrize("kind", ["retire", "revive", "rename", "restore", "create"])
+def test_a_full_disk_is_waited_for_without_a_spin(fleet: Fleet, kind: str) -> None:
+    fleet.paired("a", "b")
+    if kind == "revive":
+        fleet.declare(B)
+        fleet.advance(1)
+    fleet.disk_faults += [OSError(28, "no space left on device")] * 6
+    match kind:
+        case "retire":
+            fleet.declare(B)
+        case "revive":
+            fleet.declare(A, B)
+        case "rename":
+            fleet.declare(B, SessionSpec("c", renamed_from="a"))
+        case "restore":
+            fleet.workers.crash("a")
+        case _:
+            fleet.declare(A, B, C)
+    fleet.advance(5)
+    assert len(fleet.ledger.records) < 80
+    name = {"rename": "c", "create": "c"}.get(kind, "a")
+    assert "no space left on device" in fleet.info(name).reason
+    fleet.chance = 0.0
+    fleet.advance(60)
+    assert not fleet.disk_faults, "it was tried again and again"
+    expected = {"retire": State.RETIRED, "create": State.PAIRING}.get(kind, State.CONNECTED)
+    assert fleet.state(name) is expected
+
+
+def test_a_credential_that_somebody_holds_is_waited_for_and_said(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.declare(replace(A, enabled=False), B)
+    fleet.advance(1)
+    lock = FileLock(fleet.layout.session("a", "shared") / "lock")
+    with lock:
+        fleet.declare(A, B)
+        fleet.advance(30)
+        assert fleet.state("a") is State.RECONNECTING
+        assert "in use" in fleet.info("a").reason
+        assert len(fleet.launches("a")) == 1
+        fleet.declare(B)
+        fleet.advance(30)
+        assert "in use" in fleet.info("a").reason
+    fleet.advance(300)
+    assert fleet.state("a") is State.RETIRED
+
+
+def test_a_release_that_fails_is_tried_again(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.workers.release_failures += [RuntimeError("the host is confused")] * 2
+    fleet.run(fleet.desk.restart("a"))
+    fleet.advance(1)
+    assert fleet.state("a") is State.CONNECTED
+    fleet.advance(60)
+    assert len(fleet.launches("a")) == 2
+    assert fleet.state("a") is State.CONNECTED
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_a_damaged_credential_is_never_given_to_the_library(fleet: Fleet, kill: bool) -> None:
+    fleet.paired("a", "b")
+    fleet.kill() if kill else fleet.stop()
+    (fleet.layout.session("a", "shared") / "creds.db").write_bytes(b"SQLite format 3\x00 and nothing else")
+    fleet._boot()
+    fleet.advance(5)
+    assert [fleet.state(name) for name in "ab"] == [State.FAILED, State.CONNECTED]
+    assert not fleet.launches("a")
+    assert "wakit pair a" in fleet.info("a").reason
+
+
+def test_a_session_whose_record_cannot_be_read_does_not_keep_the_others_down(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.stop()
+    record = fleet.layout.session("a", "shared") / "session.json"
+    record.unlink()
+    record.mkdir()
+    fleet._boot()
+    fleet.advance(5)
+    assert [fleet.state(name) for name in "ab"] == [State.FAILED, State.CONNECTED]
+
+
+def test_a_credential_that_vanished_is_noticed_before_its_next_start(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.declare(replace(A, enabled=False), B)
+    fleet.advance(1)
+    shutil.rmtree(fleet.layout.session("a", "shared"))
+    fleet.declare(A, B)
+    fleet.advance(300)
+    assert len(fleet.launches("a")) == 1, "it was paired once; only a person pairs it again"
+    assert fleet.state("a") is not State.CONNECTED
+    assert fleet.info("a").reason
+
+
+# -- the loop --------------------------------------------------------------------------------------------------------
+
+
+def test_at_rest_only_the_resync_looks(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.advance(10)
+    before = fleet.looks
+    fleet.advance(300)
+    assert fleet.looks - before == 10
+    assert not fleet.reconciler.decide().actions
+    assert fleet.reconciler.converged()
+
+
+def test_it_looks_the_moment_a_pause_is_over(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.advance(10)
+    fleet.chance = 0.9
+    fleet.workers.crash("a")
+    tracked = fleet.tracked("a")
+    assert tracked.next_try_at is not None
+    due = (tracked.next_try_at - fleet.now()).total_seconds()
+    assert due == pytest.approx(AFTER_CRASH.pause(1, 0.9))
+    fleet.advance(due - 0.001)
+    assert len(fleet.launches("a")) == 1
+    fleet.advance(0.02)
+    assert len(fleet.launches("a")) == 2
+
+
+def test_convergence_is_told_as_it_is(fleet: Fleet) -> None:
+    told = []
+    fleet.reconciler._on_convergence = lambda: told.append(fleet.reconciler.converged())
+    assert not fleet.reconciler.converged(), "nothing is in force"
+    fleet.paired("a")
+    assert told == [True]
+    fleet.declare(A, B)
+    assert not fleet.reconciler.converged(), "an edit that nobody looked at yet"
+    fleet.advance(1)
+    assert told == [True, False]
+    fleet.workers.scan("b", NUMBERS["b"])
+    fleet.advance(1)
+    assert told == [True, False, True]
+    fleet.workers.tell("b", Replaced())
+    fleet.advance(1)
+    assert told[-1] is False
+
+
+def test_an_end_in_order_begins_nothing_and_leaves_nobody(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.stop()
+    assert fleet.executor.idle()
+    assert not fleet.workers.live
+    assert len(fleet.workers.launches) == 2
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_a_new_daemon_brings_everybody_back_without_a_code(fleet: Fleet, kill: bool) -> None:
+    fleet.paired(*"abcd")
+    codes = len(fleet.ledger.told("qr"))
+    fleet.restart(kill=kill)
+    fleet.advance(2)
+    assert {fleet.state(name) for name in "abcd"} == {State.CONNECTED}
+    assert len(fleet.ledger.told("qr")) == codes
+
+
+def test_a_loopback_endpoint_goes_with_every_launch(fleet: Fleet) -> None:
+    endpoint = Endpoint("http://127.0.0.1:1", "/ca.pem", "00" * 32)
+    fleet.declare(A, endpoint=endpoint)
+    fleet.advance(1)
+    assert fleet.workers.launches[0].endpoint == endpoint
+    assert Path(fleet.launches("a")[0].directory).is_dir()
+    fleet.workers.tell("a", PairingExpired())
