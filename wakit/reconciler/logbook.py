@@ -61,7 +61,8 @@ class Logbook:
     def tail(self, name: str, lines: int) -> list[str]:
         """Return the last lines, oldest first."""
         found: list[str] = []
+        # Not splitlines(): a line may hold characters that it takes for ends, as U+2028.
         for path in (self._folder / f"{name}.log.1", self._folder / f"{name}.log"):
             if path.exists():
-                found += path.read_text("utf-8", errors="replace").splitlines()
+                found += path.read_text("utf-8", errors="replace").split("\n")[:-1]
         return found[-lines:] if lines > 0 else []

@@ -6,13 +6,15 @@ have just broken its file.
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from wakit.control.address import DaemonRecord, read_record, socket_address
-from wakit.declare import DeclarationErrors, find, load
+from wakit.declare import DeclarationErrors, Source, find, load, parse
 
 _SIM_SUFFIX = "-sim"
 
@@ -65,8 +67,20 @@ def state_dir_of(config: Path) -> Path:
     try:
         return Path(load(config, git=False).fleet.state_dir)
     except DeclarationErrors:
-        declared = os.environ.get("WAKIT_STATE_DIR") or _declared_state_dir(config)
-        return Path(os.path.abspath(config.parent / declared))  # noqa: PTH100 - as the loader does it
+        # A file with this one key, read as the loader would: the environment over it, ``~`` for the home.
+        declared = f"[wakit]\nstate_dir = {json.dumps(_declared_state_dir(config))}\n".encode()
+        environ = {key: os.environ[key] for key in ("HOME", "WAKIT_STATE_DIR") if os.environ.get(key)}
+        for dotenv in (_dotenv(config), None):
+            with suppress(DeclarationErrors):
+                return Path(parse(Source(config, str(config), declared, dotenv), environ=environ).fleet.state_dir)
+        return config.parent / ".wakit"
+
+
+def _dotenv(config: Path) -> bytes | None:
+    try:
+        return (config.parent / ".env").read_bytes()
+    except OSError:
+        return None
 
 
 def _declared_state_dir(config: Path) -> str:
