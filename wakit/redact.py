@@ -131,7 +131,10 @@ _SHAPES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"https?://wa\.me/\S+"), "[qr]"),
     (re.compile(r"\b2@[A-Za-z0-9+/=,._-]{20,}"), "[qr]"),
     (re.compile(r"(?P<scheme>\b[a-z][a-z0-9+-]{0,30}://)[^\s/@]+@"), r"\g<scheme>[credentials]@"),
-    (re.compile(r"\b[0-9][0-9.:]*@(?:s\.whatsapp\.net|lid|g\.us|c\.us|newsletter|broadcast)\b"), "[jid]"),
+    (
+        re.compile(r"(?<![0-9.:])[0-9][0-9.:]{0,40}@(?:s\.whatsapp\.net|lid|g\.us|c\.us|newsletter|broadcast)\b"),
+        "[jid]",
+    ),
     (re.compile(r"(?i)(pair(?:ing)?[ _-]?code\W+)\S+"), r"\1[code]"),
     (re.compile(r"\b[0-9A-Z]{4}-[0-9A-Z]{4}\b"), "[code]"),
     (re.compile(r"\b(?=[A-Za-z0-9+/_-]*[0-9+/_-])[A-Za-z0-9+/_-]{32,}={0,2}"), "[key]"),

@@ -112,7 +112,7 @@ class Roster:
                 state_from=state_from.value if state_from else None,
                 state_to=state_to.value if state_to else None,
                 reason=reason,
-                code=code,
+                code=code or None,
                 detail=detail or {},
                 worker_pid=tracked.worker_pid if tracked else None,
                 declaration_rev=force.rev if force else None,

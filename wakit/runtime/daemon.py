@@ -8,14 +8,17 @@ sessions are known, so that nobody sees an empty fleet.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
+import resource
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import AbstractContextManager, AsyncExitStack
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias, assert_never
 
@@ -30,13 +33,14 @@ from wakit.control.address import (
     socket_address,
     write_record,
 )
+from wakit.control.refusals import trace
 from wakit.control.schemas import DaemonInfo
 from wakit.control.server import create_app, serve_unix
 from wakit.core.declaration import Declaration
-from wakit.declare import load
+from wakit.declare import load, read_source
 from wakit.declare.following import Broken, Loaded
 from wakit.declare.watching import Watcher
-from wakit.errors import HeldError
+from wakit.errors import HeldError, WakitError
 from wakit.journal import Journal
 from wakit.reconciler import Reconciler
 from wakit.reconciler.desk import DaemonFacts, Desk
@@ -55,6 +59,11 @@ from wakit.worker.bounds import Limits
 from wakit.worker.host import WorkerHost
 
 _PRUNE_EVERY: Final = 24 * 3600.0
+_WELL_AGAIN: Final = 60.0  # seconds a part must have run for its next failure to be a first one again
+_LONGEST_PAUSE: Final = 60.0
+_TRIES: Final = 20
+_SETTLE: Final = 0.05  # seconds between two reads of the file that have to agree
+_log = logging.getLogger("wakit.daemon")
 _FIXED: Final = ("state_dir", "strategy", "endpoint")
 Adapt: TypeAlias = Callable[[Declaration], Declaration]
 
@@ -86,8 +95,8 @@ async def serve(place: Place, *, stop: asyncio.Event, options: DaemonOptions | N
         JournalError: The journal cannot be opened.
     """
     chosen = options or DaemonOptions()
-    os.umask(0o077)  # DuckDB makes its write-ahead log under the process's umask
-    declaration = load(place.config)
+    _keep_private()
+    declaration = await _settled(place.config)
     layout = open_layout(place.state_dir)
     with _only_one(layout):
         async with AsyncExitStack() as stack:
@@ -107,6 +116,27 @@ async def serve(place: Place, *, stop: asyncio.Event, options: DaemonOptions | N
                 stack.push_async_callback(phones.close)
                 daemon.watchers.append(phones.look)
             await _run(daemon, place, _Following(adapt, declaration), stop=stop, on_ready=chosen.on_ready)
+
+
+def _keep_private() -> None:
+    """Make every file of this process its owner's only, and no core dump of a process that holds codes and numbers."""
+    os.umask(0o077)  # DuckDB makes its write-ahead log under the process's umask
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    # 1, not 0: where the pattern is a pipe, Linux dumps in spite of 0 (fs/coredump.c: only a limit of 1 prevents it).
+    limit = 1 if most == resource.RLIM_INFINITY else min(1, most)
+    resource.setrlimit(resource.RLIMIT_CORE, (limit, most))
+
+
+async def _settled(config: Path) -> Declaration:
+    """Load the file once two reads agree: `wakit up` may be typed while an editor is still writing."""
+    before = read_source(config)
+    for _ in range(_TRIES):
+        await asyncio.sleep(_SETTLE)
+        now = read_source(config)
+        if now == before:
+            break
+        before = now
+    return load(config)
 
 
 def _only_one(layout: Layout) -> AbstractContextManager[object]:
@@ -197,7 +227,10 @@ def _join(
     def changed(name: str) -> None:
         feed.session(name)
         for watcher in watchers:
-            watcher(name)
+            try:
+                watcher(name)
+            except Exception as error:  # noqa: BLE001 - a terminal that went away must not touch a session
+                _log.error("whoever watches failed\n%s", trace(error))
 
     roster = Roster(ports, run_id, changed)
     reconciler = Reconciler(roster, on_convergence=lambda: feed.daemon())  # noqa: PLW0108
@@ -237,13 +270,15 @@ async def _run(
         async with serve_unix(create_app(daemon.desk), daemon.socket):
             write_record(place.state_dir, _record(facts))
             tasks = [
-                asyncio.create_task(reconciler.run(), name="reconciler"),
-                asyncio.create_task(_pump(daemon), name="feed"),
-                asyncio.create_task(_follow(daemon, place, following), name="declaration"),
-                asyncio.create_task(_prune(daemon), name="prune"),
+                asyncio.create_task(_keep_up(daemon, "the reconciler", reconciler.run)),
+                asyncio.create_task(_keep_up(daemon, "the live feed", partial(_pump, daemon))),
+                asyncio.create_task(
+                    _keep_up(daemon, "the watch on the file", partial(_follow, daemon, place, following))
+                ),
+                asyncio.create_task(_keep_up(daemon, "the journal's pruning", partial(_prune, daemon))),
             ]
             on_ready(daemon.desk)
-            await _until(stop, tasks)
+            await stop.wait()
             daemon.feed.close()
     finally:
         remove_record(place.state_dir, facts.run_id)
@@ -257,16 +292,27 @@ async def _run(
         daemon.roster.log("daemon_stop", reason="the daemon ends in order")
 
 
-async def _until(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
-    """Wait for the order to stop; a part that fails ends the daemon with its error."""
-    waiting = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            if task.done():
-                await task
-    finally:
-        waiting.cancel()
+async def _keep_up(daemon: _Daemon, what: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Run a part of the daemon; start it again when it fails.
+
+    One part that fails must not end hundreds of sessions. Every part is level-based, so it can begin anew: the loop
+    looks at the whole again, the watch reads the file again, the feed tells a gap.
+    """
+    failures = 0
+    while True:
+        began = time.monotonic()
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is told, and the others go on
+            failures = 1 if time.monotonic() - began > _WELL_AGAIN else failures + 1
+            pause = min(_LONGEST_PAUSE, 0.1 * 2.0 ** min(failures, 20))
+            told = f"{what} failed ({type(error).__name__}) and is started again in {pause:.1f} s"
+            _log.error("%s\n%s", told, trace(error))
+            with suppress(WakitError):
+                daemon.roster.log("warning", reason=told)
+            await asyncio.sleep(pause)
+        else:
+            return
 
 
 async def _pump(daemon: _Daemon) -> None:

@@ -77,7 +77,7 @@ class WorkerHost:
             EndpointError: The declared endpoint is not on loopback, or cannot be used on this machine.
         """
         name = launch.worker_id
-        if self._closed:
+        if self._is_closed():
             raise WorkerError(f"Worker {name} was not started", why="the daemon is ending")
         if name in self._links or name in self._launching:
             raise WorkerError(f"Worker {name} was not started", why="a worker of that id is running")
@@ -85,6 +85,8 @@ class WorkerHost:
         try:
             link = WorkerLink(launch, await self._placer.place(name), self._outlets, self._limits)
             self._links[name] = link
+            if self._is_closed():  # while it was being placed, so close() has not seen it
+                link.kill("the daemon is ending", asked=True)
             try:
                 await link.greeted()
             except BaseException:
@@ -141,6 +143,9 @@ class WorkerHost:
             self._links[name].kill("the daemon is ending", asked=True)
         names = list(self._links)
         await asyncio.gather(*(self.stop(name, grace=grace, why="the daemon is ending") for name in names))
+
+    def _is_closed(self) -> bool:
+        return self._closed
 
     def _aboard(self, worker_id: str, session: str) -> WorkerLink:
         link = self._links.get(worker_id)

@@ -178,11 +178,13 @@ class Service:
             self._locks.append(lock)
             client = self._library(order, self._relay.proxy_url(name), self._ear(name, start))
         except HeldError as error:
-            self._tell(name, CredentialBad(why=str(error)))
+            self._tell(name, ClientEnded(why=str(error)))  # the holder will end: no verdict, another try
             return None
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else str(error)
-            self._tell(name, CredentialBad(why=f"the credential's folder cannot be used: {why}"))
+        except OSError as error:
+            self._tell(name, ClientEnded(why=f"the credential's folder cannot be used now: {error.strerror}"))
+            return None
+        except ValueError as error:
+            self._tell(name, CredentialBad(why=f"the credential's folder cannot be used: {error}"))
             return None
         self._clients[name] = client
         thread = threading.Thread(target=self._run_client, args=(name, client, start), name=name, daemon=True)
