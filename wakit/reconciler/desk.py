@@ -34,6 +34,7 @@ from wakit.core.observation import Credential, Request
 from wakit.errors import ControlError, UnknownSessionError
 from wakit.reconciler.feed import Feed
 from wakit.reconciler.loop import Reconciler
+from wakit.reconciler.ports import REPLAYED
 from wakit.reconciler.roster import InForce
 from wakit.reconciler.tracked import Tracked
 from wakit.redact import PhoneNumber, scrub
@@ -189,7 +190,10 @@ class Desk:
             yield Hello(seq=ledger.last_seq(), daemon=status.daemon, sessions=status.sessions)
             told = 0
             if since is not None:
-                for event in await ledger.events_since(since):
+                past = await ledger.events_since(since)
+                if len(past) >= REPLAYED and past[0].seq > since + 1:
+                    yield Gap(first=since + 1, last=past[0].seq - 1)
+                for event in past:
                     told = event.seq
                     yield EventLogged(event=event)
             if pairing is not None:

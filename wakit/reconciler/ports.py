@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from wakit.control.schemas import EventInfo
 from wakit.core.records import DeclarationRecord, EventRecord
 from wakit.vault import Vault
 from wakit.whatsapp.port import WorkerLaunch
+
+REPLAYED: Final = 10_000
+"""How many past events a live stream tells at most; older ones are a matter for SQL."""
 
 
 class Workers(Protocol):
@@ -39,7 +42,7 @@ class Ledger(Protocol):
         """Stream durable events from now on; a pair of numbers is a gap of events left out."""
 
     async def events_since(self, seq: int) -> list[EventInfo]:
-        """Return the durable events after ``seq``."""
+        """Return the durable events after ``seq``, the newest :data:`REPLAYED` if there are more."""
 
     async def query(self, sql: str, params: Sequence[Any] | None, *, seconds: float, max_rows: int) -> bytes:
         """Run one read-only SELECT; return an Arrow IPC stream."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC
 from typing import Any
 
 from wakit.control.schemas import EventInfo
 from wakit.core.records import DeclarationRecord, EventRecord
 from wakit.journal import Gap, Journal, Limits
+from wakit.reconciler.ports import REPLAYED
 
-_RECENT = "SELECT * FROM events WHERE seq > ? ORDER BY seq"
+_RECENT = "SELECT * FROM (SELECT * FROM events WHERE seq > ? ORDER BY seq DESC LIMIT ?) ORDER BY seq"
 
 
 class JournalLedger:
@@ -38,14 +42,10 @@ class JournalLedger:
                     yield _info(item.seq, item.record)
 
     async def events_since(self, seq: int) -> list[EventInfo]:
-        """Return the durable events after ``seq``."""
-        import json  # noqa: PLC0415 - only here
-
-        table = await self._journal.query(_RECENT, params=[seq])
-        rows = table.to_pylist()
-        for row in rows:
-            row["detail"] = json.loads(row["detail"]) if row["detail"] else None
-        return [EventInfo.model_validate(row) for row in rows]
+        """Return the durable events after ``seq``, the newest :data:`REPLAYED` if there are more."""
+        table = await self._journal.query(_RECENT, params=[seq, REPLAYED])
+        # In a thread: ten thousand rows would hold up every session for a good while.
+        return await asyncio.to_thread(lambda: [_replayed(row) for row in table.to_pylist()])
 
     async def query(self, sql: str, params: Sequence[Any] | None, *, seconds: float, max_rows: int) -> bytes:
         """Run one read-only SELECT."""
@@ -63,6 +63,13 @@ class JournalLedger:
     def pending(self) -> int:
         """Return how many events are not durable yet."""
         return self._journal.health.pending
+
+
+def _replayed(row: dict[str, Any]) -> EventInfo:
+    # The journal keeps UTC without a zone; what travels says its zone, as the live events do.
+    detail = json.loads(row["detail"]) if row["detail"] else None
+    known = {**row, "ts": row["ts"].replace(tzinfo=UTC), "detail": detail or None, "reason": row["reason"] or None}
+    return EventInfo.model_validate(known)
 
 
 def _info(seq: int, record: EventRecord) -> EventInfo:
