@@ -25,7 +25,7 @@ from virtual_time import VirtualLoop
 
 from wakit.control.schemas import EventInfo, SessionInfo
 from wakit.core.actions import Action, Retire
-from wakit.core.declaration import Declaration, FleetSpec, SessionSpec
+from wakit.core.declaration import Declaration, FleetSpec, Pacing, Pairing, SessionSpec
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
 from wakit.core.records import DeclarationRecord, EventRecord
@@ -40,6 +40,7 @@ from wakit.vault import Vault
 from wakit.vault.layout import Layout, open_layout
 from wakit.vault.record import read_record
 from wakit.whatsapp.port import (
+    CodeShown,
     Connected,
     LoggedOut,
     Paired,
@@ -55,7 +56,7 @@ from wakit.whatsapp.port import (
 
 T = TypeVar("T")
 START = datetime(2026, 1, 1, tzinfo=UTC)
-NUMBERS = {name: f"3460000{index:04d}" for index, name in enumerate("abcdefghijklmnopqrstuvwxyz")}
+NUMBERS = {name: f"3465550{index:04d}" for index, name in enumerate("abcdefghijklmnopqrstuvwxyz")}
 _CODES_LAST = (60.0, 20.0, 20.0, 20.0, 20.0, 20.0)
 
 
@@ -64,7 +65,9 @@ def store(path: Path, *users: str) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE IF NOT EXISTS whatsmeow_device (jid TEXT PRIMARY KEY, noise_key bytea)")
         for index, user in enumerate(users):
-            connection.execute("INSERT INTO whatsmeow_device VALUES (?, x'00')", (f"{user}:{index + 1}@s.whatsapp.net",))
+            connection.execute(
+                "INSERT INTO whatsmeow_device VALUES (?, x'00')", (f"{user}:{index + 1}@s.whatsapp.net",)
+            )
 
 
 def forget_device(path: Path) -> None:
@@ -200,7 +203,11 @@ class FakeWorkers:
         except AssertionError as error:
             self._loop.faults.append(error)  # or it would be taken for a launch that failed
             raise
-        worker = Worker(launch.worker_id, next(self._pids), {s.name: Client(s, None, linked=s.pairing is None) for s in launch.sessions})
+        worker = Worker(
+            launch.worker_id,
+            next(self._pids),
+            {s.name: Client(s, None, linked=s.pairing is None) for s in launch.sessions},
+        )
         assert launch.worker_id not in self.live
         failure = self.failures.pop(0) if self.failures else None
         if failure is not None:
@@ -309,7 +316,9 @@ class FakeWorkers:
 
     def _judge(self, start: SessionStart) -> None:
         folder = Path(start.directory)
-        used = [c.start.name for w in self.live.values() for c in w.clients.values() if c.start.directory == str(folder)]
+        used = [
+            c.start.name for w in self.live.values() for c in w.clients.values() if c.start.directory == str(folder)
+        ]
         assert not used, f"two clients on the credential of {used}"
         assert self.client(start.name) is None, f"two clients of {start.name}"
         record = read_record(folder)
@@ -343,15 +352,21 @@ class FakeWorkers:
         await asyncio.sleep(after)
         self.tell(session, Connected())
 
+    def _secret(self, text: str) -> Secret:
+        self._secrets.add(text)
+        return Secret(text)
+
     async def _show_codes(self, client: Client) -> None:
         name = client.start.name
         await asyncio.sleep(0.2)
         for lasts in _CODES_LAST:
-            text = f"https://wa.me/settings/linked_devices#ref{next(self._payloads)},secret"
-            self._secrets.add(text)
-            client.shown = Secret(text)
             until = START + timedelta(seconds=self._loop.time() + lasts)
-            self.tell(name, QrShown(payload=client.shown, expires_at=until))
+            if client.start.pairing is Pairing.QR:
+                client.shown = self._secret(f"https://wa.me/settings/linked_devices#ref{next(self._payloads)},secret")
+                self.tell(name, QrShown(payload=client.shown, expires_at=until))
+            elif client.shown is None:  # one code, good for as long as there would be QRs
+                client.shown = self._secret(f"QRST-{next(self._payloads):04d}")
+                self.tell(name, CodeShown(code=client.shown, expires_at=until + timedelta(seconds=100)))
             await asyncio.sleep(lasts)
         client.shown = None
         self.tell(name, PairingExpired())
@@ -425,15 +440,19 @@ class Fleet:
             chance=lambda: self.chance,
             new_id=lambda: f"w{next(self._ids)}",
         )
-        self.roster = Roster(ports, f"run{next(self._ids)}", lambda name: self.feed.session(name))
+        self.roster = Roster(ports, f"run{next(self._ids)}", lambda name: self.feed.session(name))  # noqa: PLW0108 - made below
         self.reconciler = Reconciler(self.roster)
         self.executor = self.reconciler.executor
         self.workers.on_report = self.reconciler.take
         self.feed = Feed(
-            lambda: self.desk.daemon(), lambda name: self.desk.find(name), lambda name: self.desk.pairing(name)
+            lambda: self.desk.daemon(),  # noqa: PLW0108 - made below, as in the runtime
+            lambda name: self.desk.find(name),  # noqa: PLW0108
+            lambda name: self.desk.pairing(name),  # noqa: PLW0108
         )
         self.ledger.listeners = [self.feed.event]
-        facts = DaemonFacts(1, self.roster.run_id, "0", START, "/x/sessions.toml", str(self.layout.root), "/x/s", sim=False)
+        facts = DaemonFacts(
+            1, self.roster.run_id, "0", START, "/x/sessions.toml", str(self.layout.root), "/x/s", sim=False
+        )
         self.stopped = False
         self.desk = Desk(
             self.reconciler, self.feed, facts, shutdown=self._stop, read_log=lambda name, lines: [f"{name} {lines}"]
@@ -517,15 +536,13 @@ class Fleet:
         sessions = {spec.name: spec for spec in specs}
         text = repr([(s, s.phone and s.phone.reveal(), s.proxy and s.proxy.reveal()) for s in specs])
         sha = sha256((text + repr(sorted(fleet.items()))).encode()).hexdigest()
-        self.declaration = Declaration(
-            "/x/sessions.toml", sha, "", FleetSpec(str(self.layout.root), **fleet), sessions
-        )
+        self.declaration = Declaration("/x/sessions.toml", sha, "", FleetSpec(str(self.layout.root), **fleet), sessions)
         self.run(self.reconciler.accept(self.declaration))
         return self.declaration
 
     def paired(self, *names: str, **fleet: Any) -> None:
         """Declare sessions and have each linked and connected."""
-        self.declare(*(SessionSpec(name) for name in names), **{"pacing": _wide(), **fleet})
+        self.declare(*(SessionSpec(name) for name in names), **{"pacing": Pacing(pairings=26), **fleet})
         self.advance(1)
         for name in names:
             if self.workers.client(name) is not None and self.state(name) is State.PAIRING:
@@ -577,9 +594,3 @@ class Fleet:
     def close(self) -> None:
         self.kill()
         self.loop.close()
-
-
-def _wide() -> Any:
-    from wakit.core.declaration import Pacing  # noqa: PLC0415
-
-    return Pacing(pairings=26)

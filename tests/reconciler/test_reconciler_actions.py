@@ -427,7 +427,11 @@ def test_who_was_aboard_of_a_crash_gets_a_worker_of_its_own_until_it_has_proved_
 
 @pytest.mark.parametrize(
     "error",
-    [WorkerError("Worker w1 was not started", why="it said nothing"), OSError(11, "no more processes"), ValueError("?")],
+    [
+        WorkerError("Worker w1 was not started", why="it said nothing"),
+        OSError(11, "no more processes"),
+        ValueError("?"),
+    ],
 )
 def test_a_launch_that_fails_is_tried_again_and_never_leaves_starting(fleet: Fleet, error: Exception) -> None:
     fleet.paired("a")

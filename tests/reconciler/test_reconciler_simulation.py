@@ -91,20 +91,17 @@ class World(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._stack = [mock.patch("os.fsync", lambda _descriptor: None)]
-        for patch in self._stack:
-            patch.start()
+        self._no_fsync = mock.patch("os.fsync", return_value=None)
+        self._no_fsync.start()
         self._folder = tempfile.TemporaryDirectory(prefix="wk")
         self.fleet = Fleet(Path(self._folder.name))
-        self.rest = Secret("nothing")
 
     def teardown(self) -> None:
         try:
             self.come_to_rest()
         finally:
             self.fleet.close()
-            for patch in self._stack:
-                patch.stop()
+            self._no_fsync.stop()
             self._folder.cleanup()
 
     @initialize(file=files)
@@ -119,7 +116,9 @@ class World(RuleBasedStateMachine):
 
     @rule(file=files, retire=st.sampled_from(RetirePolicy), pairings=st.integers(1, 3), shared=st.booleans())
     def edit(self, file: list[SessionSpec], retire: RetirePolicy, pairings: int, shared: bool) -> None:
-        made = [SessionSpec(**{f: getattr(spec, f) for f in SessionSpec.__slots__} | self._phone(spec)) for spec in file]
+        made = [
+            SessionSpec(**{f: getattr(spec, f) for f in SessionSpec.__slots__} | self._phone(spec)) for spec in file
+        ]
         self.fleet.declare(
             *made, retire=retire, pacing=Pacing(pairings=pairings), sessions_per_worker=4 if shared else "auto"
         )
@@ -213,7 +212,10 @@ class World(RuleBasedStateMachine):
         if (tracked := self.fleet.roster.sessions.get(name)) is not None and tracked.waits_for_person:
             self.fleet.workers.tell(name, event)
 
-    @rule(error=st.sampled_from([WorkerError("It did not start"), OSError(11, "no more processes")]), often=st.integers(1, 3))
+    @rule(
+        error=st.sampled_from([WorkerError("It did not start"), OSError(11, "no more processes")]),
+        often=st.integers(1, 3),
+    )
     def launches_fail(self, error: Exception, often: int) -> None:
         self.fleet.workers.failures += [error] * often
 
@@ -221,7 +223,11 @@ class World(RuleBasedStateMachine):
     def the_disk_fails(self, often: int) -> None:
         self.fleet.disk_faults += [OSError(28, "no space left on device")] * often
 
-    @rule(launch=st.sampled_from([0.0, 0.1, 30.0]), release=st.sampled_from([0.0, 0.05, 2.0]), disk=st.sampled_from([0.001, 0.5]))
+    @rule(
+        launch=st.sampled_from([0.0, 0.1, 30.0]),
+        release=st.sampled_from([0.0, 0.05, 2.0]),
+        disk=st.sampled_from([0.001, 0.5]),
+    )
     def everything_takes(self, launch: float, release: float, disk: float) -> None:
         self.fleet.workers.launch_takes, self.fleet.workers.release_takes = launch, release
         self.fleet.loop.work_takes = lambda: disk
@@ -293,4 +299,6 @@ def test_whatever_happens_the_fleet_comes_to_rest() -> None:
 
 @pytest.mark.long
 def test_whatever_happens_the_fleet_comes_to_rest_at_length() -> None:
-    run_state_machine_as_test(World, settings=settings(_QUICK, max_examples=3000, stateful_step_count=60, derandomize=False))
+    run_state_machine_as_test(
+        World, settings=settings(_QUICK, max_examples=3000, stateful_step_count=60, derandomize=False)
+    )

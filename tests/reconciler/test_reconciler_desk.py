@@ -1,0 +1,335 @@
+"""What people ask for, in every situation, and what they are told when it cannot be."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fakes import NUMBERS, Fleet
+
+from wakit.control.schemas import EventLogged, Gap, Hello, PairingFrame, PairRequest, SessionChanged
+from wakit.core.declaration import Pacing, Pairing, SessionSpec
+from wakit.core.lifecycle import State
+from wakit.core.observation import Credential
+from wakit.errors import ControlError, DeclarationError, Location, UnknownSessionError
+from wakit.redact import PhoneNumber, Secret
+from wakit.whatsapp.port import Banned, CodeShown, LoggedOut, Refused, Replaced
+
+A, B = SessionSpec("a"), SessionSpec("b")
+PHONE = "+" + NUMBERS["a"]
+
+
+def pair(fleet: Fleet, name: str = "a", **how: Any) -> None:
+    fleet.workers.asked.add(name)
+    fleet.run(fleet.desk.pair(name, PairRequest(**how)))
+
+
+def refused(fleet: Fleet, ask: Callable[[], Any], why: str) -> ControlError:
+    with pytest.raises(ControlError) as caught:
+        fleet.run(ask())
+    error = caught.value
+    assert why in str(error)
+    assert error.hint, "it says how to mend it"
+    for secret in fleet.ledger.secrets:
+        assert secret not in repr(error)
+    return error
+
+
+@pytest.mark.parametrize("request_", ["pair", "restart", "park", "resume"])
+def test_nobody_of_that_name(fleet: Fleet, request_: str) -> None:
+    fleet.paired("a")
+    arguments = [PairRequest()] if request_ == "pair" else []
+    with pytest.raises(UnknownSessionError, match="There is no session 'z'") as caught:
+        fleet.run(getattr(fleet.desk, request_)("z", *arguments))
+    assert caught.value.hint == "declared are: a"
+    for look in (fleet.desk.session, fleet.desk.pairing, lambda name: fleet.desk.logs(name, 1)):
+        with pytest.raises(UnknownSessionError):
+            look("../z")
+    assert fleet.desk.find("z") is None
+
+
+@pytest.mark.parametrize("request_", ["pair", "restart"])
+def test_what_may_not_run_is_not_started(fleet: Fleet, request_: str) -> None:
+    def ask() -> Any:
+        return getattr(fleet.desk, request_)("a", *([PairRequest()] if request_ == "pair" else []))
+
+    fleet.paired("a", "b", "c")
+    fleet.declare(replace(A, enabled=False), B, SessionSpec("c"))
+    fleet.advance(1)
+    assert "enabled = true" in refused(fleet, ask, "it is not enabled").hint
+    fleet.declare(A, B, SessionSpec("c"))
+    fleet.run(fleet.desk.park("a"))
+    fleet.advance(1)
+    assert "wakit resume a" in refused(fleet, ask, "it is parked").hint
+    fleet.run(fleet.desk.resume("a"))
+    fleet.declare(replace(A, phone=PhoneNumber("+34611111111")), B, SessionSpec("c"))
+    fleet.advance(1)
+    refused(fleet, ask, "another number")
+    fleet.declare(SessionSpec("c"))
+    fleet.advance(1)
+    assert fleet.info("a").held, "it left the file, and waits for a confirmation"
+    refused(fleet, ask, "no longer in the file")
+    for park in (fleet.desk.park, fleet.desk.resume):
+        refused(fleet, lambda park=park: park("a"), "no longer in the file")
+
+
+def test_a_restart_replaces_the_client(fleet: Fleet) -> None:
+    fleet.paired("a")
+    first = fleet.tracked("a").worker_id
+    fleet.run(fleet.desk.restart("a"))
+    fleet.advance(2)
+    assert fleet.state("a") is State.CONNECTED
+    assert fleet.tracked("a").worker_id != first
+    assert ("a", "a person asked") in fleet.workers.releases
+
+
+@pytest.mark.parametrize("event", [Replaced(), Banned(code="101", seconds=3000), Refused(code="409")])
+@pytest.mark.parametrize("request_", ["pair", "restart"])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_person_ends_a_verdict(fleet: Fleet, event: Any, request_: str, at_once: bool) -> None:
+    fleet.paired("a")
+    fleet.workers.release_takes = 1.0
+    fleet.workers.tell("a", event)
+    fleet.advance(0.1 if at_once else 5)
+    fleet.run(getattr(fleet.desk, request_)("a", *([PairRequest()] if request_ == "pair" else [])))
+    fleet.advance(5)
+    assert fleet.state("a") is State.CONNECTED
+    assert len(fleet.launches("a")) == 2
+    assert len(fleet.ledger.told("pair_started")) == 1, "it was linked all the time"
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("kill", [True, False, None])
+def test_an_unlinked_session_is_paired_when_a_person_asks(fleet: Fleet, at_once: bool, kill: bool | None) -> None:
+    fleet.paired("a")
+    fleet.workers.release_takes = 1.0
+    fleet.workers.unlink("a")
+    fleet.advance(0.1 if at_once else 60)
+    if kill is not None:
+        fleet.restart(kill=kill)
+        fleet.advance(5)
+    assert fleet.state("a") is State.LOGGED_OUT
+    refused(fleet, lambda: fleet.desk.restart("a"), "its credential is unlinked")
+    pair(fleet)
+    fleet.advance(5)
+    assert fleet.state("a") is State.PAIRING
+    fleet.workers.scan("a", NUMBERS["a"])
+    fleet.advance(2)
+    assert fleet.state("a") is State.CONNECTED
+
+
+def test_a_pairing_is_chosen_for_this_once(fleet: Fleet) -> None:
+    fleet.declare(A)
+    fleet.advance(1)
+    pair(fleet, method="code", phone=PHONE)
+    pair(fleet, method="code", phone=PHONE)
+    fleet.advance(1)
+    pair(fleet, method="code", phone=PHONE)
+    fleet.advance(1)
+    starts = [(start.pairing, start.phone) for start in fleet.launches("a")]
+    assert starts == [(Pairing.QR, None), (Pairing.CODE, PhoneNumber(PHONE))], "asked thrice, begun once"
+    pair(fleet, method="code", phone="+34611111111")
+    fleet.advance(1)
+    assert fleet.launches("a")[-1].phone == PhoneNumber("+34611111111")
+    fleet.advance(300)
+    pair(fleet)
+    fleet.advance(1)
+    assert fleet.launches("a")[-1].pairing is Pairing.QR, "the next time it is as the file says"
+
+
+def test_a_choice_made_while_the_other_way_is_being_launched_is_not_lost(fleet: Fleet) -> None:
+    fleet.workers.launch_takes = 2.0
+    fleet.declare(A)
+    fleet.advance(1)
+    pair(fleet, method="code", phone=PHONE)
+    fleet.advance(10)
+    assert [start.pairing for start in fleet.launches("a")] == [Pairing.QR, Pairing.CODE]
+
+
+def test_whoever_asks_while_a_code_is_shown_sees_that_code(fleet: Fleet) -> None:
+    fleet.declare(A)
+    fleet.advance(1)
+    shown = fleet.desk.pairing("a")
+    pair(fleet)
+    fleet.advance(1)
+    assert shown is not None
+    assert fleet.desk.pairing("a") == shown
+    assert len(fleet.launches("a")) == 1
+
+
+def test_a_person_does_not_wait_for_a_place(fleet: Fleet) -> None:
+    fleet.declare(A, B, pacing=Pacing(pairings=1))
+    fleet.advance(1)
+    pair(fleet, "b")
+    fleet.advance(1)
+    assert [fleet.state(name) for name in "ab"] == [State.PAIRING, State.PAIRING]
+
+
+def test_bad_numbers_are_refused_without_being_repeated(fleet: Fleet) -> None:
+    fleet.declare(replace(A, phone=PhoneNumber(PHONE)), B)
+    fleet.advance(1)
+    fleet.ledger.secrets |= {"34611111111", "12ab"}
+    refused(fleet, lambda: fleet.desk.pair("b", PairRequest(method="code")), "needs the account's number")
+    refused(fleet, lambda: fleet.desk.pair("a", PairRequest(phone="+34611111111")), "not the one the file declares")
+    unchecked = PairRequest.model_construct(method="code", phone="12ab")
+    refused(fleet, lambda: fleet.desk.pair("b", unchecked), "8 to 15 digits")
+    assert len(fleet.workers.launches) == 2
+
+
+def test_parked_by_a_person_until_resumed_also_for_the_next_daemon(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.run(fleet.desk.park("a"))
+    fleet.advance(1)
+    assert (fleet.state("a"), fleet.workers.client("a")) == (State.PARKED, None)
+    fleet.restart(kill=True)
+    fleet.advance(5)
+    assert [fleet.state(name) for name in "ab"] == [State.PARKED, State.CONNECTED]
+    assert fleet.reconciler.converged()
+    fleet.run(fleet.desk.resume("a"))
+    fleet.advance(2)
+    assert fleet.state("a") is State.CONNECTED
+
+
+def test_a_copy_that_was_put_back_is_found_by_a_restart(fleet: Fleet) -> None:
+    fleet.paired("a")
+    database = fleet.layout.session("a", "shared") / "creds.db"
+    fleet.stop()
+    shutil.move(database, database.with_suffix(".copy"))
+    fleet._boot()
+    fleet.advance(5)
+    assert fleet.state("a") is State.FAILED
+    refused(fleet, lambda: fleet.desk.restart("a"), "its credential is damaged")
+    shutil.move(database.with_suffix(".copy"), database)
+    fleet.run(fleet.desk.restart("a"))
+    fleet.advance(2)
+    assert fleet.state("a") is State.CONNECTED
+
+
+def test_a_damaged_credential_can_be_paired_anew_and_is_kept_as_evidence(fleet: Fleet) -> None:
+    fleet.paired("a")
+    folder = fleet.layout.session("a", "shared")
+    fleet.stop()
+    (folder / "creds.db").write_bytes(b"")
+    fleet._boot()
+    fleet.advance(5)
+    pair(fleet)
+    fleet.advance(1)
+    assert fleet.state("a") is State.PAIRING
+    assert len(list(folder.glob("evidence/*/creds.db"))) == 1
+    fleet.workers.scan("a", NUMBERS["a"])
+    fleet.advance(1)
+    assert fleet.state("a") is State.CONNECTED
+
+
+def test_a_plan_and_an_apply(fleet: Fleet) -> None:
+    fleet.paired("a", "b", "c")
+    fleet.declare(A, B)
+    shown = fleet.desk.plan()
+    assert [(action.action, action.session) for action in shown.actions] == [("retire", "c")]
+    assert shown.actions[0].text.startswith("retire c: no longer in the file")
+    applied = fleet.run(fleet.desk.apply(confirm=False))
+    assert applied.actions == shown.actions
+    fleet.advance(1)
+    assert not fleet.desk.plan().actions
+
+
+def test_apply_does_not_wait_for_a_pause(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.disk_faults.append(OSError(28, "no space left on device"))
+    fleet.chance = 0.999
+    fleet.declare(B)
+    fleet.advance(0.5)
+    assert fleet.vault.find("a").credential is Credential.PRESENT
+    fleet.run(fleet.desk.apply(confirm=False))
+    fleet.advance(0.5)
+    assert fleet.vault.find("a").credential is Credential.ARCHIVED
+
+
+def test_what_is_known_of_the_daemon_and_its_file(fleet: Fleet) -> None:
+    assert fleet.desk.daemon().declaration.rev == 0
+    fleet.paired("b", "a")
+    status = fleet.desk.status()
+    assert [session.name for session in status.sessions] == ["b", "a"], "in the file's order"
+    assert status.daemon.converged
+    assert status.daemon.declaration.rev == 1
+    fleet.reconciler.refuse(
+        DeclarationError("The number +34 600 000 001 is declared twice", location=Location("s.toml", 2, 1), hint="one")
+    )
+    error = fleet.desk.daemon().declaration.error or ""
+    assert error.startswith("s.toml:2:1: The number")
+    assert "600" not in error
+    counters = fleet.desk.counters()
+    assert (counters.events_logged, counters.worker_exits) == (len(fleet.ledger.records), 0)
+    assert fleet.run(fleet.desk.sql("SELECT 1", None, seconds=1.0, max_rows=5)) == b"SELECT 1 None 1.0 5"
+    assert fleet.desk.logs("a", 3) == ["a 3"]
+    fleet.run(fleet.desk.shutdown())
+    assert fleet.stopped
+
+
+def test_a_live_stream_begins_with_everything_and_tells_each_event_once(fleet: Fleet) -> None:
+    fleet.paired("a")
+
+    async def listen() -> list[Any]:
+        frames: list[Any] = []
+        stream = fleet.desk.live(pairing="a", since=3)
+        frames.append(await anext(stream))
+        fleet.roster.log("warning", reason="while the replay is read")
+        overlap = fleet.ledger.last_seq()
+        fleet.feed.gap(2, 4)
+        fleet.workers.tell("a", LoggedOut(code="401"))
+        fleet.feed.close()
+        frames += [frame async for frame in stream]
+        assert overlap in [f.event.seq for f in frames if isinstance(f, EventLogged)]
+        return frames
+
+    frames = fleet.run(listen())
+    assert isinstance(frames[0], Hello)
+    assert [session.state for session in frames[0].sessions] == ["connected"]
+    numbers = [frame.event.seq for frame in frames if isinstance(frame, EventLogged)]
+    assert numbers == list(range(4, fleet.ledger.last_seq() + 1))
+    assert not [frame for frame in frames if isinstance(frame, Gap)], "what the replay told is not missing"
+    assert [frame.session.state for frame in frames if isinstance(frame, SessionChanged)] == ["logged_out"]
+    assert any(isinstance(frame, PairingFrame) and frame.shown is None for frame in frames)
+
+
+def test_only_who_asks_for_a_pairing_is_told_its_code(fleet: Fleet) -> None:
+    fleet.declare(A)
+    fleet.workers.silent = True
+    fleet.advance(1)
+
+    async def listen(pairing: str | None) -> list[Any]:
+        with fleet.feed.listening(pairing) as listener:
+            until = fleet.now().replace(year=2027)
+            fleet.workers.tell("a", CodeShown(code=Secret("WXYZ-6789"), expires_at=until))
+            listener.close()
+            return [frame async for frame in listener.frames()]
+
+    fleet.ledger.secrets.add("WXYZ-6789")
+    told = fleet.run(listen("a"))
+    assert [frame.shown.code for frame in told if isinstance(frame, PairingFrame)] == ["WXYZ-6789"]
+    others = "".join(frame.model_dump_json() for frame in fleet.run(listen(None)))
+    assert "WXYZ" not in others
+    with pytest.raises(UnknownSessionError):
+        fleet.run(anext(fleet.desk.live(pairing="z")))
+
+
+def test_a_long_past_is_told_as_a_gap_and_its_newest_events(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wakit.reconciler.desk.REPLAYED", 3)
+    fleet.paired("a")
+    last = fleet.ledger.last_seq()
+    all_of_them = fleet.ledger.events_since
+
+    async def newest(seq: int) -> Any:
+        return (await all_of_them(seq))[-3:]
+
+    monkeypatch.setattr(fleet.ledger, "events_since", newest)
+
+    async def listen() -> list[Any]:
+        fleet.feed.close()
+        return [frame async for frame in fleet.desk.live(since=2)]
+
+    told = [(f.first, f.last) if isinstance(f, Gap) else f.event.seq for f in fleet.run(listen())[1:]]
+    assert told == [(3, last - 3), last - 2, last - 1, last]

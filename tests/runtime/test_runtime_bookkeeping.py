@@ -1,0 +1,123 @@
+"""The real journal as the reconciler's ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from wakit.control.schemas import EventInfo
+from wakit.core.records import DeclarationRecord, EventRecord
+from wakit.errors import QueryError
+from wakit.journal import Journal
+from wakit.runtime.bookkeeping import JournalLedger
+
+NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
+
+
+def event(**more: object) -> EventRecord:
+    return EventRecord(**{"ts": NOW, "kind": "warning", "run_id": "r1", "session": "a", **more})  # type: ignore[arg-type]
+
+
+FULL = event(
+    kind="state", state_from="starting", state_to="connected", reason="logged in", code="ok", worker_pid=42,
+    detail={"actions": ["restore a"], "count": 1, "first": False, "none": None}, declaration_rev=1, git_commit="c0ffee",
+    git_branch="main",
+)  # fmt: skip
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    opened = Journal.open(tmp_path / "journal.duckdb")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def ledger(journal: Journal) -> JournalLedger:
+    return JournalLedger(journal)
+
+
+async def follow(ledger: JournalLedger, count: int, log: list[EventRecord]) -> list[EventInfo]:
+    """Log once somebody listens, and return what that listener was told."""
+    told: list[EventInfo] = []
+    async with asyncio.timeout(20), aclosing(ledger.events()) as stream:  # type: ignore[type-var]
+        first = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)  # the subscription stands as soon as the stream is waited for
+        for record in log:
+            ledger.log(record)
+        item = await first
+        while True:
+            assert isinstance(item, EventInfo)
+            told.append(item)
+            if len(told) == count:
+                return told
+            item = await anext(stream)
+
+
+async def test_what_is_told_live_is_what_is_read_later(ledger: JournalLedger) -> None:
+    records = [FULL, event(), event(session=None, kind="daemon_start", reason="the daemon starts", code="")]
+    live = await follow(ledger, 3, records)
+    assert await ledger.events_since(0) == live
+    assert [info.seq for info in live] == [1, 2, 3]
+    assert live[0].ts == NOW
+    assert live[0].detail == dict(FULL.detail)
+    assert live[1].reason is None
+    assert await ledger.events_since(2) == live[2:]
+
+
+async def test_numbers_go_on_after_a_restart(journal: Journal, ledger: JournalLedger, tmp_path: Path) -> None:
+    assert ledger.last_seq() == 0
+    number = ledger.log(FULL)
+    assert ledger.last_seq() == number == 1
+    await journal.acked(number)
+    assert ledger.healthy()
+    assert ledger.pending() == 0
+    await journal.close()
+    async with Journal.open(tmp_path / "journal.duckdb") as again:
+        ledger = JournalLedger(again)
+        assert ledger.last_seq() == 1
+        assert ledger.log(event()) == 2
+
+
+async def test_a_declaration_is_one_revision_as_long_as_its_bytes_stay(ledger: JournalLedger) -> None:
+    def declared(sha: str) -> DeclarationRecord:
+        return DeclarationRecord(sha256=sha, loaded_at=NOW, text="[sessions.a]", git_commit="c0ffee")
+
+    revisions = [await ledger.declare(declared(sha)) for sha in ("one", "one", "two")]
+    assert revisions == [1, 1, 2]
+
+
+async def test_sql_is_answered_and_bounded(journal: Journal, ledger: JournalLedger) -> None:
+    await journal.acked(ledger.log(FULL))
+    answer = await ledger.query("SELECT session, reason FROM events WHERE seq >= ?", [1], seconds=5.0, max_rows=10)
+    assert pa.ipc.open_stream(answer).read_all().to_pylist() == [{"session": "a", "reason": "logged in"}]
+    with pytest.raises(QueryError):
+        await ledger.query("DROP TABLE events", None, seconds=5.0, max_rows=10)
+    with pytest.raises(QueryError):
+        await ledger.query("SELECT * FROM range(100)", None, seconds=5.0, max_rows=10)
+
+
+async def test_the_stream_ends_with_the_journal(journal: Journal, ledger: JournalLedger) -> None:
+    stream = ledger.events()
+    waiting = asyncio.ensure_future(anext(stream, None))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    await journal.close()
+    async with asyncio.timeout(20):
+        assert await waiting is None
+
+
+async def test_a_long_past_is_told_from_its_newest_events(
+    journal: Journal, ledger: JournalLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wakit.runtime.bookkeeping.REPLAYED", 5)
+    for _ in range(12):
+        last = ledger.log(event())
+    await journal.acked(last)
+    assert [info.seq for info in await ledger.events_since(2)] == [8, 9, 10, 11, 12]
+    assert [info.seq for info in await ledger.events_since(10)] == [11, 12]
