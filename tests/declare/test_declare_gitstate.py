@@ -45,6 +45,23 @@ def test_from_untracked_to_detached(file: Path) -> None:
     assert read_git_state(file) == GitState(commit=head, branch=None, dirty=False)
 
 
+def test_a_branch_whose_name_is_no_utf8_is_told_as_text(file: Path) -> None:
+    head = commit(file)
+    name = os.fsdecode(b"caf\xe9")
+    git(file.parent, "checkout", "-q", "-b", name)
+    state = read_git_state(file)
+    assert state == GitState(commit=head, branch="caf\N{REPLACEMENT CHARACTER}", dirty=False)
+    assert state.branch is not None
+    assert state.branch.encode()
+
+
+def test_a_folder_whose_name_is_no_utf8_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    assert git_files(folder / "sessions.toml") == (folder / ".git", folder / ".git")
+
+
 def test_only_this_file_counts(file: Path) -> None:
     head = commit(file)
     (file.parent / "other").write_text("x")

@@ -72,7 +72,7 @@ async def test_odd_texts_are_kept_and_hold_nothing_up(journal: Journal) -> None:
         journal.log(event(reason=text, detail={"text": text, text[:9]: [text]}))
     await journal.log_durably(event(reason="after all of them"))
     kept = (await journal.query("SELECT reason, detail ->> 'text' AS text FROM events ORDER BY seq")).to_pylist()
-    assert [row["reason"] for row in kept[:-1]] == [text.replace("\ud800", "?") for text in odd]
+    assert [row["reason"] for row in kept[:-1]] == [text.replace("\ud800", "?").replace("\0", "?") for text in odd]
     assert journal.health.lost == 0
 
 
@@ -85,6 +85,32 @@ async def test_a_row_the_database_refuses_becomes_a_warning_and_holds_nothing_up
         assert [row["reason"] for row in kept] == ["before", "1 event lost: the journal could not keep it", "after"]
         assert kept[1]["seq"] == refused
         assert journal.health.ok
+
+
+async def test_every_field_is_made_storable(journal: Journal) -> None:
+    odd = "caf\udce9\0"
+    journal.declare(declaration(odd, text=odd, git_commit=odd, git_branch=odd))
+    await journal.log_durably(event(run_id=odd, session=odd, git_commit=odd, git_branch=odd, code=odd))
+    (kept,) = (await journal.query("SELECT run_id, session, git_commit, git_branch, code FROM events")).to_pylist()
+    assert set(kept.values()) == {"caf??"}
+    (kept,) = (await journal.query("SELECT text, git_commit, git_branch FROM declarations")).to_pylist()
+    assert set(kept.values()) == {"caf??"}
+
+
+async def test_a_declaration_the_database_refuses_is_stripped_and_holds_nothing_up(path: Path) -> None:
+    async with Journal.open(path) as journal:
+        rev = journal._writer.declare(declaration("a", git_branch="caf\udce9"))  # past the guard
+        await journal.log_durably(event(reason="after"))
+        assert journal.health.ok
+        assert journal.declare(declaration("a")) == rev
+    with open_read_only(path) as reader:
+        (kept,) = reader.query("SELECT rev, sha256, text, git_branch FROM declarations").to_pylist()
+        assert kept["rev"] == rev
+        assert kept["text"] == "# the journal could not keep this text\n"
+        assert kept["git_branch"] is None
+        told = reader.query("SELECT reason, code, declaration_rev FROM events ORDER BY seq").to_pylist()
+    assert [row["code"] for row in told] == [None, "declaration_refused"]
+    assert told[1]["declaration_rev"] == rev
 
 
 async def test_what_json_does_not_know(path: Path, journal: Journal) -> None:

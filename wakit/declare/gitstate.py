@@ -52,7 +52,10 @@ def git_files(path: Path, *, timeout: float = 2.0) -> tuple[Path, Path] | None:
 
 
 def run_git(path: Path, command: tuple[str, ...], timeout: float) -> str | None:
-    """Run one git command in the file's folder; commands that end in ``--`` get the file's name."""
+    """Run one git command in the file's folder; commands that end in ``--`` get the file's name.
+
+    Bytes that are no UTF-8 come back as lone surrogates, because that is how Python's paths hold them.
+    """
     try:
         target = path.resolve()
         arguments = (*command, target.name) if command[-1] == "--" else command
@@ -84,6 +87,11 @@ def _environment() -> dict[str, str]:
     }
 
 
+def _shown(name: str) -> str:
+    """Return a name as text that every file and every JSON can hold: git's names are bytes of any encoding."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def _parse_status(answer: str) -> GitState | None:
     commit: str | None = None
     branch: str | None = None
@@ -94,7 +102,7 @@ def _parse_status(answer: str) -> GitState | None:
                 known = True
                 commit = None if oid == "(initial)" else oid
             case ["#", "branch.head", head]:
-                branch = None if head == "(detached)" else head
+                branch = None if head == "(detached)" else _shown(head)
             case [mark, *_] if mark in {"1", "2", "u", "?", "!"}:
                 dirty = True
     return GitState(commit=commit, branch=branch, dirty=dirty) if known else None

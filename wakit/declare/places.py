@@ -36,7 +36,7 @@ def folders_of_git(git_dir: Path) -> frozenset[FolderIdentity]:
 def git_signature(git_dir: Path, common_dir: Path) -> tuple[FileSignature, ...]:
     """Sum up, without running git, what a commit, checkout or ``git add`` changes."""
     try:
-        head = (git_dir / "HEAD").read_text("utf-8", "replace").strip()
+        head = (git_dir / "HEAD").read_text("utf-8", "surrogateescape").strip()
     except OSError:
         head = ""
     # HEAD of a branch names a file that may live on its own, among the packed ones, or in a reftable.

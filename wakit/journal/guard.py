@@ -4,7 +4,8 @@ Free text (``reason``, ``code``, and every string in ``detail``, keys included) 
 Where wakit itself put a secret there, that is a bug: a strict guard, as the tests use it, raises. In production the
 text is masked and counted, because an event that is a little poorer is worth more than an event that is lost.
 
-Lone surrogates become ``?``: they come from file names and foreign bytes, and no UTF-8 file can hold them.
+Lone surrogates become ``?`` in every text: they come from names in foreign bytes, and no UTF-8 file can hold them. So
+do NULs, at which many a reader of the file would take the text to end.
 """
 
 from __future__ import annotations
@@ -41,26 +42,41 @@ class Guard:
         reason = self._text(record.reason, "reason")
         code = None if record.code is None else self._text(record.code, "code")
         detail = {self._text(key, "detail"): self._json(value) for key, value in record.detail.items()}
-        if reason == record.reason and code == record.code and detail == record.detail:
-            return record
-        return replace(record, reason=reason, code=code, detail=detail)
+        cleaned = replace(
+            record,
+            reason=reason,
+            code=code,
+            detail=detail,
+            kind=_storable(record.kind),
+            run_id=_storable(record.run_id),
+            session=_storable_or_none(record.session),
+            git_commit=_storable_or_none(record.git_commit),
+            git_branch=_storable_or_none(record.git_branch),
+        )
+        return record if cleaned == record else cleaned
 
     def declaration(self, record: DeclarationRecord) -> DeclarationRecord:
-        """Return the declaration with its text scrubbed.
+        """Return the declaration with its text scrubbed, and nothing in it that cannot be stored.
 
         Never raises, strict or not: the text is the user's own, and a key or a password in it is nobody's bug.
         """
-        text = scrub(_encodable(record.text))
-        return record if text == record.text else replace(record, text=text)
+        return replace(
+            record,
+            text=scrub(_storable(record.text)),
+            sha256=_storable(record.sha256),
+            git_commit=_storable_or_none(record.git_commit),
+            git_branch=_storable_or_none(record.git_branch),
+        )
 
     def _text(self, text: str, where: str) -> str:
         if text in self._known_clean:  # scrubbing costs 10 µs a text, and reasons and keys are few
             return text
-        clean = scrub(_encodable(text))
+        storable = _storable(text)
+        clean = scrub(storable)
         if clean == text:
             self._remember(text)
             return text
-        if self.strict and clean != _encodable(text):
+        if self.strict and clean != storable:
             raise ValueError(f"the event's {where} has the shape of a secret (masked: {clean!r})")
         self.masked += 1
         return clean
@@ -88,5 +104,10 @@ class Guard:
                 return f"[{type(value).__name__}]"
 
 
-def _encodable(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+def _storable(text: str) -> str:
+    encodable = text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+    return encodable.replace("\0", "?")
+
+
+def _storable_or_none(text: str | None) -> str | None:
+    return None if text is None else _storable(text)

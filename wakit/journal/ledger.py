@@ -11,13 +11,14 @@ file is opened anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import duckdb
 
-from wakit.core.records import EventRecord
+from wakit.core.records import DeclarationRecord, EventRecord
 from wakit.errors import QueryError
 from wakit.journal import database
 from wakit.journal.backlog import Declared, Entry, Errand, Loss, encode
@@ -31,6 +32,7 @@ _ROW_ERRORS: Final = (
     duckdb.DataError, duckdb.InvalidInputException, duckdb.InvalidTypeException,
     UnicodeError, OverflowError, TypeError, ValueError,
 )  # fmt: skip
+_NO_TEXT: Final = "# the journal could not keep this text\n"
 
 
 class Ledger:
@@ -48,6 +50,7 @@ class Ledger:
         self._readers = readers
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._appender: duckdb.Appender | None = None
+        self.refused: list[int] = []  # declarations of which only the revision could be kept; the writer tells
         self.seq = 0
         self.rev = 0
         self.sha256 = ""
@@ -76,7 +79,7 @@ class Ledger:
         """Commit records durably and return the events among them, as they are kept.
 
         A record the file holds already is not written again. An event it refuses for what it holds becomes a warning
-        under the same number.
+        under the same number; of such a declaration its revision, its time and its checksum are kept (:attr:`refused`).
 
         Raises:
             duckdb.Error: Nothing of what was still to be written is known to be durable.
@@ -127,9 +130,16 @@ class Ledger:
         try:
             return self._commit([item])
         except _ROW_ERRORS:
-            if not isinstance(item, Entry):
-                raise
-            return self._commit([Loss(item.seq, item.seq, item.record.run_id)])
+            # Raised again it would be tried for ever, and nothing logged later would ever reach the file.
+            match item:
+                case Entry():
+                    return self._commit([Loss(item.seq, item.seq, item.record.run_id)])
+                case Declared():
+                    self._commit([Declared(item.rev, _stripped(item.record))])
+                    self.refused.append(item.rev)
+                    return []
+                case Loss():
+                    raise
 
     def _append(self, rows: list[tuple[Any, ...]]) -> None:
         if not rows:
@@ -217,6 +227,10 @@ def _row(seq: int, record: EventRecord, detail: str) -> tuple[Any, ...]:
         record.git_commit,
         record.git_branch,
     )
+
+
+def _stripped(record: DeclarationRecord) -> DeclarationRecord:
+    return replace(record, text=_NO_TEXT, git_commit=None, git_branch=None)
 
 
 def _declared(item: Declared) -> list[Any]:

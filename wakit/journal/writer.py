@@ -290,6 +290,7 @@ class Writer:
             self._backlog.written(items)
             self._losses.extend((item.first, item.last) for item in items if isinstance(item, Loss))
             self._durable = self._ledger.seq
+            self._tell_refused()
             ready: list[tuple[int, Waiter]] = []
             while self._waiters and self._waiters[0][0] <= self._durable:
                 seq, _, waiter = heapq.heappop(self._waiters)
@@ -299,6 +300,22 @@ class Writer:
         for listener in listeners:  # before the waiters: what is acknowledged is in the feed already
             listener.offer(kept)
         _tell(told)
+
+    def _tell_refused(self) -> None:
+        refused, self._ledger.refused = self._ledger.refused, []
+        for rev in refused:
+            reason = f"the journal could not keep the text and commit of declaration {rev}"
+            _log.warning("%s", reason)
+            self._backlog.push(
+                EventRecord(
+                    ts=self._clock(),
+                    kind="warning",
+                    run_id=self._live_run or "",
+                    reason=reason,
+                    code="declaration_refused",
+                    declaration_rev=rev,
+                )
+            )
 
     def _end(self) -> None:
         try:
