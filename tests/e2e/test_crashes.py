@@ -118,3 +118,32 @@ def test_pair_from_the_command_line(fleet: Fleet, whatsapp: LoopbackWhatsApp) ->
             for number in (by_code, by_qr):
                 assert number[1:].encode() not in content, path
             assert b"linked_devices#" not in content, path
+
+
+def test_in_a_shared_worker_one_session_can_leave_without_the_others(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
+    fleet.head = "[wakit]\nsessions_per_worker = 4\n" + fleet.head
+    numbers = pair(fleet, whatsapp, "a", "b", "c")
+    fleet.end()
+    fleet.up()
+    fleet.wait_connected("a", "b", "c")
+    before = {s.name: s for s in fleet.status().sessions}
+    assert len({s.worker_pid for s in before.values()}) == 1, "they share a worker now"
+
+    assert fleet.run("restart", "b").returncode == 0
+    fleet.wait(lambda status: {s.name: s for s in status.sessions}["b"].since > before["b"].since)
+    fleet.wait_connected("b")
+    whatsapp.sim.unlink(numbers["c"])
+    fleet.wait_states(c="logged_out")
+
+    after = {s.name: s for s in fleet.status().sessions}
+    assert (after["a"].since, after["a"].worker_pid) == (before["a"].since, before["a"].worker_pid)
+    assert after["b"].worker_pid != before["b"].worker_pid
+    assert replaced(whatsapp) == 0
+
+    # What is left aboard dies with the worker, and only that.
+    seq = fleet.seq()
+    os.kill(int(before["a"].worker_pid or 0), signal.SIGKILL)
+    fleet.wait(lambda status: {s.name: s for s in status.sessions}["a"].since > before["a"].since)
+    fleet.wait_connected("a", "b")
+    story = fleet.sql(f"SELECT DISTINCT session FROM events WHERE seq > {seq} AND session IS NOT NULL")
+    assert story == [{"session": "a"}]

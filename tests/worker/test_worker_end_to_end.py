@@ -366,6 +366,10 @@ async def test_logout_and_stop_of_one_session_leave_the_other(crew: Crew, sim: S
     assert await crew.host.stop_session("w1", "support", 10)
     await sim.wait_until(lambda status: status.connected(paired["support"]) == 0)
     assert "w1" in crew.host.workers()
+    # It left for good and took its credential along: another worker can run it, and the two do not meet.
+    await crew.launch("w2", crew.order("support"))
+    await crew.expect(Connected)
+    assert (await sim.status()).totals.get("replaced", 0) == 0
 
 
 # --- the end of workers and parents

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 
 from wakit.core.pacing import TokenBucket
@@ -10,6 +11,7 @@ from wakit.errors import WorkerError
 from wakit.whatsapp.port import WorkerLaunch
 from wakit.worker.host import WorkerHost
 
+_LEAVE = 5.0  # seconds until a session must have left a shared worker
 _GRACE = 1.0  # seconds a client may take to say goodbye before its worker is killed
 
 
@@ -44,18 +46,34 @@ class Staff:
 
     def __init__(self, host: WorkerHost) -> None:
         self._host = host
+        self._aboard: dict[str, set[str]] = {}
+        self._starts = asyncio.Semaphore(2 * (os.cpu_count() or 1))
 
     async def launch(self, launch: WorkerLaunch) -> int:
-        """Spawn a worker."""
-        return await self._host.launch(launch)
+        """Spawn a worker; a few at a time, because each loads the library, and all at once none would be in time."""
+        async with self._starts:
+            pid = await self._host.launch(launch)
+        running = self._host.workers()
+        self._aboard = {name: aboard for name, aboard in self._aboard.items() if name in running}
+        self._aboard[launch.worker_id] = {start.name for start in launch.sessions}
+        return pid
 
     async def release(self, worker_id: str, session: str, *, why: str) -> None:
-        """End the worker that carries a session.
+        """Take a session out of its worker; the last one out ends it.
 
-        Workers are sealed: what a shared one carries besides is started again by the loop, at once and without being
-        counted as a failure, because the exit was asked for.
+        A worker is sealed, nobody comes aboard later, but one can leave: its client is cut off and its credential let
+        go while the others go on. A worker that does not manage that in time is ended, and the loop starts the others
+        again at once, without counting it as a failure of theirs.
         """
-        del session
+        aboard = self._aboard.get(worker_id, set())
+        aboard.discard(session)
+        if aboard:
+            try:
+                if await self._host.stop_session(worker_id, session, _LEAVE):
+                    return
+            except WorkerError:
+                pass  # it is gone already, or about to be
+        self._aboard.pop(worker_id, None)
         await self._host.stop(worker_id, grace=_GRACE, why=why)
 
     async def logout(self, worker_id: str, session: str, timeout: float) -> bool:  # noqa: ASYNC109

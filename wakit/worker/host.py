@@ -113,7 +113,7 @@ class WorkerHost:
             await self._reported(worker_id)
 
     async def stop_session(self, worker_id: str, session: str, timeout: float) -> bool:  # noqa: ASYNC109
-        """Disconnect one client of a shared worker for good; True if it is off. Its credential stays locked."""
+        """Disconnect one client of a shared worker for good; True once it is off and its credential is free."""
         return (await self._aboard(worker_id, session).request_stop(session, timeout)).ok
 
     async def logout(self, worker_id: str, session: str, timeout: float) -> bool:  # noqa: ASYNC109

@@ -24,6 +24,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar, assert_never
 
+from filelock import FileLock
+
 from wakit.errors import HeldError
 from wakit.redact import scrub
 from wakit.whatsapp.port import (
@@ -125,7 +127,7 @@ class Service:
             clock=time.monotonic,
         )
         self._clients: dict[str, NeonizeClient] = {}
-        self._locks: list[object] = []  # a lock that is collected is released
+        self._locks: dict[str, FileLock] = {}  # a lock that is collected is released
         self._all_started = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._writer: asyncio.StreamWriter | None = None
@@ -175,7 +177,7 @@ class Service:
         try:
             # On a thread: it may wait, and the heartbeat must not.
             lock = await asyncio.to_thread(take, order, patience=max(0.0, patience_until - time.monotonic()))
-            self._locks.append(lock)
+            self._locks[name] = lock
             client = self._library(order, self._relay.proxy_url(name), self._ear(name, start))
         except HeldError as error:
             self._tell(name, ClientEnded(why=str(error)))  # the holder will end: no verdict, another try
@@ -263,7 +265,7 @@ class Service:
             case Cut(session=session, cut=cut):
                 (self._relay.cut if cut else self._relay.uncut)(session)
             case StopSession(request=request, session=session):
-                self._spawn(self._answer(request, session, self._stop_client))
+                self._spawn(self._let_go(request, session))
             case LogoutSession(request=request, session=session):
                 self._spawn(self._answer(request, session, _log_out))
             case Launch() | Shutdown():  # the first was the launch; a shutdown never comes here
@@ -280,10 +282,20 @@ class Service:
         why = await self._on_thread(partial(action, session, client))
         self._send(Done(request=request, ok=not why, why=why))
 
-    def _stop_client(self, session: str, client: NeonizeClient) -> str:
-        client.disconnect()
-        self._post(self._relay.cut, session)
-        return ""
+    async def _let_go(self, request: int, session: str) -> None:
+        """Let a session leave: no dial of it goes out any more, its client is off, its credential is free.
+
+        The order matters: once the lock is free, another worker may be using the credential.
+        """
+        await self._all_started.wait()
+        self._relay.cut(session)
+        client = self._clients.pop(session, None)
+        if client is not None:
+            await self._on_thread(client.disconnect)
+        lock = self._locks.pop(session, None)
+        if lock is not None:
+            lock.release()
+        self._send(Done(request=request, ok=True, why=""))
 
     async def _shut_down(self, grace: float) -> None:
         """Close every connection that can be closed in time; the end of the process closes the others."""
