@@ -152,6 +152,17 @@ class Client:
     lock: FileLock | None
     linked: bool = False
     shown: Secret | None = None
+    talk: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def leave(self) -> None:
+        """End: say nothing more, and let the credential go."""
+        self.hush()
+        if self.lock is not None:
+            self.lock.release()
+
+    def hush(self) -> None:
+        for task in self.talk:
+            task.cancel()
 
 
 @dataclass
@@ -161,7 +172,6 @@ class Worker:
     worker_id: str
     pid: int
     clients: dict[str, Client]
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
 
 class FakeWorkers:
@@ -171,6 +181,7 @@ class FakeWorkers:
         launch_takes: Seconds from a launch to its return; the worker lives, and may speak, from the beginning.
         release_takes: Seconds until a worker that is asked to end has ended.
         failures: Raised by the next launches, in order.
+        one_may_leave: A session that is released leaves a shared worker alone; otherwise the worker ends for all.
         silent: A client says nothing by itself; the test speaks for it.
         asked: Sessions for which a person asked to pair since they were last linked.
     """
@@ -183,6 +194,7 @@ class FakeWorkers:
         self.release_takes = 0.05
         self.failures: list[Exception] = []
         self.release_failures: list[Exception] = []
+        self.one_may_leave = True
         self.silent = False
         self.can_log_out = True
         self.asked: set[str] = set()
@@ -215,7 +227,7 @@ class FakeWorkers:
             raise failure
         self.live[launch.worker_id] = worker
         for client in worker.clients.values():
-            self._board(worker, client)
+            self._board(client)
         await asyncio.sleep(self.launch_takes)
         return worker.pid
 
@@ -224,6 +236,10 @@ class FakeWorkers:
         await asyncio.sleep(self.release_takes)
         if self.release_failures:
             raise self.release_failures.pop(0)
+        worker = self.live.get(worker_id)
+        if self.one_may_leave and worker is not None and len(worker.clients) > 1:
+            worker.clients.pop(session).leave()
+            return
         self.end(worker_id, asked=True, cause=why)
 
     async def logout(self, worker_id: str, session: str, timeout: float) -> bool:  # noqa: ASYNC109
@@ -264,11 +280,8 @@ class FakeWorkers:
         worker = self.live.pop(worker_id, None)
         if worker is None:
             return
-        for task in worker.tasks:
-            task.cancel()
         for client in worker.clients.values():
-            if client.lock is not None:
-                client.lock.release()
+            client.leave()
         if tell:
             code = 0 if asked else -9
             names = tuple(worker.clients)
@@ -281,11 +294,11 @@ class FakeWorkers:
     @in_loop
     def scan(self, session: str, user: str) -> bool:
         """A phone uses the code that is shown."""
-        client, worker = self.client(session), self.worker_of(session)
-        if client is None or worker is None or client.shown is None:
+        client = self.client(session)
+        if client is None or client.shown is None:
             return False
         self.link(session, user)
-        self._speak(worker, self._come_online(session, 0.3))
+        self._speak(client, self._come_online(session, 0.3))
         return True
 
     @in_loop
@@ -294,8 +307,7 @@ class FakeWorkers:
         client = self.client(session)
         assert client is not None
         client.shown, client.linked = None, True
-        for task in self.worker_of(session).tasks:  # type: ignore[union-attr]
-            task.cancel()
+        client.hush()
         store(Path(client.start.directory, "creds.db"), user)
         if tell:
             self.asked.discard(session)
@@ -330,7 +342,7 @@ class FakeWorkers:
         if record.paired_at is not None:
             assert start.name in self.asked, f"{start.name} was paired once, and nobody asked to pair it again"
 
-    def _board(self, worker: Worker, client: Client) -> None:
+    def _board(self, client: Client) -> None:
         start = client.start
         lock = FileLock(Path(start.directory, "lock"), mode=0o600)
         try:
@@ -341,12 +353,12 @@ class FakeWorkers:
         client.lock = lock
         if not self.silent:
             talk = self._come_online(start.name, 0.2) if start.pairing is None else self._show_codes(client)
-            self._speak(worker, talk)
+            self._speak(client, talk)
 
-    def _speak(self, worker: Worker, talk: Awaitable[None]) -> None:
+    def _speak(self, client: Client, talk: Awaitable[None]) -> None:
         task = asyncio.ensure_future(talk)
-        worker.tasks.add(task)
-        task.add_done_callback(worker.tasks.discard)  # type: ignore[arg-type]
+        client.talk.add(task)
+        task.add_done_callback(client.talk.discard)  # type: ignore[arg-type]
 
     async def _come_online(self, session: str, after: float) -> None:
         await asyncio.sleep(after)

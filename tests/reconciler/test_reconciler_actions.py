@@ -394,15 +394,21 @@ def test_a_session_that_leaves_while_somebody_links_it_is_archived_as_linked(fle
     assert len(fleet.ledger.told("pair_started", "a")) == 1
 
 
-def test_a_shared_worker_that_ends_for_one_brings_the_others_back(fleet: Fleet) -> None:
+@pytest.mark.parametrize("one_may_leave", [True, False])
+def test_who_leaves_a_shared_worker_takes_nobody_along_for_good(fleet: Fleet, one_may_leave: bool) -> None:
     fleet.paired("a", "b", "c", sessions_per_worker=3)
     fleet.restart()
     fleet.advance(2)
+    fleet.workers.one_may_leave = one_may_leave
     assert len(fleet.workers.live) == 1
     fleet.declare(replace(A, enabled=False), B, C, sessions_per_worker=3)
     fleet.advance(2)
     assert [fleet.state(name) for name in "abc"] == [State.PARKED, State.CONNECTED, State.CONNECTED]
+    assert len(fleet.launches("b")) == (1 if one_may_leave else 2)
     assert fleet.info("b").attempt == 0, "that was no failure of its own"
+    fleet.workers.crash("b")
+    fleet.advance(2)
+    assert [fleet.state(name) for name in "abc"] == [State.PARKED, State.CONNECTED, State.CONNECTED]
 
 
 def test_who_was_aboard_of_a_crash_gets_a_worker_of_its_own_until_it_has_proved_itself(fleet: Fleet) -> None:

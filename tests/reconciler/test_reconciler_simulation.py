@@ -196,8 +196,7 @@ class World(RuleBasedStateMachine):
             return
         if isinstance(event, _PAIRING_ONLY if client.linked else _LINKED_ONLY):
             return
-        for task in self.fleet.workers.worker_of(name).tasks:  # type: ignore[union-attr]
-            task.cancel()
+        client.hush()
         client.shown = None
         self.fleet.workers.tell(name, event)
 
@@ -231,6 +230,10 @@ class World(RuleBasedStateMachine):
     def everything_takes(self, launch: float, release: float, disk: float) -> None:
         self.fleet.workers.launch_takes, self.fleet.workers.release_takes = launch, release
         self.fleet.loop.work_takes = lambda: disk
+
+    @rule(alone=st.booleans())
+    def workers_are_left(self, alone: bool) -> None:
+        self.fleet.workers.one_may_leave = alone
 
     @rule(kill=st.booleans())
     def restart_the_daemon(self, kill: bool) -> None:
