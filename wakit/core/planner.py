@@ -12,7 +12,7 @@ is back in service must not wait for one that was never in it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -92,12 +92,13 @@ def plan(declaration: Declaration, observation: Observation, now: datetime) -> P
     moved = _plan_renames(draft, declaration, observation)
     _plan_retirements(draft, declaration, observation, moved)
     twins = _second_links(declaration, observation)
+    holders = _holders(observation, moved)
     free = declaration.fleet.pacing.pairings - sum(map(_is_pairing, observation.sessions.values()))
     for name, spec in declaration.sessions.items():
         if name in moved:
             continue
         seen = observation.sessions.get(name) or SessionObservation(name)
-        refusal = _refusal(spec, seen, observation, twins, moved)
+        refusal = _refusal(seen, observation.declared_accounts.get(name), twins, holders)
         if refusal is not None and _wanted(spec, seen):
             draft.hold(seen, refusal)
             if name in twins and seen.running is not None:
@@ -194,35 +195,33 @@ def _second_links(declaration: Declaration, observation: Observation) -> dict[st
     return twins
 
 
+def _holders(observation: Observation, moved: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return who has each account in use, in a stable order; a session that is being renamed is its new name."""
+    leaving = frozenset(moved.values())
+    holders: defaultdict[str, list[str]] = defaultdict(list)
+    for name, seen in observation.sessions.items():
+        if seen.account is None or name in leaving:
+            continue
+        in_use = seen.credential is Credential.PRESENT and seen.state is not State.RETIRED
+        if in_use or seen.running is not None:
+            holders[seen.account].append(name)
+    return holders
+
+
 def _refusal(
-    spec: SessionSpec,
-    seen: SessionObservation,
-    observation: Observation,
-    twins: Mapping[str, str],
-    moved: Mapping[str, str],
+    seen: SessionObservation, declared: str | None, twins: Mapping[str, str], holders: Mapping[str, Sequence[str]]
 ) -> str | None:
     """Say why a declared session may not be run as declared, or None."""
-    if spec.name in twins:
-        return f"its account is linked as {twins[spec.name]!r} already; one account has one session"
-    declared = observation.declared_accounts.get(spec.name)
+    if seen.name in twins:
+        return f"its account is linked as {twins[seen.name]!r} already; one account has one session"
     if declared is None:
         return None
     if seen.account is not None and seen.credential is Credential.PRESENT:
         if seen.account != declared:
             return "`phone` is another number than the one this session is linked to; give the new number its own name"
         return None
-    for other in _linked_elsewhere(spec.name, declared, observation, moved.values()):
-        return f"its account is linked as {other!r} already; one account has one session"
-    return None
-
-
-def _linked_elsewhere(name: str, account: str, observation: Observation, moving: Iterable[str]) -> Iterable[str]:
-    leaving = frozenset(moving)
-    for other, seen in observation.sessions.items():
-        if other != name and other not in leaving and seen.account == account:
-            in_use = seen.credential is Credential.PRESENT and seen.state is not State.RETIRED
-            if in_use or seen.running is not None:
-                yield other
+    other = next((name for name in holders.get(declared, ()) if name != seen.name), None)
+    return f"its account is linked as {other!r} already; one account has one session" if other else None
 
 
 def _plan_session(draft: _Draft, spec: SessionSpec, seen: SessionObservation, free: int) -> int:

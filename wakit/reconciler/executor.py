@@ -81,10 +81,10 @@ class Executor:
 
     def release(self, tracked: Tracked, *, why: str) -> None:
         """Begin to take a session out of its worker."""
-        if tracked.worker_id is None:
-            return
         if tracked.busy:
-            tracked.leaving = why  # its launch may not have returned yet; taken up when the action ends
+            tracked.leaving = why  # its launch may be about to begin, or not have returned; taken up when it ends
+            return
+        if tracked.worker_id is None:
             return
         self._begin([tracked], lambda: self._stop(tracked, why), f"stop {tracked.name}")
 
@@ -237,12 +237,14 @@ class Executor:
         tracked.request, tracked.parked = None, False
         tracked.end_pairing()
         unlinked = False
-        if action.policy is RetirePolicy.LOGOUT and tracked.worker_id is not None:
-            unlinked = await self._ports.workers.logout(tracked.worker_id, tracked.name, _LOGOUT_SECONDS)
+        if action.policy is RetirePolicy.LOGOUT and tracked.credential is Credential.PRESENT:
+            why = "it was not running"
+            if tracked.worker_id is not None:
+                unlinked = await self._ports.workers.logout(tracked.worker_id, tracked.name, _LOGOUT_SECONDS)
+                why = "WhatsApp did not confirm it"
             if not unlinked:
-                self._roster.log(
-                    "warning", tracked, reason="it could not be unlinked at WhatsApp; unlink it on the phone"
-                )
+                told = f"it is put away, but still linked at WhatsApp ({why}); unlink it on the phone"
+                self._roster.log("warning", tracked, reason=told)
         await self._stop(tracked, action.reason)
         keep = action.policy is RetirePolicy.KEEP
         put_away = partial(self._put_away, tracked.name, keep=keep, unlinked=unlinked)

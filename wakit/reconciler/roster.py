@@ -10,15 +10,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import ceil
+from typing import Final
 
 from wakit.core.declaration import Declaration, SessionSpec
 from wakit.core.lifecycle import TRANSITIONS, Happening, State, follow
-from wakit.core.observation import Observation
+from wakit.core.observation import Credential, Observation
+from wakit.core.placement import ALONE_UP_TO
 from wakit.core.records import JSON, EventKind, EventRecord
 from wakit.core.retry import Backoff
 from wakit.reconciler.ports import Ports
 from wakit.reconciler.tracked import Tracked
 
+_GRID: Final = 5.0  # seconds
 # A session that stayed connected this long has proved itself: its next failure is a first one again.
 _PROVED = timedelta(seconds=60)
 _ONLINE = frozenset({State.CONNECTED, State.DEGRADED})
@@ -130,7 +134,12 @@ class Roster:
     def pause_end(self, tracked: Tracked, backoff: Backoff) -> datetime:
         """Count a failure and return when the pause after it ends."""
         tracked.attempt += 1
-        return self.ports.now() + timedelta(seconds=backoff.pause(tracked.attempt, self.ports.chance()))
+        end = self.ports.now() + timedelta(seconds=backoff.pause(tracked.attempt, self.ports.chance()))
+        linked = sum(each.credential is Credential.PRESENT for each in self.sessions.values())
+        if linked <= ALONE_UP_TO:
+            return end
+        # In a fleet that shares workers those who are due together share one; each at its own moment would get its own.
+        return datetime.fromtimestamp(ceil(end.timestamp() / _GRID) * _GRID, end.tzinfo)
 
     def say(self, tracked: Tracked, reason: str) -> None:
         """Give the reason for a state that stays."""
