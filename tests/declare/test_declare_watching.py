@@ -382,3 +382,51 @@ async def test_a_failure_of_the_thread_reaches_the_consumer(file: Path, monkeypa
         file.write_text(TWO)
         with pytest.raises(ZeroDivisionError):
             await told(watcher)
+
+
+async def test_what_the_file_system_refuses_is_told_and_outlived(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may search every folder, so the refusal is made up here."""
+    find = following.places.folders_of
+    refusing = threading.Event()
+
+    def refused(path: Path) -> object:
+        if refusing.is_set():
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return find(path)
+
+    monkeypatch.setattr(following.places, "folders_of", refused)
+    async with watching(file, timing=Timing(poll=0.02)) as watcher:
+        refusing.set()
+        replace(file, TWO)
+        while not isinstance(change := await told(watcher), Broken):
+            assert list(change.declaration.sessions) == ["a", "b"]
+        assert "Permission denied" in str(change.error)
+        refusing.clear()
+        assert await sessions(watcher) == ["a", "b"]
+        replace(file, ONE + "[sessions.c]\n")
+        assert await sessions(watcher) == ["a", "c"]
+
+
+async def test_a_folder_above_that_may_not_be_searched(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.11 raises where it asks whether a path is a link, and says no where ``os.path.islink`` does."""
+
+    def raising(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_symlink", raising)
+    async with watching(file) as watcher:
+        file.write_text(TWO)
+        assert await sessions(watcher) == ["a", "b"]
+
+
+async def test_a_loop_of_links_and_a_file_for_a_folder(file: Path) -> None:
+    async with watching(file, timing=Timing(poll=0.02, grace=0.05)) as watcher:
+        file.unlink()
+        file.symlink_to(file.name)
+        assert isinstance(await told(watcher), Broken)
+        file.unlink()
+        file.write_text(TWO)
+        assert await sessions(watcher) == ["a", "b"]
+    below = file / "sessions.toml"  # a file stands where a folder should
+    async with watching(below, timing=Timing(grace=0.05)) as watcher:
+        assert isinstance(await told(watcher), Broken)

@@ -37,6 +37,7 @@ from wakit.declare import places
 from wakit.declare.gitstate import git_files, read_git_state
 from wakit.declare.loading import Source, parse, read_source
 from wakit.declare.problems import DeclarationErrors
+from wakit.errors import DeclarationError, Location
 
 _DEBOUNCE_MS: Final = 100  # events are gathered for so long at most
 _STEP_MS: Final = 25  # and told once so long passed without another; also how soon a stop is noticed
@@ -135,17 +136,30 @@ class Follower:
         self._stop.set()
 
     def run(self) -> None:
-        """Look and tell until stopped; blocks."""
+        """Look and tell until stopped; blocks.
+
+        What the file system refuses on the way to the file is told as :class:`Broken`, and looked at again and again:
+        the fleet that runs needs no file, so it is no reason to stop following.
+        """
         while not self._stop.is_set():
-            self._git_files = git_files(self._path)
-            folders = self._folders()
-            ends = time.monotonic() + self._timing.resync
-            with closing(self._hints([folder for folder, _, _ in folders])) as hints:
-                for _ in hints:
-                    self._look()
-                    # A folder was replaced, a link points elsewhere, or it is time to ask git anew where it lives.
-                    if self._stop.is_set() or self._folders() != folders or time.monotonic() >= ends:
-                        break
+            try:
+                self._follow()
+            except OSError as error:
+                self._seen = None  # the next look tells what it finds, also if it is what was there before
+                self._tell_if_new(Broken(_out_of_reach(self._display, error)))
+                self._stop.wait(self._timing.poll)
+
+    def _follow(self) -> None:
+        """Follow the file until its folders are not the ones that are watched, or the resync period is over."""
+        self._git_files = git_files(self._path)
+        folders = self._folders()
+        ends = time.monotonic() + self._timing.resync
+        with closing(self._hints([folder for folder, _, _ in folders])) as hints:
+            for _ in hints:
+                self._look()
+                # A folder was replaced, a link points elsewhere, or it is time to ask git anew where it lives.
+                if self._stop.is_set() or self._folders() != folders or time.monotonic() >= ends:
+                    break
 
     def _folders(self) -> frozenset[places.FolderIdentity]:
         folders = places.folders_of(self._path)
@@ -245,3 +259,13 @@ class Follower:
         if state != self._good.git:
             self._good = replace(self._good, git=state)
             self._tell(Loaded(self._good))
+
+
+def _out_of_reach(display: str, error: OSError) -> DeclarationErrors:
+    problem = DeclarationError(
+        "the way to the file cannot be looked at",
+        location=Location(display),
+        why=error.strerror or type(error).__name__,
+        hint="the user of the daemon needs to search every folder above it",
+    )
+    return DeclarationErrors([problem])

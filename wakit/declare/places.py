@@ -65,13 +65,18 @@ def _signature(file: Path) -> FileSignature:
 def _link_folders(path: Path, seen: set[Path]) -> set[Path]:
     folders: set[Path] = set()
     for prefix in (path, *path.parents):
-        if prefix in seen or len(seen) == _MOST_LINKS or not prefix.is_symlink():
+        if prefix in seen or len(seen) == _MOST_LINKS or not _is_link(prefix):
             continue
         seen.add(prefix)
         folders.add(_real(prefix.parent))
         with suppress(OSError):  # gone since
             folders |= _link_folders(prefix.parent / prefix.readlink(), seen)
     return folders
+
+
+def _is_link(path: Path) -> bool:
+    # Unlike Path.is_symlink of Python 3.11, which raises where a folder above may not be searched.
+    return os.path.islink(path)  # noqa: PTH114
 
 
 def _real(path: Path) -> Path:

@@ -47,7 +47,6 @@ class Guard:
             reason=reason,
             code=code,
             detail=detail,
-            kind=_storable(record.kind),
             run_id=_storable(record.run_id),
             session=_storable_or_none(record.session),
             git_commit=_storable_or_none(record.git_commit),
