@@ -647,3 +647,18 @@ def test_a_loopback_endpoint_goes_with_every_launch(fleet: Fleet) -> None:
     assert fleet.workers.launches[0].endpoint == endpoint
     assert Path(fleet.launches("a")[0].directory).is_dir()
     fleet.workers.tell("a", PairingExpired())
+
+
+# -- what nobody else ends -------------------------------------------------------------------------------------------
+
+
+def test_a_link_that_never_logs_in_is_started_anew(fleet: Fleet) -> None:
+    """After the 515 the library redials once; if that fails it is silent for ever."""
+    fleet.declare(A)
+    fleet.advance(1)
+    fleet.workers.link("a", NUMBERS["a"])
+    fleet.advance(60)
+    assert fleet.state("a") is State.PAIRED
+    fleet.advance(90)
+    assert fleet.state("a") is State.CONNECTED
+    assert [start.pairing for start in fleet.launches("a")] == [Pairing.QR, None], "restored, not paired anew"

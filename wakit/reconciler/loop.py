@@ -7,8 +7,9 @@ look at the whole. So an event that is lost, doubled or late costs at most the t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 
 from wakit.core.actions import Plan, describe
@@ -17,6 +18,7 @@ from wakit.core.lifecycle import ALIVE, Happening, State
 from wakit.core.observation import Credential
 from wakit.core.planner import plan
 from wakit.core.records import DeclarationRecord
+from wakit.core.retry import AFTER_DIAL
 from wakit.errors import DeclarationError, WakitError
 from wakit.reconciler.executor import Executor
 from wakit.reconciler.memory import recollect
@@ -31,6 +33,10 @@ from wakit.vault.vault import Finding
 from wakit.whatsapp.port import WorkerReport
 
 RESYNC: Final = timedelta(seconds=30)
+# Longer than anything takes that is going to end well; a start may wait long for its permit to dial.
+_PATIENCE: Final[Mapping[State, timedelta]] = MappingProxyType(
+    {State.STARTING: timedelta(minutes=10), State.PAIRED: timedelta(seconds=90)}
+)
 
 
 class Reconciler:
@@ -125,6 +131,7 @@ class Reconciler:
         """Look, plan and act until :meth:`halt`."""
         while not self._stopping:
             self._wake.clear()
+            self._hurry()
             decided = self.decide()
             self.act(decided)
             await self._pause(min((m for m in (decided.wake_at, self.executor.wake_at()) if m), default=None))
@@ -182,6 +189,22 @@ class Reconciler:
                 await self._wake.wait()
         except TimeoutError:
             return
+
+    def _hurry(self) -> None:
+        """Start anew what stays for too long in a state that somebody else should have ended.
+
+        After the 515 that ends pairing the library redials once, and if that fails it says nothing any more
+        (whatsmeow's handleStreamError); a handshake can hang on the way.
+        """
+        now = self.roster.ports.now()
+        for tracked in self.roster.sessions.values():
+            patience = _PATIENCE.get(tracked.state)
+            if patience is None or tracked.running is None or tracked.busy or now - tracked.since < patience:
+                continue
+            reason = f"it was {tracked.state.value} for {patience.total_seconds():.0f} s and nothing came of it"
+            self.roster.happen(tracked, Happening.WORKER_LOST, reason)
+            self.roster.retry_later(tracked, AFTER_DIAL)
+            self.executor.release(tracked, why=reason)
 
     def _edited(self, tracked: Tracked, old: SessionSpec, new: SessionSpec) -> None:
         """A person edited the session: what failed before the edit is tried again at once."""
