@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any
 
 from wakit.control.schemas import (
@@ -38,6 +39,8 @@ from wakit.reconciler.ports import REPLAYED
 from wakit.reconciler.roster import InForce
 from wakit.reconciler.tracked import Tracked
 from wakit.redact import PhoneNumber, scrub
+
+_LISTED = 12  # names that fit a hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,9 +271,17 @@ class Desk:
     def _known(self, name: str) -> Tracked:
         tracked = self._roster.sessions.get(name)
         if tracked is None or not self._roster.is_shown(tracked):
-            known = ", ".join(t.name for t in self._roster.shown()) or "none"
-            raise UnknownSessionError(f"There is no session {name!r}", hint=f"declared are: {known}")
+            raise UnknownSessionError(f"There is no session {name!r}", hint=self._perhaps(name))
         return tracked
+
+    def _perhaps(self, name: str) -> str:
+        """Say who could have been meant; a fleet of hundreds is not listed."""
+        known = [tracked.name for tracked in self._roster.shown()]
+        if close := get_close_matches(name, known, n=3):
+            return f"did you mean {' or '.join(close)}?"
+        if len(known) <= _LISTED:
+            return f"declared are: {', '.join(known) or 'none'}"
+        return f"{len(known)} sessions are declared; see `wakit status`"
 
     def _declared(self, name: str) -> Tracked:
         tracked = self._known(name)
@@ -310,7 +321,7 @@ class Desk:
             raise ControlError(
                 f"{tracked.name} is not paired",
                 why="pairing by code needs the account's number",
-                hint=f'run `wakit pair {tracked.name} --code --phone +…`, or set `phone = "+…"` in the file',
+                hint=f'set `phone = "+…"` in the file, or run `wakit pair {tracked.name} --code`, which asks for it',
             )
         if tracked.pairs and self._pairs_so(tracked, method, phone):
             return  # whoever asks sees the code that is valid now

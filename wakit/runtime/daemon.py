@@ -64,7 +64,7 @@ _LONGEST_PAUSE: Final = 60.0
 _TRIES: Final = 20
 _SETTLE: Final = 0.05  # seconds between two reads of the file that have to agree
 _log = logging.getLogger("wakit.daemon")
-_FIXED: Final = ("state_dir", "strategy", "endpoint")
+_FIXED: Final = ("state_dir", "strategy", "endpoint", "health")
 Adapt: TypeAlias = Callable[[Declaration], Declaration]
 
 
