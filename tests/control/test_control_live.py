@@ -79,6 +79,33 @@ async def test_events_after_since_are_replayed(client: Client, fleet: FakeFleet)
         assert [(await soon(frames)).event.seq for _ in range(2)] == [4, 5]
 
 
+async def test_a_past_longer_than_the_outbox_is_replayed_whole(client: Client, fleet: FakeFleet) -> None:
+    for _ in range(5_000):
+        fleet.log()
+    async with aclosing(client.watch(since=0)) as frames:
+        assert isinstance(await soon(frames), Hello)
+        told = [await soon(frames) for _ in range(5_000)]
+        assert [getattr(frame, "event", frame) for frame in told] == fleet.events
+        fleet.log()
+        assert (await soon(frames)).event.seq == 5_001
+
+
+async def test_a_sleeping_reader_of_the_past_hinders_neither_others_nor_the_end(fleet: FakeFleet, folder: Path) -> None:
+    for _ in range(5_000):
+        fleet.log(reason="x" * 2000)
+    with socket.socket(socket.AF_UNIX) as sleeper:
+        async with asyncio.timeout(10):
+            async with serve_unix(create_app(fleet), folder / "control.sock"):
+                sleeper.connect(str(folder / "control.sock"))
+                sleeper.send(
+                    b"GET /v1/live?since=0 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+                )
+                await fleet.readers_are(1)
+                assert (await Client(folder).status()).sessions
+            await fleet.readers_are(0)
+
+
 async def test_an_unknown_session_and_a_wrong_question_are_refused(client: Client, folder: Path) -> None:
     with pytest.raises(UnknownSessionError):
         await soon(client.live(pairing="ventas"))

@@ -1,7 +1,8 @@
 """One live connection: the fleet's stream goes through an outbox to the reader.
 
-Three things run side by side, and the first that ends ends the others: *gather* takes from the fleet and never waits
-for the reader; *send* waits for the reader and for nobody else; *listen* notices that the reader has gone. The daemon's
+Three things run side by side, and the first that ends ends the others: *gather* takes from the fleet and does not wait
+for the reader, but for what lies in the past, which does not run away (meanwhile the fleet's own bounded stream keeps
+what is new); *send* waits for the reader and for nobody else; *listen* notices that the reader has gone. The daemon's
 end is the fourth. So a reader that sleeps costs its outbox, and holds nobody up.
 """
 
@@ -14,7 +15,7 @@ from typing import Final
 
 from fastapi import WebSocket, WebSocketDisconnect
 
-from wakit.control.schemas import LiveFrame
+from wakit.control.schemas import EventLogged, Hello, LiveFrame
 from wakit.control.server.outbox import Outbox
 from wakit.errors import WakitError
 
@@ -50,7 +51,12 @@ async def stream(websocket: WebSocket, frames: AsyncIterator[LiveFrame], stoppin
 
 async def _gather(frames: AsyncIterator[LiveFrame], outbox: Outbox) -> None:
     try:
+        past = 0
         async for frame in frames:
+            if isinstance(frame, Hello):
+                past = frame.seq
+            elif isinstance(frame, EventLogged) and frame.event.seq <= past:
+                await outbox.room()
             outbox.put(frame)
     finally:
         # A generator would otherwise be closed whenever the garbage collector comes by.
@@ -64,6 +70,7 @@ async def _send(websocket: WebSocket, outbox: Outbox) -> None:
         while True:
             frame = await outbox.take()
             await websocket.send_text(frame.model_dump_json())
+            await asyncio.sleep(0)  # sending suspends only when the socket is full, and others have work to do
 
 
 async def _listen(websocket: WebSocket) -> None:

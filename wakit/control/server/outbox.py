@@ -44,6 +44,7 @@ class Outbox:
         self._events: deque[_Key] = deque()
         self._gap: Gap | None = None
         self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._frames) + (self._gap is not None)
@@ -71,6 +72,12 @@ class Outbox:
                 assert_never(frame)
         self._filled.set()
 
+    async def room(self) -> None:
+        """Wait until an event fits in without another giving way."""
+        while len(self._events) >= self._limit:
+            self._emptied.clear()
+            await self._emptied.wait()
+
     async def take(self) -> LiveFrame:
         """Wait for the next frame and remove it."""
         while not len(self):
@@ -83,6 +90,7 @@ class Outbox:
         assert key is not None
         if key[0] == "event":
             self._events.popleft()
+            self._emptied.set()
         return self._frames.pop(key)
 
     def _put_event(self, frame: EventLogged) -> None:
