@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from wakit.cli.daemon_log import LARGEST, LOG_NAME, FileHandler, logging_to, open_log
 from wakit.cli.fleet import Fleet
 from wakit.cli.orders import print_json
 from wakit.control.refusals import from_info, to_info, trace
@@ -28,9 +29,8 @@ from wakit.errors import ControlError, Exit, NoDaemonError, NotConvergedError, W
 if TYPE_CHECKING:
     from wakit.runtime import Place
 
-LOG_NAME: Final = "_daemon.log"  # no session can be called so
+SOFTWARE: Final = 70  # EX_SOFTWARE of sysexits(3)
 _PATIENCE: Final = 60.0  # seconds until it must serve
-_LARGEST_LOG: Final = 5 << 20
 
 
 def bring_up(fleet: Fleet, *, as_json: bool) -> StatusInfo:
@@ -101,9 +101,9 @@ def _ensure(fleet: Fleet) -> tuple[StatusInfo, bool]:
 
 
 def _spawn(place: Place, log: Path, report: int) -> subprocess.Popen[bytes]:
-    if log.exists() and log.stat().st_size > _LARGEST_LOG:
+    if log.exists() and log.stat().st_size > LARGEST:
         log.replace(log.with_name(LOG_NAME + ".1"))
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    output = open_log(log)
     mode = ("by-hand" if place.phones_by_hand else "sim") if place.sim else "real"
     try:
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -141,29 +141,44 @@ class _Report:
 
 def main(arguments: Sequence[str]) -> int:
     """Be the daemon: ``FILE real|sim|by-hand DESCRIPTOR``."""
-    from wakit.cli.serving import log_to_stderr, serve_until_signal  # noqa: PLC0415 - only in the child
-    from wakit.runtime import DaemonOptions, locate  # noqa: PLC0415
+    from wakit.runtime import locate  # noqa: PLC0415 - only in the child
 
     config, mode, descriptor = arguments
     report = _Report(int(descriptor))
-    log_to_stderr(logging.INFO)
-    log = logging.getLogger("wakit.daemon")
     try:
         place = replace(locate(Path(config), sim=mode != "real"), phones_by_hand=mode == "by-hand")
+        handler = FileHandler(place.state_dir / "logs" / LOG_NAME, follows=(1, 2))
+    except (WakitError, OSError) as error:
+        report.say(_told(error))
+        return int(error.exit_code) if isinstance(error, WakitError) else SOFTWARE
+    with logging_to(handler, logging.INFO):
+        return _be_daemon(place, report)
+
+
+def _be_daemon(place: Place, report: _Report) -> int:
+    from wakit.cli.serving import serve_until_signal  # noqa: PLC0415 - only in the child
+    from wakit.runtime import DaemonOptions  # noqa: PLC0415
+
+    log = logging.getLogger("wakit.daemon")
+    try:
         options = DaemonOptions(on_ready=lambda _: report.say({"ready": os.getpid()}))
         ended = asyncio.run(serve_until_signal(place, options))
     except WakitError as error:
-        report.say({"error": to_info(error).model_dump(mode="json")})
+        report.say(_told(error))
         log.error("%s", error)  # noqa: TRY400 - a person's mistake has no traceback
         return int(error.exit_code)
     except Exception as error:  # noqa: BLE001 - the last line of defence
-        info = ErrorInfo(error="ControlError", what="The daemon made a mistake", why=f"a {type(error).__name__}")
-        report.say({"error": info.model_dump(mode="json")})
-        log.critical("the daemon ends by a mistake: %s", type(error).__name__)
-        sys.stderr.write(trace(error) + "\n")
-        return 70
+        report.say(_told(error))
+        log.critical("the daemon ends by a mistake\n%s", trace(error))
+        return SOFTWARE
     log.info("ended by %s", ended.name if ended else "request")
     return int(Exit.OK)
+
+
+def _told(error: Exception) -> dict[str, Any]:
+    if not isinstance(error, WakitError):
+        error = ControlError("The daemon made a mistake", why=f"a {type(error).__name__}")
+    return {"error": to_info(error).model_dump(mode="json")}
 
 
 __all__ = ["LOG_NAME", "NotConvergedError", "bring_up", "bring_up_and_wait", "main", "start"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack, aclosing, suppress
 from typing import Final
 
+from rich.console import RenderableType
 from rich.live import Live
 
 from wakit.cli import render
@@ -73,8 +73,9 @@ def wait(fleet: Fleet, *, seconds: float, as_json: bool) -> None:
     board = Board()
     try:
         with ExitStack() as stack:
-            draw = _drawing(stack, board) if sys.stdout.isatty() and not as_json else lambda: None
-            asyncio.run(until_converged(fleet.live_client, board, seconds=seconds, on_change=draw))
+            if sys.stdout.isatty() and not as_json:
+                _drawing(stack, board)
+            asyncio.run(until_converged(fleet.live_client, board, seconds=seconds))
     finally:
         told = board.status
         if told is not None and not as_json:
@@ -83,9 +84,7 @@ def wait(fleet: Fleet, *, seconds: float, as_json: bool) -> None:
         print_json(told.model_dump_json())
 
 
-async def until_converged(
-    client: Client, board: Board, *, seconds: float, on_change: Callable[[], None] = lambda: None
-) -> None:
+async def until_converged(client: Client, board: Board, *, seconds: float) -> None:
     """Follow the live stream into ``board`` until it has converged.
 
     Raises:
@@ -98,7 +97,6 @@ async def until_converged(
         async with aclosing(client.live()) as frames:
             async for frame in frames:
                 board.take(frame)
-                on_change()
                 changed.set()
 
     following = asyncio.create_task(follow())
@@ -132,16 +130,16 @@ async def _until(client: Client, board: Board, changed: asyncio.Event, following
         changed.clear()
 
 
-def _drawing(stack: ExitStack, board: Board) -> Callable[[], None]:
+def _drawing(stack: ExitStack, board: Board) -> None:
     unicode = render.speaks_unicode()
-    live = stack.enter_context(Live(console=render.console(), transient=True, refresh_per_second=10))
+    console = render.console()
 
-    def draw() -> None:
+    def drawn() -> RenderableType:
         told = board.status
-        if told is not None:
-            live.update(render.status(told, unicode=unicode))
+        return render.fitting(told, console, unicode=unicode) if told is not None else ""
 
-    return draw
+    # rich draws in a thread of its own, whatever happens meanwhile: a change costs nothing.
+    stack.enter_context(Live(console=console, get_renderable=drawn, transient=True, refresh_per_second=4))
 
 
 def _reason(session: SessionInfo) -> str:

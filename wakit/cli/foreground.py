@@ -2,6 +2,9 @@
 
 On a terminal a table that redraws itself at most ten times a second; elsewhere one line for each change of state, so
 that ``wakit up | tee`` and a service manager's journal stay readable. With ``--json`` each line is a SessionInfo.
+
+Whatever becomes of stdout and stderr (a reader that stands still, a full disk), the daemon goes on at its pace: only
+threads of their own write there (:mod:`wakit.cli.outlet`, :mod:`wakit.cli.painting`).
 """
 
 from __future__ import annotations
@@ -9,16 +12,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.live import Live
-
 from wakit.cli import render
+from wakit.cli.daemon_log import LinesHandler, logging_to
 from wakit.cli.fleet import Fleet
-from wakit.cli.serving import log_to_stderr, serve_until_signal
+from wakit.cli.outlet import Outlet, standard
+from wakit.cli.painting import Painter
+from wakit.cli.serving import serve_until_signal
 from wakit.errors import Exit, UnknownSessionError
 
 if TYPE_CHECKING:
@@ -26,37 +31,58 @@ if TYPE_CHECKING:
 
 _REDRAW: Final = 0.1  # seconds: at most so often
 _TICK: Final = 1.0  # seconds: at least so often, because ages grow
+_SHARE: Final = 5  # times as long as a drawing took, nothing is drawn
 
 
 def run(fleet: Fleet, *, as_json: bool) -> int:
     """Run the daemon until it is ended; return the exit code: 130 after Ctrl-C, else 0."""
-    log_to_stderr(logging.WARNING)
-    ended = asyncio.run(_run(fleet, as_json=as_json))
+    shown, told = standard("stdout"), standard("stderr")
+    with Outlet(told) as errors:
+        if shown is None or not shown.isatty() or as_json:
+            gap = _json_gap if as_json else _gap
+            with Outlet(shown, gap=gap) as outlet, logging_to(LinesHandler(errors.say), logging.WARNING):
+                ended = asyncio.run(_tell(fleet, _Lines(outlet.say, as_json=as_json)))
+        else:
+            with Painter(shown) as painter:
+                # On the same terminal an entry goes above the table, else through it.
+                say = painter.note if told is not None and told.isatty() else errors.say
+                with logging_to(LinesHandler(say), logging.WARNING):
+                    ended = asyncio.run(_draw(fleet, _Board(painter)))
     return Exit.INTERRUPTED if ended is signal.SIGINT else Exit.OK
 
 
-async def _run(fleet: Fleet, *, as_json: bool) -> signal.Signals | None:
+async def _tell(fleet: Fleet, lines: _Lines) -> signal.Signals | None:
     from wakit.runtime import DaemonOptions  # noqa: PLC0415 - every room comes with it
 
-    place = fleet.place
-    if sys.stdout.isatty() and not as_json:
-        board = _Board()
-        drawing = asyncio.create_task(board.draw())
-        try:
-            options = DaemonOptions(on_ready=board.on_ready, on_change=board.on_change)
-            return await serve_until_signal(place, options)
-        finally:
-            drawing.cancel()
-            with suppress(asyncio.CancelledError):
-                await drawing
-    lines = _Lines(as_json=as_json)
-    return await serve_until_signal(place, DaemonOptions(on_ready=lines.on_ready, on_change=lines.on_change))
+    return await serve_until_signal(fleet.place, DaemonOptions(on_ready=lines.on_ready, on_change=lines.on_change))
+
+
+async def _draw(fleet: Fleet, board: _Board) -> signal.Signals | None:
+    from wakit.runtime import DaemonOptions  # noqa: PLC0415 - every room comes with it
+
+    drawing = asyncio.create_task(board.draw())
+    try:
+        options = DaemonOptions(on_ready=board.on_ready, on_change=board.on_change)
+        return await serve_until_signal(fleet.place, options)
+    finally:
+        drawing.cancel()
+        with suppress(asyncio.CancelledError):
+            await drawing
+
+
+def _gap(count: int) -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} ({count} lines left out: nobody read them)"
+
+
+def _json_gap(count: int) -> str:
+    return f'{{"left_out":{count}}}'
 
 
 class _Board:
     """The live table."""
 
-    def __init__(self) -> None:
+    def __init__(self, painter: Painter) -> None:
+        self._painter = painter
         self._served: Served | None = None
         self._changed = asyncio.Event()
 
@@ -72,21 +98,23 @@ class _Board:
     async def draw(self) -> None:
         """Draw until cancelled."""
         await self._changed.wait()
-        unicode = render.speaks_unicode()
-        with Live(console=render.console(), auto_refresh=False) as live:
-            while True:
-                self._changed.clear()
-                if self._served is not None:
-                    live.update(render.status(self._served.status(), unicode=unicode), refresh=True)
-                await asyncio.sleep(_REDRAW)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), _TICK)
+        while True:
+            self._changed.clear()
+            cost = self._painter.cost
+            if self._served is not None and self._painter.idle:
+                begun = time.thread_time()
+                self._painter.show(self._served.status())
+                cost += time.thread_time() - begun
+            await asyncio.sleep(max(_REDRAW, _SHARE * cost))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), _TICK)
 
 
 class _Lines:
     """One line a change."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, say: Callable[[str], None], *, as_json: bool) -> None:
+        self._say = say
         self._as_json = as_json
         self._served: Served | None = None
         self._told: dict[str, tuple[str, str]] = {}
@@ -114,8 +142,3 @@ class _Lines:
             return
         self._told[name] = session.state, session.reason
         self._say(session.model_dump_json() if self._as_json else render.change(session, datetime.now(UTC)))
-
-    def _say(self, line: str) -> None:
-        with suppress(BrokenPipeError):  # whoever listened has gone; the daemon goes on
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()

@@ -7,6 +7,7 @@ wrapping, so that ``grep`` finds whole lines.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
@@ -52,9 +53,11 @@ def sign(session: SessionInfo, *, unicode: bool = True) -> Text:
     return Text(f"{full if unicode else plain} {session.state}", style=style)
 
 
-def sessions_table(sessions: Iterable[SessionInfo], now: datetime, *, unicode: bool = True) -> Table:
-    """Return the table of sessions."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+def sessions_table(
+    sessions: Iterable[SessionInfo], now: datetime, *, unicode: bool = True, one_line: bool = False
+) -> Table:
+    """Return the table of sessions; with ``one_line`` a reason that does not fit is cut off."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_edge=False, pad_edge=False)
     for title in ("NAME", "STATE", "SINCE", "WORKER", "TRY"):
         table.add_column(title, no_wrap=True)
     table.add_column("REASON", overflow="fold")
@@ -65,7 +68,8 @@ def sessions_table(sessions: Iterable[SessionInfo], now: datetime, *, unicode: b
             age(session.since, now),
             str(session.worker_pid or "-"),
             _try(session, now),
-            Text(_reason(session)),
+            # Said of the text and not of the column: a narrow screen then takes from the reasons, not from the names.
+            Text(_reason(session), no_wrap=one_line, overflow="ellipsis" if one_line else None),
         )
     return table
 
@@ -79,6 +83,37 @@ def status(told: StatusInfo, now: datetime | None = None, *, unicode: bool = Tru
         else Text("No sessions are declared.", style="dim")
     )
     return Group(body, Text(), footer(told.daemon, moment))
+
+
+def fitting(told: StatusInfo, screen: Console, now: datetime | None = None, *, unicode: bool = True) -> RenderableType:
+    """Return the table with its footer as far as it fits on a screen: who is not well first, then how many are left.
+
+    What does not fit is not only useless on a table that is redrawn, it would also cost most of the time.
+    """
+    moment = now or datetime.now(UTC)
+    foot = footer(told.daemon, moment)
+    # A title, an empty line above the footer, and one that the cursor keeps.
+    room = max(1, screen.height - len(screen.render_lines(foot, pad=False)) - 3)
+    if len(told.sessions) <= room:
+        table = sessions_table(told.sessions, moment, unicode=unicode, one_line=True)
+        return Group(table, Text(), foot) if told.sessions else status(told, moment)
+    ordered = sorted(told.sessions, key=_urgency)
+    table = sessions_table(ordered[: room - 1], moment, unicode=unicode, one_line=True)
+    return Group(table, _left(ordered[room - 1 :]), Text(), foot)
+
+
+def _urgency(session: SessionInfo) -> int:
+    if session.state == "connected":
+        return 2
+    return 0 if session.enabled and session.state != "parked" else 1
+
+
+def _left(sessions: list[SessionInfo]) -> Text:
+    states = Counter(session.state for session in sessions)
+    if len(states) == 1:
+        return Text(f"… and {len(sessions)} more, all {sessions[0].state}", style="dim")
+    counts = ", ".join(f"{count} {state}" for state, count in states.most_common())
+    return Text(f"… and {len(sessions)} more: {counts}", style="dim")
 
 
 def footer(daemon: DaemonInfo, now: datetime) -> Text:

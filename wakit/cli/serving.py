@@ -7,13 +7,8 @@ and the journal is made for it.
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
-import sys
 from typing import TYPE_CHECKING, Final
-
-from wakit.control.refusals import trace
-from wakit.redact import scrub
 
 if TYPE_CHECKING:
     from wakit.runtime import DaemonOptions, Place
@@ -47,30 +42,3 @@ async def serve_until_signal(place: Place, options: DaemonOptions) -> signal.Sig
         for which in _SIGNALS:
             loop.remove_signal_handler(which)
     return received[0] if received else None
-
-
-def log_to_stderr(level: int) -> None:
-    """Send the log to stderr, one scrubbed line an entry and no source text of a traceback."""
-    handler = _Lines()
-    handler.setFormatter(_Scrubbing("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-
-
-class _Lines(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes to what sys.stderr is at that moment: a live table redirects it."""
-
-    def __init__(self) -> None:
-        super().__init__(sys.stderr)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.stream = sys.stderr
-        super().emit(record)
-
-
-class _Scrubbing(logging.Formatter):
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        record.message = scrub(record.message)
-        return super().formatMessage(record)
-
-    def formatException(self, ei: object) -> str:  # noqa: N802 - logging's name
-        return trace(ei[1]) if isinstance(ei, tuple) and ei[1] is not None else ""
