@@ -10,6 +10,7 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from wakit.core.loopback import is_loopback
 from wakit.declare.problems import Refusal, closest
 
 PROXY_SCHEMES: Final = ("http", "socks5", "socks4")
@@ -61,26 +62,6 @@ def check_endpoint(text: str) -> str:
         )
     _require_host_and_port(url, _ENDPOINT_HINT)
     return text
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is written as a loopback address; nothing is looked up.
-
-    Shorthands (``127.1``, ``0x7f000001``) and IPv4-mapped IPv6 are not taken, because programs disagree about them.
-
-    Example:
-        >>> is_loopback("127.8.8.8"), is_loopback("::1"), is_loopback("127.0.0.1.example.com")
-        (True, True, False)
-    """
-    if host.lower() == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address):
-        return address == ipaddress.IPv6Address("::1") and address.scope_id is None
-    return address.is_loopback
 
 
 def _split(text: str, hint: str) -> SplitResult:

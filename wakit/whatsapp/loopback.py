@@ -15,7 +15,6 @@ The pinned key is whatsmeow's ``WACertPubKey`` (handshake.go).
 from __future__ import annotations
 
 import ctypes
-import ipaddress
 import os
 import re
 import sys
@@ -23,26 +22,12 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from wakit.core.loopback import is_loopback
 from wakit.errors import EndpointError
 
 _PINNED: Final = bytes.fromhex("142375574d0a587166aae71ebe516437c4a28b73e3695c6ce1f7f9545da8ee6b")
 _LIBRARY: Final = re.compile(r"/neonize-[a-z0-9_-]+\.so$")
 _MAPPING: Final = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ \S+\s*(.*)")
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is a loopback address, or the word ``localhost``; names are never looked up.
-
-    Example:
-        >>> is_loopback("127.0.0.9"), is_loopback("::1"), is_loopback("localhost.example.org")
-        (True, True, False)
-    """
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def loopback_address(proxy: str) -> tuple[str, int]:
@@ -66,7 +51,7 @@ def loopback_address(proxy: str) -> tuple[str, int]:
             why="its proxy is not http://HOST:PORT of a loopback address",
             hint='write [endpoint] proxy = "http://127.0.0.1:PORT", or remove [endpoint] to use WhatsApp itself',
         )
-    return ("127.0.0.1" if host == "localhost" else host), port
+    return ("127.0.0.1" if host.lower() == "localhost" else host), port
 
 
 def trust_only(ca_file: str) -> None:

@@ -25,8 +25,9 @@ from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
 from python_socks.async_.asyncio import Proxy
 
 from wakit.core.declaration import Endpoint
+from wakit.core.loopback import is_loopback
 from wakit.redact import Secret, scrub
-from wakit.whatsapp.loopback import is_loopback, loopback_address
+from wakit.whatsapp.loopback import loopback_address
 from wakit.whatsapp.port import DialFailure, SessionStart
 
 DIAL_DEADLINE: Final = 20.0
