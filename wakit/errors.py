@@ -11,6 +11,7 @@ the last after ``hint:``. None of the texts may hold a secret: numbers, codes an
     ├── StateDirectoryError     the state directory is unsafe, read-only, or not ours
     ├── HeldError               another process holds what is needed (a daemon, a credential)
     ├── CredentialError         a credential is missing, damaged, or not the one expected
+    ├── CredentialUnreadableError  the system does not let a credential be read now; nothing is known about it
     ├── EndpointError           an [endpoint] that is not loopback, or cannot be used here
     ├── WorkerError             a worker could not be started or broke its contract
     ├── JournalError            the journal cannot be opened or written
@@ -26,7 +27,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class Exit(IntEnum):
@@ -119,6 +120,25 @@ class HeldError(WakitError):
 
 class CredentialError(WakitError):
     """A credential is missing, damaged, or belongs to another account."""
+
+
+class CredentialUnreadableError(WakitError):
+    """A credential could not be read just now: a full disk, a lock, a missing permission.
+
+    Not a :class:`CredentialError`, because it says nothing about the credential: neither that it is damaged nor that
+    there is none. Whoever meets it leaves everything as it is and looks again later.
+    """
+
+    retryable = True
+
+    @classmethod
+    def of(cls, path: object, error: OSError) -> Self:
+        """Return the error for a file that the system would not give."""
+        return cls(
+            f"{path} cannot be read now",
+            why=error.strerror or type(error).__name__,
+            hint="mend the disk or the permissions; it is looked at again by itself",
+        )
 
 
 class EndpointError(WakitError):

@@ -6,15 +6,19 @@ says that there was one.
 
 from __future__ import annotations
 
+import os
+import stat
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from wakit.durable import write_file
-from wakit.errors import CredentialError
+from wakit.errors import CredentialError, CredentialUnreadableError
 
-VERSION = 1
+VERSION: Final = 1
+RECORD: Final = "session.json"
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -57,21 +61,49 @@ class SessionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     verdict: Verdict | None = None
 
 
+class DamagedRecordError(CredentialError):
+    """``session.json`` is no record; the credential beside it may still be sound."""
+
+
+def refusal(path: Path) -> str:
+    """Say why a file must not be trusted, or "": it has to be a plain file of this user.
+
+    Behind a link, somebody else could put another credential in place, or be given this one.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        OSError: The system does not tell.
+    """
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        return "it is a symbolic link"
+    if not stat.S_ISREG(status.st_mode):
+        return "it is not a plain file"
+    if status.st_uid != os.geteuid():
+        return f"it belongs to user {status.st_uid}, and this process runs as user {os.geteuid()}"
+    return ""
+
+
 def read_record(folder: Path) -> SessionRecord:
     """Read the record of a credential's folder; a missing file is an empty record.
 
     Raises:
-        CredentialError: The file is there and cannot be understood. Guessing "never paired" would pair anew.
+        CredentialError: The file is there and cannot be trusted or understood. Guessing "never paired" would pair anew.
+        CredentialUnreadableError: The system does not let it be read now.
     """
-    path = folder / "session.json"
+    path = folder / RECORD
     try:
+        if why := refusal(path):
+            raise CredentialError(f"{path} is refused", why=why, hint="put the real file of your user in its place")
         data = path.read_bytes()
     except FileNotFoundError:
         return SessionRecord()
+    except OSError as error:
+        raise CredentialUnreadableError.of(path, error) from None
     try:
         record = msgspec.json.decode(data, type=SessionRecord)
     except msgspec.DecodeError:
-        raise CredentialError(
+        raise DamagedRecordError(
             f"{path} cannot be read", why="it is damaged", hint="put back the file from a copy of the state directory"
         ) from None
     if record.version > VERSION:
@@ -83,4 +115,4 @@ def read_record(folder: Path) -> SessionRecord:
 
 def write_record(folder: Path, record: SessionRecord) -> None:
     """Write the record durably."""
-    write_file(folder / "session.json", msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
+    write_file(folder / RECORD, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")

@@ -7,27 +7,40 @@ ever moved under a client. Lock files are never deleted: two processes could the
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from filelock import FileLock, Timeout
 
 from wakit.core.declaration import SESSION_NAME
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
-from wakit.durable import move, sync_folder, write_file
-from wakit.errors import CredentialError, HeldError
+from wakit.durable import move
+from wakit.errors import CredentialError, CredentialUnreadableError
+from wakit.vault.account_key import account_key
+from wakit.vault.folder import (
+    DATABASE,
+    Finding,
+    in_use,
+    locked,
+    look,
+    memory,
+    present,
+    set_aside,
+    tighten,
+    usable_but_for_its_record,
+)
 from wakit.vault.inspection import Inspection, inspect
 from wakit.vault.layout import Layout, private_folder
 from wakit.vault.record import SessionRecord, Verdict, read_record, write_record
 
-_DATABASE: Final = "creds.db"
+__all__ = ["Finding", "StartTicket", "Vault"]
+
+# What a note says of the credential in use; on one that was put away meanwhile it would call it back into a life.
+_OF_A_LIFE: Final = frozenset({"verdict", "retired_at", "parked"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +51,6 @@ class StartTicket:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What the vault knows of one session without touching the database of a live client."""
-
-    credential: Credential
-    record: SessionRecord
-    problem: str = ""
-
-
 class Vault:
     """All credentials of one state directory, in one namespace.
 
@@ -54,13 +58,17 @@ class Vault:
         layout: An opened layout.
         namespace: Which checkout's credentials (``strategy``).
         now: The clock (UTC).
+
+    Raises:
+        StateDirectoryError: The account key is lost or damaged while sessions are linked.
     """
 
     def __init__(self, layout: Layout, namespace: str, now: Callable[[], datetime]) -> None:
         self._layout = layout
         self._namespace = namespace
         self._now = now
-        self.key = _account_key(layout.account_key)
+        self.key = account_key(layout)
+        self._moved: dict[str, Path] = {}  # where a name's credential went last: a late note follows it
 
     def names(self) -> list[str]:
         """Every session that has a folder here or in the archive, sorted."""
@@ -68,48 +76,45 @@ class Vault:
             folder.name
             for parent in (self._layout.sessions, self._layout.archive)
             for folder in parent.iterdir()
-            if SESSION_NAME.fullmatch(folder.name) and any(folder.iterdir())
+            if SESSION_NAME.fullmatch(folder.name) and folder.is_dir() and any(folder.iterdir())
         }
         return sorted(found)
 
     def find(self, name: str) -> Finding:
-        """Say what there is of a session. Cheap: the database is only looked at from outside."""
+        """Say what there is of a session. Cheap: the database is only looked at from outside.
+
+        What was put away counts where nothing is in place: ARCHIVED if it can be used again, else UNLINKED or DAMAGED,
+        so that a session that was ever linked is never taken for a new one.
+
+        Raises:
+            CredentialUnreadableError: The system does not let it be read now.
+        """
         folder = self._folder(name)
-        if not folder.exists():
-            archived = self._archived(name)
-            if archived is None:
-                return Finding(Credential.ABSENT, SessionRecord())
-            return Finding(Credential.ARCHIVED, read_record(archived))
-        try:
-            record = read_record(folder)
-        except CredentialError as error:
-            return Finding(Credential.DAMAGED, SessionRecord(), str(error))
-        if record.unlinked_at is not None:
-            return Finding(Credential.UNLINKED, record)
-        if record.paired_at is None:
-            return Finding(Credential.ABSENT, record)
-        try:
-            empty = (folder / _DATABASE).stat().st_size == 0
-        except FileNotFoundError:
-            return Finding(Credential.DAMAGED, record, "the credential database is missing")
-        if empty:
-            return Finding(Credential.DAMAGED, record, "the credential database is empty (zero bytes)")
-        return Finding(Credential.PRESENT, record)
+        here = look(folder)
+        if here.credential is not Credential.ABSENT or present(folder / DATABASE):
+            return here
+        _, trace = self._trace(name)
+        return here if trace is None else _resting(trace, self._now(), parked=here.record.parked)
 
     def settle(self, name: str) -> Finding:
         """Find out about a session no worker runs, and adopt a link whose note was lost.
 
         A crash may fall between the library's writing the device row and our noting it. The row is the truth: without
         this look, the next start would pair a linked session anew.
+
+        Raises:
+            CredentialUnreadableError: Whether there is a device cannot be told now.
         """
         finding = self.find(name)
-        database = self._folder(name) / _DATABASE
-        if finding.credential not in (Credential.ABSENT, Credential.UNLINKED) or not database.exists():
+        folder = self._folder(name)
+        if finding.credential not in (Credential.ABSENT, Credential.UNLINKED):
             return finding
+        if not present(folder / DATABASE):
+            return finding if finding.credential is Credential.UNLINKED else self._settle_archived(name, finding)
         verdict = finding.record.verdict
         if verdict is not None and verdict.state == State.LOGGED_OUT:
             return finding  # the row of the device that was unlinked, which the library had no time to delete
-        found = inspect(database, self.key)
+        found = self._inspect(folder)
         if found.linked and found.account is not None:
             return Finding(Credential.PRESENT, self.mark_paired(name, found.account))
         return finding
@@ -121,13 +126,17 @@ class Vault:
         look new.
 
         Raises:
+            CredentialUnreadableError: What is there cannot be read now, and may be the only credential.
             HeldError: A worker still uses the folder.
         """
         folder = self._make(name)
-        with self._locked(folder):
-            record = self._record_or_empty(folder)
-            if (folder / _DATABASE).exists() or record.paired_at is not None:
-                self._set_aside(folder)
+        with locked(folder):
+            record = self._memory(name, folder)
+            found = self._inspect(folder) if present(folder / DATABASE) else Inspection()
+            if found.linked and record.paired_at is None:
+                record = msgspec.structs.replace(record, paired_at=self._now(), account=found.account)
+                write_record(folder, record)  # before the row goes, or nothing says any more that there was one
+            set_aside(folder, self._stamp())
             lost_at = self._now() if record.paired_at is not None else None
             epoch = record.epoch + 1
             write_record(
@@ -143,12 +152,13 @@ class Vault:
 
         Raises:
             CredentialError: It is missing, damaged, or of another account; the library must not be given it.
+            CredentialUnreadableError: The system does not let it be read now.
             HeldError: A worker still uses it.
         """
         folder = self._folder(name)
-        with self._locked(folder):
+        with locked(folder):
             record = read_record(folder)
-            found = inspect(folder / _DATABASE, self.key)
+            found = self._inspect(folder)
             problem = found.problem or _wrong_account(record, found)
             if problem:
                 raise CredentialError(
@@ -156,7 +166,7 @@ class Vault:
                     why=problem,
                     hint=f"put back a copy of {folder}, or link the phone anew with `wakit pair {name}`",
                 )
-            _tighten(folder)
+            tighten(folder)
             epoch = record.epoch + 1
             # The note that it was linked may have been lost to a full disk; the device row is the truth.
             linked = {"paired_at": record.paired_at or self._now(), "account": record.account or found.account}
@@ -165,12 +175,23 @@ class Vault:
         return StartTicket(folder, epoch)
 
     def update(self, name: str, **changes: object) -> SessionRecord:
-        """Change fields of the record; keys as in :class:`SessionRecord`."""
-        # The record lives where the credential lives: a folder made beside an archived one would hide it.
+        """Change fields of the record; keys as in :class:`SessionRecord`.
+
+        The record lives where the credential lives. A note that comes after its credential was put away or renamed
+        follows it there; one that finds none is refused, for a folder made for it would look like a session.
+
+        Raises:
+            CredentialError: There is no credential to note it of.
+        """
         folder = self._folder(name)
-        if not folder.exists():
-            folder = self._archived(name) or self._make(name)
-        record = msgspec.structs.replace(self._record_or_empty(folder), **changes)
+        if not in_use(folder):
+            if changes.keys() <= {"parked"}:  # about the name, not about a credential: it may come before the first
+                folder = self._trace(name)[0] or self._make(name)
+            else:
+                folder = self._gone_to(name)
+                if folder.is_relative_to(self._layout.archive):
+                    changes = {key: value for key, value in changes.items() if key not in _OF_A_LIFE}
+        record = msgspec.structs.replace(memory(folder, self._now()), **changes)
         write_record(folder, record)
         return record
 
@@ -191,63 +212,80 @@ class Vault:
             HeldError: A worker still uses it.
         """
         folder = self._folder(name)
-        if not folder.exists():
+        if not in_use(folder) and look(folder).credential is Credential.ABSENT:
             return
-        with self._locked(folder):
-            record = self._record_or_empty(folder)
-            if record.paired_at is None and record.verdict is None and not (folder / _DATABASE).exists():
+        with locked(folder):
+            record = memory(folder, self._now())
+            if record.paired_at is None and record.verdict is None and not present(folder / DATABASE):
                 write_record(folder, SessionRecord(epoch=record.epoch))
                 return
             write_record(folder, msgspec.structs.replace(record, retired_at=self._now(), verdict=None, parked=False))
             if keep:
                 return
-            move(folder, private_folder(self._layout.archive / name) / self._stamp())
+            target = private_folder(self._layout.archive / name) / self._stamp()
+            move(folder, target)
+            self._moved[name] = target
 
     def revive(self, name: str) -> None:
         """Take the newest archived credential back.
 
         Raises:
-            CredentialError: Nothing is archived under that name, or something is in its place.
+            CredentialError: Nothing usable is archived under that name, or something is in its place.
+            HeldError: Somebody uses it.
         """
-        source, folder = self._archived(name), self._folder(name)
-        if source is None or folder.exists():
+        source, trace = self._trace(name)
+        if source is None or trace is None or trace.credential is not Credential.ARCHIVED:
             raise CredentialError(
                 f"{name!r} cannot be revived",
-                why="nothing is archived under that name" if source is None else "a credential is in its place",
+                why="nothing is archived under that name that could be used",
                 hint=f"look into {self._layout.archive}",
             )
-        with self._locked(source):
-            write_record(source, msgspec.structs.replace(read_record(source), retired_at=None))
-            private_folder(folder.parent)
-            move(source, folder)
+        self._move_in(source, name, f"{name!r} cannot be revived")
 
     def rename(self, source: str, target: str) -> None:
-        """Move the credential of one name to another, archived or not.
+        """Move the credential of one name to another, archived or not; an unlinked one takes its memory along.
 
         Raises:
             CredentialError: There is nothing to move, or the target has a credential.
             HeldError: A worker uses either.
         """
-        if self._archived(source) is not None and not self._folder(source).exists():
-            self.revive(source)
-        old, new = self._folder(source), self._folder(target)
-        if not old.exists():
+        old = self._folder(source)
+        if not in_use(old) or (look(old).credential is Credential.ABSENT and not present(old / DATABASE)):
+            archived, trace = self._trace(source)
+            if archived is not None and trace is not None and trace.credential is not Credential.DAMAGED:
+                old = archived
+        if not in_use(old):
             raise CredentialError(
                 f"{source!r} cannot be renamed", why="it has no credential", hint="check renamed_from"
             )
-        if new.exists():
-            with self._locked(new):
-                if self._record_or_empty(new).paired_at is not None:
+        self._moved[source] = self._move_in(old, target, f"{source!r} cannot be renamed to {target!r}")
+
+    def _move_in(self, old: Path, name: str, refused: str) -> Path:
+        """Move a credential's folder to where that name's is, from the archive or from another name."""
+        new = self._folder(name)
+        epoch = 0
+        if present(new):
+            with locked(new):
+                here = look(new)
+                linked = present(new / DATABASE) and self._inspect(new).linked
+                if here.credential is not Credential.ABSENT or linked:
                     raise CredentialError(
-                        f"{source!r} cannot be renamed to {target!r}",
-                        why="the target has a credential of its own",
-                        hint=f"retire {target!r} first",
+                        refused, why="the target has a credential of its own", hint=f"retire {name!r} first"
                     )
-                self._set_aside(new)
-                move(new, private_folder(self._layout.archive / target) / self._stamp())
-        with self._locked(old):
+                epoch = here.record.epoch
+                set_aside(new, self._stamp())
+                move(new, private_folder(self._layout.archive / name) / self._stamp())
+        with locked(old):
+            record = memory(old, self._now())
+            archived = old.is_relative_to(self._layout.archive)
+            retired_at = None if archived else record.retired_at
+            # The name's starts go on counting, too: what still runs under it must not look newer.
+            fresh = msgspec.structs.replace(record, retired_at=retired_at, epoch=max(record.epoch, epoch))
+            if archived or fresh != record:
+                write_record(old, fresh)
             private_folder(new.parent)
             move(old, new)
+        return new
 
     def _folder(self, name: str) -> Path:
         if not SESSION_NAME.fullmatch(name):  # the last fence before a name becomes a path
@@ -259,84 +297,82 @@ class Vault:
         private_folder(folder.parent)
         return private_folder(folder)
 
-    def _archived(self, name: str) -> Path | None:
+    def _inspect(self, folder: Path) -> Inspection:
+        found = inspect(folder / DATABASE, self.key)
+        if found.unreadable:
+            raise CredentialUnreadableError(
+                f"The credential in {folder} cannot be read now",
+                why=found.problem,
+                hint="mend the disk or the permissions; it is looked at again by itself",
+            )
+        return found
+
+    def _archives(self, name: str) -> list[Path]:
+        """The retired folders of a name, the newest first."""
         parent = self._layout.archive / name
         if not SESSION_NAME.fullmatch(name) or not parent.is_dir():
-            return None
-        usable = [folder for folder in parent.iterdir() if _was_linked(folder)]
-        return max(usable, default=None, key=lambda folder: folder.name)
+            return []
+        return sorted((entry for entry in parent.iterdir() if entry.is_dir()), reverse=True)
 
-    def _record_or_empty(self, folder: Path) -> SessionRecord:
-        """Read a record that is about to be replaced; a damaged one still counts as once paired."""
-        try:
-            return read_record(folder)
-        except CredentialError:
-            return SessionRecord(paired_at=self._now())
+    def _trace(self, name: str) -> tuple[Path | None, Finding | None]:
+        """Find what the archive knows: the newest credential that can be used, else the newest that was ever linked."""
+        lost: tuple[Path | None, Finding | None] = (None, None)
+        for folder in self._archives(name):
+            finding = look(folder)
+            if finding.credential is Credential.PRESENT:
+                return folder, Finding(Credential.ARCHIVED, finding.record)
+            if finding.credential is Credential.DAMAGED and usable_but_for_its_record(folder):
+                return folder, Finding(Credential.ARCHIVED, memory(folder, self._now()))
+            if finding.credential is not Credential.ABSENT and lost[0] is None:
+                lost = folder, finding
+        return lost
 
-    def _set_aside(self, folder: Path) -> None:
-        """Move everything but the lock into a dated evidence folder."""
-        evidence = private_folder(private_folder(folder / "evidence") / self._stamp())
-        for entry in sorted(folder.iterdir()):
-            if entry.name not in ("lock", "owner.json", "evidence"):
-                entry.rename(evidence / entry.name)
-        sync_folder(evidence)
-        sync_folder(folder)
+    def _settle_archived(self, name: str, finding: Finding) -> Finding:
+        """Adopt a link whose note was lost before its folder was put away."""
+        if finding.credential is not Credential.ABSENT:
+            return finding
+        for folder in self._archives(name):
+            if not present(folder / DATABASE):
+                continue
+            found = self._inspect(folder)
+            if found.linked:
+                record = read_record(folder)
+                write_record(folder, msgspec.structs.replace(record, paired_at=self._now(), account=found.account))
+                return self.find(name)
+        return finding
+
+    def _memory(self, name: str, folder: Path) -> SessionRecord:
+        """Return what must not be forgotten of a name when it is linked anew, wherever it is written."""
+        record = memory(folder, self._now())
+        archives = self._archives(name)
+        epoch = max([record.epoch, *(memory(archived, self._now()).epoch for archived in archives)])
+        archived, _ = self._trace(name) if record.paired_at is None else (None, None)
+        if archived is not None:
+            record = msgspec.structs.replace(memory(archived, self._now()), parked=record.parked)
+        return msgspec.structs.replace(record, epoch=epoch)
+
+    def _gone_to(self, name: str) -> Path:
+        place = self._moved.get(name)
+        if place is None or not in_use(place):
+            raise CredentialError(
+                f"A note of {name!r} came too late", why="its credential is no longer there", hint="none is needed"
+            )
+        return place
 
     def _stamp(self) -> str:
         return f"{self._now().astimezone(UTC):%Y%m%dT%H%M%S%fZ}"
 
-    @contextmanager
-    def _locked(self, folder: Path) -> Iterator[None]:
-        lock = FileLock(folder / "lock", mode=0o600)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            raise HeldError(
-                f"The credential in {folder} is in use",
-                why=_holder(folder),
-                hint="stop that process, or wait until it has ended",
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
 
-
-def _account_key(path: Path) -> bytes:
-    """Read the key of account hashes, or make it once."""
-    try:
-        key = path.read_bytes()
-    except FileNotFoundError:
-        key = secrets.token_bytes(32)
-        write_file(path, key)
-    return key
+def _resting(trace: Finding, now: datetime, *, parked: bool) -> Finding:
+    """What is in the archive is retired, even if an older wakit or a late note did not say so."""
+    record = trace.record
+    resting = msgspec.structs.replace(
+        record, retired_at=record.retired_at or now, verdict=None, parked=record.parked or parked
+    )
+    return replace(trace, record=resting)
 
 
 def _wrong_account(record: SessionRecord, found: Inspection) -> str:
     if record.account is not None and found.account != record.account:
         return "the credential database belongs to another account than the one last linked here"
     return ""
-
-
-def _was_linked(folder: Path) -> bool:
-    try:
-        record = read_record(folder)
-    except CredentialError:
-        return False
-    return record.paired_at is not None and record.unlinked_at is None and (folder / _DATABASE).exists()
-
-
-def _holder(folder: Path) -> str:
-    """Name the process that a worker's owner file names."""
-    try:
-        owner = msgspec.json.decode((folder / "owner.json").read_bytes())
-        return f"process {owner['pid']} on {owner['host']} holds it"
-    except (OSError, msgspec.DecodeError, KeyError, TypeError):
-        return "another process holds it"
-
-
-def _tighten(folder: Path) -> None:
-    """The library makes its files 0644; nobody else has any business in them."""
-    for entry in folder.iterdir():
-        if entry.is_file() and entry.stat().st_mode & 0o077:
-            entry.chmod(0o600)

@@ -1,0 +1,210 @@
+"""One credential's folder: who may use it, what can be told of it from outside, and how it is cleared.
+
+``session.json`` is the memory that the session was linked once. It is only ever replaced by one rename, never moved
+away, so at no moment does a once-linked session look new.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from wakit.core.observation import Credential
+from wakit.durable import move, sync_folder, write_file
+from wakit.errors import CredentialError, CredentialUnreadableError, HeldError
+from wakit.vault.layout import private_folder
+from wakit.vault.record import RECORD, DamagedRecordError, SessionRecord, read_record, refusal
+
+DATABASE: Final = "creds.db"
+# What stays when a credential is set aside: lock and memory must never be missing, and copies are no credential.
+_STAYS: Final = frozenset({"lock", "owner.json", "evidence", "backups", RECORD})
+_UNFINISHED: Final = "unfinished"
+_EPOCH: Final = re.compile(rb'"epoch"\s*:\s*(\d{1,18})')
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the vault knows of one session without touching the database of a live client."""
+
+    credential: Credential
+    record: SessionRecord
+    problem: str = ""
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock that a worker holds for its life.
+
+    Raises:
+        HeldError: Somebody has it.
+    """
+    lock = FileLock(folder / "lock", mode=0o600)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise HeldError(
+            f"The credential in {folder} is in use",
+            why=_holder(folder),
+            hint="stop that process, or wait until it has ended",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def present(path: Path) -> bool:
+    """Return whether there is anything under that name, even a dangling link.
+
+    Raises:
+        CredentialUnreadableError: The system does not tell.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise CredentialUnreadableError.of(path, error) from None
+    return True
+
+
+def in_use(folder: Path) -> bool:
+    """Return whether a folder holds a credential or a record; one with a mere lock was prepared and never used."""
+    return any(present(folder / entry) for entry in (RECORD, DATABASE))
+
+
+def look(folder: Path) -> Finding:
+    """Say what there is in a folder. Cheap: the database is only looked at from outside.
+
+    Raises:
+        CredentialUnreadableError: It cannot be read now, which says nothing about the credential.
+    """
+    for place in (folder.parent, folder):
+        if _is_link(place):
+            return Finding(Credential.DAMAGED, SessionRecord(), f"{place} is a symbolic link")
+    try:
+        record = read_record(folder)
+    except CredentialError as error:
+        return Finding(Credential.DAMAGED, SessionRecord(), str(error))
+    if not present(folder / RECORD) and _lost_memory(folder) is not None:
+        return Finding(Credential.DAMAGED, SessionRecord(), f"{folder / RECORD} is missing")
+    if record.unlinked_at is not None:
+        return Finding(Credential.UNLINKED, record)
+    if record.paired_at is None:
+        return Finding(Credential.ABSENT, record)
+    problem = _from_outside(folder / DATABASE)
+    return Finding(Credential.DAMAGED if problem else Credential.PRESENT, record, problem)
+
+
+def usable_but_for_its_record(folder: Path) -> bool:
+    """Return whether only the record is damaged, and the credential beside it looks whole."""
+    try:
+        read_record(folder)
+    except DamagedRecordError:
+        return not _from_outside(folder / DATABASE)
+    except CredentialError:
+        return False
+    return False
+
+
+def memory(folder: Path, now: datetime) -> SessionRecord:
+    """Read a record that is about to be replaced; a damaged or vanished one still counts as once paired."""
+    try:
+        record = read_record(folder)
+    except CredentialError:
+        return SessionRecord(paired_at=now, epoch=_highest_epoch(folder))
+    if present(folder / RECORD):
+        return record
+    return _lost_memory(folder) or record
+
+
+def set_aside(folder: Path, stamp: str) -> None:
+    """Move a credential into a dated evidence folder, with a copy of its record.
+
+    What an earlier try left half moved is finished first, so that the parts of one database stay together. The database
+    goes first: without it the credential is plainly missing, while a database without its log would look whole.
+    """
+    leaving = sorted(entry for entry in folder.iterdir() if entry.name not in _STAYS)
+    evidence = folder / "evidence"
+    unfinished = evidence / _UNFINISHED
+    if not leaving and not present(unfinished):
+        return
+    private_folder(evidence)
+    if present(unfinished / DATABASE) and present(folder / DATABASE):
+        move(unfinished, evidence / f"{stamp}-earlier")
+    private_folder(unfinished)
+    record = folder / RECORD
+    if record.exists() and not record.is_symlink():
+        write_file(unfinished / RECORD, record.read_bytes())
+    sync_folder(evidence)
+    for entry in leaving:
+        entry.rename(unfinished / entry.name)
+    sync_folder(unfinished)
+    sync_folder(folder)
+    move(unfinished, evidence / stamp)
+
+
+def tighten(folder: Path) -> None:
+    """The library makes its files 0644; nobody else has any business in them."""
+    for entry in folder.iterdir():
+        mode = entry.lstat().st_mode
+        if stat.S_ISREG(mode) and mode & 0o077:
+            entry.chmod(0o600)
+
+
+def _from_outside(database: Path) -> str:
+    """Say what is wrong with a database as far as its size and kind tell, or ""."""
+    try:
+        if why := refusal(database):
+            return f"the credential database is refused: {why}"
+        return "" if database.lstat().st_size else "the credential database is empty (zero bytes)"
+    except FileNotFoundError:
+        return "the credential database is missing"
+    except OSError as error:
+        raise CredentialUnreadableError.of(database, error) from None
+
+
+def _is_link(path: Path) -> bool:
+    try:
+        return stat.S_ISLNK(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise CredentialUnreadableError.of(path, error) from None
+
+
+def _lost_memory(folder: Path) -> SessionRecord | None:
+    """Find the newest evidence that there was a link, for a folder whose own record is gone."""
+    for copy in sorted(folder.glob(f"evidence/*/{RECORD}"), reverse=True):
+        with suppress(CredentialError):
+            record = read_record(copy.parent)
+            if record.paired_at is not None:
+                return msgspec.structs.replace(record, epoch=_highest_epoch(folder))
+    return None
+
+
+def _highest_epoch(folder: Path) -> int:
+    """Find the highest epoch that anything in the folder tells: a later start must never count lower."""
+    epochs = [0]
+    for path in (folder / RECORD, folder / "owner.json", *folder.glob(f"evidence/*/{RECORD}")):
+        with suppress(OSError):
+            epochs += [int(digits) for digits in _EPOCH.findall(path.read_bytes())]
+    return max(epochs)
+
+
+def _holder(folder: Path) -> str:
+    """Name the process that a worker's owner file names."""
+    try:
+        owner = msgspec.json.decode((folder / "owner.json").read_bytes())
+        return f"process {owner['pid']} on {owner['host']} holds it"
+    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+        return "another process holds it"
