@@ -207,7 +207,13 @@ def pair(
         bool | None, typer.Option("--code/--qr", help="By eight characters, or by a QR; for this once.")
     ] = None,
     phone: Annotated[
-        str | None, typer.Option("--phone", metavar="NUMBER", help="The account's number, for --code: +34600000001.")
+        str | None,
+        typer.Option(
+            "--phone",
+            metavar="NUMBER",
+            help="The account's number, for --code; `-` reads it from stdin. A number written here is seen by others "
+            "on this machine and kept by the shell: better write it into the file, or leave it out and be asked.",
+        ),
     ] = None,
     timeout: Annotated[
         float, typer.Option("--timeout", min=0, metavar="SECONDS", help="Give up after so long.")

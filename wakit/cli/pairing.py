@@ -10,10 +10,11 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Protocol, Self, TypeAlias
 
+from wakit.cli.asking import with_number
 from wakit.cli.fleet import Fleet
 from wakit.control.client import Client
 from wakit.control.schemas import Hello, PairingFrame, PairingShown, SessionChanged, SessionGone, SessionInfo
@@ -30,7 +31,7 @@ class Asked:
 
     name: str
     method: Method | None
-    phone: str | None
+    phone: str | None = field(repr=False)
     seconds: float
 
 
@@ -59,8 +60,10 @@ def pair(fleet: Fleet, asked: Asked, *, as_json: bool) -> int:
 
     Raises:
         NotConvergedError: Not connected within the time given.
+        ControlError: It needs a number, and none was given.
         WakitError: The daemon refuses.
     """
+    asked = with_number(fleet, asked)
     screen: Screen
     if as_json:
         screen = JsonLines()

@@ -112,7 +112,7 @@ class Terminal:
         if self._console.is_terminal and len(lines[0]) > self._console.width:
             return [
                 Text(f"The terminal is too narrow: a QR needs {len(lines[0])} columns and {len(lines) + 2} rows."),
-                Text(f"Make it bigger, or link by code: `wakit pair {name} --code --phone +…`"),
+                Text(f"Make it bigger, or link by code: `wakit pair {name} --code`"),
             ]
         return [
             Text(f"On the phone of {name}: Settings, Linked devices, Link a device, and scan"),
