@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import doctest
+import io
 import json
 import re
 import signal
@@ -463,6 +464,35 @@ def test_pair_by_code(served: Served, capsys: pytest.CaptureFixture[str]) -> Non
     assert (request.method, request.phone) == ("code", "+34600000001")
 
 
+def test_a_number_is_read_from_stdin_or_asked_for_and_is_never_an_argument(
+    served: Served, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.do(lambda f: f.change("sales", "declared"))
+    asked: list[str] = []
+
+    def typed(prompt: str) -> str:
+        asked.append(prompt)
+        return "+34 600 000 002"
+
+    monkeypatch.setattr("getpass.getpass", typed)
+    monkeypatch.setattr("sys.stdin", io.StringIO("+34600000003\n"))
+    connect = lambda f: f.change("sales", "connected", since=datetime.now(UTC))  # noqa: E731
+    assert pair_while(served, ["pair", "sales", "--code", "--phone", "-"], connect) == 0
+    served.do(lambda f: f.change("sales", "declared"))
+    assert run(["pair", "sales", "--code", "--phone", "-"]) == 1  # stdin has ended
+    assert "no number was given" in capsys.readouterr().err
+    assert pair_while(served, ["pair", "sales", "--code"], connect) == 0  # no terminal: the daemon says what it needs
+    monkeypatch.setattr("wakit.cli.asking._on_terminal", lambda: True)
+    served.do(lambda f: f.change("sales", "declared"))
+    assert pair_while(served, ["pair", "sales", "--code"], connect) == 0
+    served.do(lambda f: f.change("support", "declared"))
+    # The file has this one's, and the daemon knows no ventas: nobody is asked.
+    assert pair_while(served, ["pair", "support", "--code"], lambda f: f.change("support", "connected")) == 0
+    assert run(["pair", "ventas", "--code"]) == 1
+    assert [order[1][1].phone for order in served.fleet.orders] == ["+34600000003", None, "+34600000002", None]
+    assert len(asked) == 1
+
+
 def test_pair_when_connected_already_asks_for_nothing(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["pair", "sales", "--json"]) == 0
     assert [line["event"] for line in lines(capsys)] == ["connected"]
@@ -605,6 +635,22 @@ def test_doctor_asks_the_daemon(served: Served, no_library: None, capsys: pytest
     served.do(lambda f: f.change_daemon(journal_ok=False))
     code, found = examined(capsys)
     assert (code, found["daemon"]["verdict"]) == (1, "fail")
+
+
+def test_doctor_does_not_import_a_library_without_its_binary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in (
+        ("pylibmagic", ""),
+        ("magic", "class Magic: pass"),
+        ("neonize", f"open({str(tmp_path / 'imported')!r}, 'w')"),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(text)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(checks, "_LIBRARY", checks._LIBRARY.replace('importlib.metadata.version("pylibmagic")', '"1"'))
+    *_, last = checks.check_library()
+    assert (last.name, last.verdict, last.said) == ("neonize", "fail", "neonize has no binary here")
+    assert "neonize==0.5.2" in last.hint
+    assert not (tmp_path / "imported").exists()
 
 
 def test_doctor_without_a_file(folder: Path, no_library: None, capsys: pytest.CaptureFixture[str]) -> None:

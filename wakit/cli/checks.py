@@ -30,14 +30,24 @@ from wakit.vault.layout import NETWORK_FILE_SYSTEMS, file_system
 
 P = ParamSpec("P")
 _LIBRARY: Final = """
-import json, importlib.metadata
+import json, importlib.metadata, importlib.util, pathlib, sys
 import pylibmagic
 import magic
 magic.Magic()
 print(json.dumps({"libmagic": importlib.metadata.version("pylibmagic")}), flush=True)
+spec = importlib.util.find_spec("neonize")
+if spec is None or spec.origin is None:
+    sys.exit("neonize is not installed")
+# Without its binary, importing neonize would download one.
+if not list(pathlib.Path(spec.origin).parent.glob("neonize-*")):
+    sys.exit("neonize has no binary here")
 import neonize.client
 print(json.dumps({"neonize": importlib.metadata.version("neonize")}), flush=True)
 """
+_REINSTALL: Final = {
+    "libmagic": "install it again: `pip install --force-reinstall pylibmagic`",
+    "neonize": "install it again: `pip install --force-reinstall neonize==0.5.2`",
+}
 _PATIENCE: Final = 60.0  # seconds for the library's import, which takes 1 s on an idle machine
 _LEAST_SPACE: Final = 100 << 20
 _SOME_SPACE: Final = 1 << 30
@@ -123,7 +133,7 @@ def check_library() -> Iterator[Check]:
             yield Check(name, "ok", f"version {found[name]}")
         else:
             last = (ran.stderr.strip().splitlines() or [f"the process ended with code {ran.returncode}"])[-1]
-            yield Check(name, "fail", scrub(last), "install wakit again: `pip install --force-reinstall wakit`")
+            yield Check(name, "fail", scrub(last), _REINSTALL[name])
             return
 
 
