@@ -128,6 +128,10 @@ def test_no_daemon_is_4_in_text_and_in_json(folder: Path, capsys: pytest.Capture
     assert run(["status", "--json"]) == 4
     told = capsys.readouterr()
     assert json.loads(told.out)["error"]["error"] == "NoDaemonError"
+    # Not an option of the command: a word that belongs to another one.
+    assert run(["sim", "--", "status", "--json"]) == 1
+    assert run(["pair", "sales", "--phone", "--json"]) == 4
+    assert capsys.readouterr().out == ""
 
 
 def test_every_problem_of_a_file_is_printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -347,9 +351,19 @@ def test_logs_are_readable_with_and_without_a_daemon(folder: Path, capsys: pytes
     assert capsys.readouterr().out == "T2 two\nnot json\n"
     assert run(["logs", "sales", "--json"]) == 0
     assert capsys.readouterr().out.startswith('{"ts": "T1"')
-    for name in ("ventas", "../sessions", "sales.log", ""):
+    for name in ("ventas", "../sessions", ""):
         assert run(["logs", name]) == 1
         assert "there are: sales" in capsys.readouterr().err
+    assert run(["logs", "sale"]) == 1
+    assert "did you mean sales?" in capsys.readouterr().err
+    for name in ("_daemon", "_workers"):
+        (logs / f"{name}.log").write_text('{"ts": "T1", "level": "error", "line": "one", "trace": "  x.py:1 in f"}\n')
+        assert run(["logs", name]) == 0
+        assert capsys.readouterr().out == "T1 error one\n  x.py:1 in f\n"
+    for number in range(500):
+        (logs / f"session-{number}.log").touch()
+    assert run(["logs", "quite-another"]) == 1
+    assert len(capsys.readouterr().err) < 300
 
 
 def test_a_log_is_followed_over_its_rotation(folder: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.main import get_command
 
-__all__ = ["ABORT", "EXIT", "USAGE_ERROR", "app", "get_command"]
+__all__ = ["ABORT", "EXIT", "JSON_WANTED", "USAGE_ERROR", "app", "get_command"]
 
 if TYPE_CHECKING:
     from wakit.cli.fleet import Fleet
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 USAGE_ERROR: Final[Any] = typer.BadParameter.__mro__[1]
 EXIT: Final[Any] = typer.Exit
 ABORT: Final[Any] = typer.Abort
+
+# In the context's meta, which all its commands share: an error is told as JSON where the command was to tell JSON.
+JSON_WANTED: Final = "wakit.json"
 
 app = typer.Typer(
     name="wakit",
@@ -50,7 +53,14 @@ Sim = Annotated[
     bool | None,
     typer.Option("--sim/--no-sim", help="The simulated fleet, or the real one; else whichever daemon runs."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def _note_json(context: typer.Context, wanted: bool) -> bool:
+    context.meta[JSON_WANTED] = wanted
+    return wanted
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.", callback=_note_json)]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A session's name.")]
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of sessions.")]
 

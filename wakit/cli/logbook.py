@@ -8,6 +8,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,8 @@ from wakit.cli.fleet import Fleet
 from wakit.core.declaration import SESSION_NAME
 from wakit.errors import UnknownSessionError
 
+_OURS: Final = ("_daemon", "_workers")  # logs of no session
+_NAMED: Final = 10  # names in an error, at most
 _LOOK: Final = 0.2  # seconds between two looks at a file that is followed
 
 
@@ -25,12 +28,10 @@ def show(fleet: Fleet, name: str, lines: int, *, follow: bool, as_json: bool) ->
         UnknownSessionError: There is no log of that name.
     """
     path = fleet.logs / f"{name}.log"
-    if not SESSION_NAME.fullmatch(name) or not path.is_file():
+    if not (name in _OURS or SESSION_NAME.fullmatch(name)) or not path.is_file():
         known = sorted(found.stem for found in fleet.logs.glob("*.log")) if fleet.logs.is_dir() else []
         raise UnknownSessionError(
-            "There is no log of that name",
-            why="a session has one once it was started",
-            hint=f"there are: {', '.join(known)}" if known else "nothing was started yet: `wakit up`",
+            "There is no log of that name", why="a session has one once it was started", hint=_hint(name, known)
         )
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in deque(file, maxlen=lines):
@@ -38,6 +39,16 @@ def show(fleet: Fleet, name: str, lines: int, *, follow: bool, as_json: bool) ->
         if follow:
             for line in _follow(path, file.fileno(), file.tell()):
                 _print(line, as_json=as_json)
+
+
+def _hint(name: str, known: list[str]) -> str:
+    if not known:
+        return "nothing was started yet: `wakit up`"
+    near = get_close_matches(name, known, n=1)
+    if near:
+        return f"did you mean {near[0]}?"
+    more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
+    return f"there are: {', '.join(known[:_NAMED])}{more}"
 
 
 def _follow(path: Path, opened: int, position: int) -> Iterator[str]:
@@ -78,4 +89,6 @@ def readable(line: str) -> str:
         return line
     if not isinstance(entry, dict):
         return line
-    return " ".join(value if isinstance(value, str) else json.dumps(value) for value in entry.values()) + "\n"
+    trace = entry.pop("trace", "")
+    told = " ".join(value if isinstance(value, str) else json.dumps(value) for value in entry.values())
+    return f"{told}\n{trace}\n" if trace else f"{told}\n"

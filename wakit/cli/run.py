@@ -30,9 +30,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         code = _carry_out(given)
         sys.stdout.flush()
-    except WakitError as error:
-        complain(error, as_json="--json" in given)
-        return int(error.exit_code)
     except KeyboardInterrupt:
         return int(Exit.INTERRUPTED)
     except BrokenPipeError:
@@ -59,13 +56,24 @@ def complain(error: WakitError, *, as_json: bool = False) -> None:
 
 
 def _carry_out(arguments: list[str]) -> int:
-    from wakit.cli.app import ABORT, EXIT, USAGE_ERROR, app, get_command  # noqa: PLC0415 - so that Ctrl-C is caught here, too
+    from wakit.cli.app import (  # noqa: PLC0415 - so that Ctrl-C is caught here, too
+        ABORT,
+        EXIT,
+        JSON_WANTED,
+        USAGE_ERROR,
+        app,
+        get_command,
+    )
 
     try:
         # Not app(…): that would turn a reader that has gone into exit code 1 before it comes here.
         command = get_command(app)
         with command.make_context("wakit", arguments or ["--help"]) as context:
-            command.invoke(context)
+            try:
+                command.invoke(context)
+            except WakitError as error:
+                complain(error, as_json=bool(context.meta.get(JSON_WANTED)))
+                return int(error.exit_code)
         return int(Exit.OK)
     except EXIT as ended:
         return int(ended.exit_code)
