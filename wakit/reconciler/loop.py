@@ -239,4 +239,5 @@ def _settled(vault: Vault, name: str) -> Finding:
     try:
         return vault.settle(name)
     except (WakitError, OSError) as error:
-        return Finding(Credential.DAMAGED, SessionRecord(), in_words(error))
+        why = f"{in_words(error)}; `wakit restart {name}` looks again"
+        return Finding(Credential.DAMAGED, SessionRecord(), why)

@@ -150,9 +150,15 @@ class Tracked:
             pairing=spec.pairing.value if spec else "qr",
             labels=dict(spec.labels) if spec else {},
             last_connected_at=self.last_connected_at,
-            needs_person=self.waits_for_person or self.state is State.HELD or self.shown is not None,
+            needs_person=self._needs_person(),
             held=self.held,
         )
+
+    def _needs_person(self) -> bool:
+        # What was linked once and cannot be used now is started by nobody but a person, whatever became of the verdict.
+        lost = self.credential in (Credential.UNLINKED, Credential.DAMAGED) and self.state not in _AT_REST
+        stuck = lost and self.running is None and self.request is None
+        return self.waits_for_person or self.state is State.HELD or self.shown is not None or stuck
 
     def pairing_shown(self, now: datetime) -> PairingShown | None:
         """Return what can be scanned or typed now."""
