@@ -57,7 +57,14 @@ def test_what_leaves_the_file_is_put_away_as_the_policy_says(fleet: Fleet, polic
     fleet.declare(A, B, retire=policy)
     fleet.advance(2)
     if policy is RetirePolicy.LOGOUT:
-        assert fleet.state("b") is State.PAIRING, "it was unlinked on purpose; the old credential is worth nothing"
+        # What was linked once is not paired by itself, not even after it was unlinked on purpose.
+        assert fleet.state("b") is State.DECLARED
+        assert fleet.info("b").needs_person
+        assert "wakit pair b" in fleet.info("b").reason
+        fleet.workers.asked.add("b")
+        fleet.run(fleet.desk.pair("b", PairRequest()))
+        fleet.advance(1)
+        assert fleet.state("b") is State.PAIRING
     else:
         assert fleet.state("b") is State.CONNECTED
 
@@ -557,11 +564,18 @@ def test_a_session_whose_record_cannot_be_read_does_not_keep_the_others_down(fle
     fleet.paired("a", "b")
     fleet.stop()
     record = fleet.layout.session("a", "shared") / "session.json"
+    kept = record.read_bytes()
     record.unlink()
     record.mkdir()
     fleet._boot()
     fleet.advance(5)
     assert [fleet.state(name) for name in "ab"] == [State.FAILED, State.CONNECTED]
+    assert "wakit restart a" in fleet.info("a").reason
+    record.rmdir()
+    record.write_bytes(kept)
+    fleet.run(fleet.desk.restart("a"))
+    fleet.advance(2)
+    assert fleet.state("a") is State.CONNECTED
 
 
 def test_a_credential_that_vanished_is_noticed_before_its_next_start(fleet: Fleet) -> None:

@@ -276,7 +276,7 @@ class World(RuleBasedStateMachine):
             if tracked.held is not None or not spec.enabled or tracked.parked:
                 continue
             assert tracked.state not in (State.PARKED, State.RETIRED, State.HELD), (name, tracked)
-            if tracked.waits_for_person:
+            if fleet.info(name).needs_person:
                 assert client is None, (name, tracked)
                 assert tracked.reason, (name, tracked)
                 continue
