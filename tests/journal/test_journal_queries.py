@@ -182,7 +182,7 @@ async def test_rows_and_bytes_are_limited(journal: Journal) -> None:
     with pytest.raises(QueryError, match="more than 10 rows"):
         await journal.query("FROM range(11)", limits=limits)
     with pytest.raises(QueryError, match="larger than 1000 bytes"):
-        await journal.query("SELECT repeat('x', 2000)", limits=limits)
+        await journal.query(f"SELECT '{'x' * 2000}'", limits=limits)
 
 
 async def test_waiting_for_a_turn_counts(journal: Journal) -> None:
@@ -253,3 +253,47 @@ async def test_offline_has_the_same_fences(path: Path) -> None:
         with pytest.raises(QueryError, match="longer"):
             reader.query(ENDLESS[0], limits=Limits(timeout=0.2))
         assert reader.query("SELECT 1 AS x").num_rows == 1
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "repeat('x', 2000000)",
+        "repeat('x', 2000 + i::INT)",
+        "'x'.repeat(1001)",
+        "main.REPEAT('x', i)",
+        "repeat(repeat('x', 1000), 1000)",
+        "repeat(lpad(i::VARCHAR, 500), 500)",
+        "repeat(i || '" + "x" * 1000 + "', 1000)",
+        "lpad('x', 2000000, 'y')",
+        "rpad('x', CAST(i AS INT), 'y')",
+        "list_resize([1], 100000)",
+        "bitstring('1', 1000000)",
+        "bar(i, 0, 1, 1000000)",
+        "range(100000)",
+        "range(0, i, 1)",
+        "unnest(generate_series(1, i))",
+        "printf('%1000000d', i)",
+        "printf('%*d', 1000000, i)",
+        "format('{:1000000d}', i)",
+        "format('{:{}d}', i, 1000000)",
+        "format(i::VARCHAR, i)",
+        "list_reduce([1, 2], lambda a, b: a + b)",
+        "length((SELECT repeat('x', i)))",
+    ],
+)
+async def test_values_of_any_size_are_refused(journal: Journal, expression: str) -> None:
+    with pytest.raises(QueryError, match=r"any size|more than compute"):
+        await journal.query(f"SELECT max({expression}) FROM range(600) AS t(i)")
+
+
+async def test_small_literal_sizes_and_rows_are_served(journal: Journal) -> None:
+    sql = """
+        SELECT lpad(i::VARCHAR, 5, '0') AS a, repeat('-', 3) AS b, printf('%04d', i::INT) AS c, range(3) AS d,
+            format('{:>6}', i) AS e, bar(i, 0, 8, 10) IS NULL AS f
+        FROM range(5000) AS t(i) WHERE i = 7
+    """
+    row = (await journal.query(sql)).to_pylist()[0]
+    assert row == {"a": "00007", "b": "---", "c": "0007", "d": [0, 1, 2], "e": "     7", "f": False}
+    days = "SELECT count(*) AS n FROM generate_series(TIMESTAMP '2026-01-01', TIMESTAMP '2026-03-01', INTERVAL 1 DAY)"
+    assert (await journal.query(days)).to_pylist() == [{"n": 60}]
