@@ -216,6 +216,7 @@ def test_status_tells_everything_a_person_needs(served: Served, capsys: pytest.C
     assert "hint: mend it" in shown
     assert "\x1b" not in shown
     assert max(map(len, shown.splitlines())) < 200
+    assert not re.search(r" $", shown, re.MULTILINE)
 
 
 def test_orders_reach_the_daemon(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
@@ -542,8 +543,8 @@ def test_a_verdict_ends_it_and_an_old_one_does_not(
 
 
 def test_pair_gives_up_after_its_timeout(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["pair", "support", "--timeout", "0.3"]) == 3
-    assert "support is not connected after 0.3 s: it is declared" in capsys.readouterr().err
+    assert run(["pair", "support", "--timeout", "1.5"]) == 3
+    assert "support is not connected after 1.5 s: it is declared" in capsys.readouterr().err
 
 
 def test_pair_of_an_unknown_session_and_with_a_wrong_number(served: Served, capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,7 +79,7 @@ def wait(fleet: Fleet, *, seconds: float, as_json: bool) -> None:
     finally:
         told = board.status
         if told is not None and not as_json:
-            render.console().print(render.status(told, unicode=render.speaks_unicode()))
+            render.show(render.status(told, unicode=render.speaks_unicode()))
     if as_json and told is not None:
         print_json(told.model_dump_json())
 

@@ -90,5 +90,5 @@ def _print(event: EventInfo, *, as_json: bool) -> None:
     else:
         from wakit.cli import render  # noqa: PLC0415 - rich, only for people
 
-        render.console().print(render.event(event))
+        render.show(render.event(event))
     sys.stdout.flush()

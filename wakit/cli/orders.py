@@ -18,7 +18,7 @@ def show_status(fleet: Fleet, *, as_json: bool) -> None:
         return
     from wakit.cli import render  # noqa: PLC0415 - rich, only for people
 
-    render.console().print(render.status(told, unicode=render.speaks_unicode()))
+    render.show(render.status(told, unicode=render.speaks_unicode()))
 
 
 def give(fleet: Fleet, order: Literal["restart", "park", "resume"], names: Sequence[str], *, as_json: bool) -> None:

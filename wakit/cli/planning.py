@@ -31,4 +31,4 @@ def _print(told: PlanInfo, *, as_json: bool) -> None:
         return
     from wakit.cli import render  # noqa: PLC0415 - rich, only for people
 
-    render.console().print(render.plan(told))
+    render.show(render.plan(told))

@@ -47,6 +47,17 @@ def console() -> Console:
     return Console(width=None if terminal else _WIDE, highlight=False, soft_wrap=not terminal)
 
 
+def show(what: RenderableType) -> None:
+    """Print something on stdout; where that is no terminal, without the blanks that fill a table's columns."""
+    screen = console()
+    if sys.stdout.isatty():
+        screen.print(what)
+        return
+    with screen.capture() as captured:
+        screen.print(what)
+    sys.stdout.write("".join(line.rstrip(" ") + "\n" for line in captured.get().split("\n")[:-1]))
+
+
 def sign(session: SessionInfo, *, unicode: bool = True) -> Text:
     """Return a session's state as a sign and a word."""
     full, plain, style = _SIGNS.get(session.state) or _SIGNS[session.status]
