@@ -41,6 +41,6 @@ class Backoff:
 
 
 # A crashed worker says nothing about WhatsApp: be back at once, and slow down only if it goes on crashing.
-AFTER_CRASH = Backoff(first=0.5, cap=300.0)
+AFTER_CRASH = Backoff(first=0.25, cap=300.0)
 # A dial that failed says that the network or WhatsApp is away: give it time.
 AFTER_DIAL = Backoff(first=4.0, cap=300.0, floor=1.0)
