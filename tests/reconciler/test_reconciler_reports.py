@@ -315,7 +315,7 @@ def test_crashes_in_a_row_slow_down_and_a_minute_online_forgives_them(fleet: Fle
         pauses.append((tracked.next_try_at - fleet.now()).total_seconds())
         fleet.advance(pauses[-1] + 1)
         assert fleet.state("a") is State.CONNECTED
-    assert pauses == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0]
+    assert pauses == [0.125, 0.25, 0.5, 1.0, 2.0, 4.0]
     assert fleet.tracked("a").alone, "it has a worker of its own until it has proved itself"
     fleet.workers.tell("a", WentDeaf(errors=1))
     fleet.advance(61)
