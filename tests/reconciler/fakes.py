@@ -29,6 +29,7 @@ from wakit.core.declaration import Declaration, FleetSpec, Pacing, Pairing, Sess
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
 from wakit.core.records import DeclarationRecord, EventRecord
+from wakit.errors import CredentialUnreadableError
 from wakit.reconciler import Reconciler
 from wakit.reconciler.desk import DaemonFacts, Desk
 from wakit.reconciler.feed import Feed
@@ -387,9 +388,16 @@ class FakeWorkers:
 class FaultyVault(Vault):
     """The real vault, whose disk fails when told to."""
 
-    def __init__(self, layout: Layout, now: Callable[[], datetime], faults: list[Exception]) -> None:
+    def __init__(
+        self, layout: Layout, now: Callable[[], datetime], faults: list[Exception], unreadable: set[str]
+    ) -> None:
         super().__init__(layout, "shared", now)
-        self._faults = faults
+        self._faults, self._unreadable = faults, unreadable
+
+    def find(self, name: str) -> Any:
+        if name in self._unreadable:
+            raise CredentialUnreadableError(f"The credential of {name} cannot be read", why="permission denied")
+        return super().find(name)
 
     def _fail(self) -> None:
         if self._faults:
@@ -433,6 +441,7 @@ class Fleet:
         self.ledger = FakeLedger()
         self.ledger.secrets |= {*NUMBERS.values(), "s.whatsapp.net"}
         self.disk_faults: list[Exception] = []
+        self.unreadable: set[str] = set()
         self.chance = 0.5
         self.declaration: Declaration | None = None
         self.looks = 0
@@ -443,7 +452,7 @@ class Fleet:
     def _boot(self) -> None:
         self.workers = FakeWorkers(self.loop, self.ledger.secrets)
         self.layout = open_layout(self.root / ".wakit")
-        self.vault = FaultyVault(self.layout, self.now, self.disk_faults)
+        self.vault = FaultyVault(self.layout, self.now, self.disk_faults, self.unreadable)
         ports = Ports(
             vault=self.vault,
             workers=self.workers,

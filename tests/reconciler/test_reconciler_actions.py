@@ -15,7 +15,7 @@ from wakit.core.declaration import Endpoint, Pacing, Pairing, RetirePolicy, Sess
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
 from wakit.core.retry import AFTER_CRASH
-from wakit.errors import DeclarationError, Location, WorkerError
+from wakit.errors import CredentialUnreadableError, DeclarationError, Location, WorkerError
 from wakit.redact import PhoneNumber, Secret
 from wakit.whatsapp.port import Banned, Connected, LoggedOut, PairingExpired, Replaced
 
@@ -560,22 +560,33 @@ def test_a_damaged_credential_is_never_given_to_the_library(fleet: Fleet, kill: 
     assert "wakit pair a" in fleet.info("a").reason
 
 
-def test_a_session_whose_record_cannot_be_read_does_not_keep_the_others_down(fleet: Fleet) -> None:
+def test_a_session_that_cannot_be_read_keeps_nobody_else_down(fleet: Fleet) -> None:
     fleet.paired("a", "b")
     fleet.stop()
+    fleet.unreadable.add("a")
+    fleet._boot()
+    fleet.advance(5)
+    assert [fleet.state(name) for name in "ab"] == [State.FAILED, State.CONNECTED]
+    assert fleet.info("a").reason.endswith("permission denied; `wakit restart a` looks again")
+    with pytest.raises(CredentialUnreadableError):
+        fleet.run(fleet.desk.restart("a"))
+    fleet.unreadable.clear()
+    fleet.run(fleet.desk.restart("a"))
+    fleet.advance(2)
+    assert fleet.state("a") is State.CONNECTED
+    assert len(fleet.ledger.told("pair_started", "a")) == 1
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_a_record_that_is_no_file_is_a_damaged_one(fleet: Fleet, kill: bool) -> None:
+    fleet.paired("a", "b")
+    fleet.kill() if kill else fleet.stop()
     record = fleet.layout.session("a", "shared") / "session.json"
-    kept = record.read_bytes()
     record.unlink()
     record.mkdir()
     fleet._boot()
     fleet.advance(5)
     assert [fleet.state(name) for name in "ab"] == [State.FAILED, State.CONNECTED]
-    assert "wakit restart a" in fleet.info("a").reason
-    record.rmdir()
-    record.write_bytes(kept)
-    fleet.run(fleet.desk.restart("a"))
-    fleet.advance(2)
-    assert fleet.state("a") is State.CONNECTED
 
 
 def test_a_credential_that_vanished_is_noticed_before_its_next_start(fleet: Fleet) -> None:
@@ -676,3 +687,14 @@ def test_a_link_that_never_logs_in_is_started_anew(fleet: Fleet) -> None:
     fleet.advance(90)
     assert fleet.state("a") is State.CONNECTED
     assert [start.pairing for start in fleet.launches("a")] == [Pairing.QR, None], "restored, not paired anew"
+
+
+def test_a_link_whose_redial_never_comes_is_started_anew(fleet: Fleet) -> None:
+    fleet.declare(A)
+    fleet.advance(1)
+    fleet.workers.link("a", NUMBERS["a"])
+    fleet.advance(60)
+    assert fleet.state("a") is State.PAIRED
+    fleet.advance(100)
+    assert fleet.state("a") is State.CONNECTED
+    assert [start.pairing for start in fleet.launches("a")] == [Pairing.QR, None]
