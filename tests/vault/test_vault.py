@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
 import subprocess
 import sys
-from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from credentials import NUMBER, Clock, pair, run_sql, store
 from filelock import FileLock
 
 from wakit.core.lifecycle import State
@@ -22,48 +21,6 @@ from wakit.vault import Vault
 from wakit.vault.inspection import inspect
 from wakit.vault.layout import Layout, file_system, open_layout
 from wakit.vault.record import SessionRecord, Verdict, read_record, write_record
-
-NUMBER = "34600000001"
-
-
-class Clock:
-    """A clock that moves one second a look, so that no two moments are the same."""
-
-    def __init__(self) -> None:
-        self.moment = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        self.moment += timedelta(seconds=1)
-        return self.moment
-
-
-@pytest.fixture
-def layout(tmp_path: Path) -> Layout:
-    return open_layout(tmp_path / ".wakit")
-
-
-@pytest.fixture
-def vault(layout: Layout) -> Vault:
-    return Vault(layout, "shared", Clock())
-
-
-def store(path: Path, *users: str) -> None:
-    """Make a credential database with the columns that matter, as whatsmeow's first migration has them."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("CREATE TABLE whatsmeow_device (jid TEXT PRIMARY KEY, noise_key bytea)")
-        for index, user in enumerate(users):
-            connection.execute(
-                "INSERT INTO whatsmeow_device VALUES (?, x'00')", (f"{user}:{index + 1}@s.whatsapp.net",)
-            )
-
-
-def pair(vault: Vault, name: str, user: str = NUMBER) -> Path:
-    """What a worker and the daemon do when a phone links a session."""
-    ticket = vault.prepare_pairing(name)
-    store(ticket.directory / "creds.db", user)
-    vault.mark_paired(name, account_hash(user, vault.key))
-    return ticket.directory
 
 
 def test_a_session_goes_through_its_life(vault: Vault, layout: Layout) -> None:
@@ -123,11 +80,6 @@ def test_a_bad_credential_is_never_handed_out(vault: Vault, damage: object, says
     assert "wakit pair sales" in caught.value.hint
     assert NUMBER not in str(caught.value)
     assert vault.settle("sales").credential is not Credential.ABSENT, "it must not look new"
-
-
-def run_sql(database: Path, statement: str) -> None:
-    with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute(statement)
 
 
 def test_a_link_whose_note_was_lost_is_adopted(vault: Vault) -> None:

@@ -16,7 +16,6 @@ from typing import Final
 import msgspec
 
 from wakit.core.declaration import SESSION_NAME
-from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
 from wakit.durable import move
 from wakit.errors import CredentialError, CredentialUnreadableError
@@ -111,8 +110,7 @@ class Vault:
             return finding
         if not present(folder / DATABASE):
             return finding if finding.credential is Credential.UNLINKED else self._settle_archived(name, finding)
-        verdict = finding.record.verdict
-        if verdict is not None and verdict.state == State.LOGGED_OUT:
+        if finding.credential is Credential.UNLINKED and not finding.record.pairing:
             return finding  # the row of the device that was unlinked, which the library had no time to delete
         found = self._inspect(folder)
         if found.linked and found.account is not None:
@@ -139,12 +137,8 @@ class Vault:
             set_aside(folder, self._stamp())
             lost_at = self._now() if record.paired_at is not None else None
             epoch = record.epoch + 1
-            write_record(
-                folder,
-                msgspec.structs.replace(
-                    record, epoch=epoch, verdict=None, retired_at=None, unlinked_at=record.unlinked_at or lost_at
-                ),
-            )
+            fresh = {"epoch": epoch, "verdict": None, "retired_at": None, "pairing": True}
+            write_record(folder, msgspec.structs.replace(record, unlinked_at=record.unlinked_at or lost_at, **fresh))
         return StartTicket(folder, epoch)
 
     def prepare_restore(self, name: str) -> StartTicket:
@@ -197,13 +191,12 @@ class Vault:
 
     def mark_paired(self, name: str, account: str) -> SessionRecord:
         """Note that a device was linked: from now on the session never pairs by itself."""
-        return self.update(
-            name, paired_at=self._now(), account=account, unlinked_at=None, retired_at=None, verdict=None
-        )
+        fresh = {"unlinked_at": None, "retired_at": None, "verdict": None, "pairing": False}
+        return self.update(name, paired_at=self._now(), account=account, **fresh)
 
     def mark_unlinked(self, name: str, verdict: Verdict) -> SessionRecord:
         """Note that the device row is gone; the folder stays as evidence."""
-        return self.update(name, unlinked_at=self._now(), verdict=verdict)
+        return self.update(name, unlinked_at=self._now(), verdict=verdict, pairing=False)
 
     def retire(self, name: str, *, keep: bool) -> None:
         """Put a credential away: into the archive, or, with ``keep``, out of use where it is.
