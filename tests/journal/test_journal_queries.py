@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 from journal_histories import event, state
 
 from wakit.errors import QueryError
-from wakit.journal import Journal, Limits, open_read_only
+from wakit.journal import Journal, Limits, open_read_only, readers
 
 READING = [
     "SELECT 1",
@@ -297,3 +301,74 @@ async def test_small_literal_sizes_and_rows_are_served(journal: Journal) -> None
     assert row == {"a": "00007", "b": "---", "c": "0007", "d": [0, 1, 2], "e": "     7", "f": False}
     days = "SELECT count(*) AS n FROM generate_series(TIMESTAMP '2026-01-01', TIMESTAMP '2026-03-01', INTERVAL 1 DAY)"
     assert (await journal.query(days)).to_pylist() == [{"n": 60}]
+
+
+class Deaf:
+    """A query that does not notice that it is stopped, as one that makes huge values, until it is let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.runs = threading.Event()
+        self.over = threading.Event()
+        self._run = readers.run
+        monkeypatch.setattr(readers, "run", self)
+
+    def __call__(self, connection: Any, query: Any, interruption: Any) -> Any:
+        if query.sql == "deaf":
+            self.runs.set()
+            assert self.over.wait(30)
+            raise QueryError("The query was cut off")
+        return self._run(connection, query, interruption)
+
+
+@pytest.fixture
+def deaf(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deaf]:
+    made = Deaf(monkeypatch)
+    yield made
+    made.over.set()
+    for thread in threading.enumerate():
+        if thread.name == "wakit-journal-query":
+            thread.join(10)
+
+
+async def test_a_query_that_cannot_be_stopped_is_given_up_in_time(journal: Journal, deaf: Deaf) -> None:
+    with pytest.raises(QueryError, match=r"longer than 0\.1 s"):
+        await asyncio.wait_for(journal.query("deaf", limits=Limits(timeout=0.1)), 10)
+    assert journal.health.stuck == 1
+    assert (await journal.query("SELECT 1 AS x")).to_pylist() == [{"x": 1}]
+    deaf.over.set()
+
+
+async def test_a_query_that_cannot_be_stopped_does_not_hold_up_the_writer(journal: Journal, deaf: Deaf) -> None:
+    task = asyncio.create_task(journal.query("deaf", limits=Limits(timeout=60)))
+    assert await asyncio.to_thread(deaf.runs.wait, 10)
+    journal._writer.readers._patience = 0.05
+    write, refusals = journal._writer._ledger.write, [duckdb.OutOfMemoryException("no memory left")]
+
+    def refused_once(items: Any) -> Any:
+        if refusals:
+            raise refusals.pop()
+        return write(items)
+
+    journal._writer._ledger.write = refused_once  # type: ignore[method-assign]
+    await asyncio.wait_for(journal.log_durably(event()), 10)
+    assert journal.health.stuck == 1
+    deaf.over.set()
+    with pytest.raises(QueryError):
+        await task
+    assert journal.health.stuck == 0
+
+
+async def test_a_query_that_cannot_be_stopped_does_not_hold_up_the_end(path: Path, deaf: Deaf) -> None:
+    journal = Journal.open(path)
+    task = asyncio.create_task(journal.query("deaf", limits=Limits(timeout=60)))
+    assert await asyncio.to_thread(deaf.runs.wait, 10)
+    journal._writer.readers._patience = 0.05
+    last = journal.log(event())
+    await asyncio.wait_for(journal.close(), 10)
+    assert journal.health.stuck == 1
+    deaf.over.set()
+    with pytest.raises(QueryError):
+        await task
+    assert journal.health.stuck == 0
+    async with Journal.open(path) as again:
+        assert again.health.durable_seq == last

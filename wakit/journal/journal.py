@@ -8,12 +8,7 @@ Logging never waits for the disk: an event gets its number and is left for the j
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,12 +21,12 @@ from wakit.errors import QueryError
 from wakit.journal.guard import Guard
 from wakit.journal.ledger import utc
 from wakit.journal.live import Subscription
-from wakit.journal.queries import Interruption, Limits, Parameters, Query, to_ipc
+from wakit.journal.queries import Interruption, Limits, Parameters, Query, to_ipc, too_slow
 from wakit.journal.writer import Health, Waiter, Writer
 
 DEFAULT_LIMITS: Final = Limits()
-_QUERY_THREADS: Final = 2  # as many as there are connections for them
-_QUERY_NICENESS: Final = 10
+_AT_ONCE: Final = 2  # queries, as many as there are connections for them
+_NOTICE: Final = 0.5  # seconds a query has to notice that its time is up
 
 _FORGET_EVENTS: Final = """
 DELETE FROM events
@@ -69,13 +64,6 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _step_back() -> None:
-    """Let everything else in the daemon have the processor first; Linux keeps this for each thread."""
-    if sys.platform == "linux":
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _QUERY_NICENESS)
-
-
 class Journal:
     """The one door to ``journal.duckdb`` while the daemon runs. Use :meth:`open`.
 
@@ -91,9 +79,7 @@ class Journal:
         self._writer = writer
         self._guard = guard
         self._patience = patience
-        self._threads = ThreadPoolExecutor(
-            _QUERY_THREADS, thread_name_prefix="wakit-journal-query", initializer=_step_back
-        )
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     @classmethod
     def open(
@@ -185,10 +171,14 @@ class Journal:
         Raises:
             QueryError: It was refused, is wrong, or went over a limit.
         """
-        interruption = Interruption()
-        run = self._threads.submit(self._writer.readers.run, Query(sql, params, limits), interruption)
+        interruption, readers = Interruption(limits.timeout), self._writer.readers
         try:
-            return await asyncio.wrap_future(run)
+            async with asyncio.timeout(limits.timeout + _NOTICE), self._turns:
+                return await asyncio.wrap_future(readers.start(Query(sql, params, limits), interruption))
+        except TimeoutError:  # its turn did not come, or DuckDB does not notice that it was stopped
+            interruption.stop(too_slow(limits.timeout))
+            readers.give_up(interruption)
+            raise too_slow(limits.timeout) from None
         except asyncio.CancelledError:
             interruption.stop(QueryError("The query was cut off", why="nobody waits for it any more"))
             raise
@@ -233,7 +223,7 @@ class Journal:
         try:
             await asyncio.to_thread(self._writer.close, self._patience)
         finally:
-            self._threads.shutdown(wait=True)
+            await asyncio.to_thread(self._writer.readers.join)
 
     async def __aenter__(self) -> Self:
         return self

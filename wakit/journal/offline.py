@@ -31,7 +31,7 @@ class OfflineJournal:
         Raises:
             QueryError: It was refused, is wrong, or went over a limit.
         """
-        return run(self._connection, Query(sql, params, limits), Interruption())
+        return run(self._connection, Query(sql, params, limits), Interruption(limits.timeout))
 
     def query_ipc(self, sql: str, *, params: Parameters = None, limits: Limits = _NO_LIMITS) -> bytes:
         """Run a query and return its result as an Arrow IPC stream."""

@@ -13,6 +13,7 @@ value is only stopped after the vector it is at.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,9 +58,15 @@ class Query:
 
 
 class Interruption:
-    """The way to stop a query from another thread; the first reason given is the one the user hears."""
+    """The way to stop a query from another thread; the first reason given is the one the user hears.
 
-    def __init__(self) -> None:
+    Args:
+        timeout: Seconds from now until it stops by itself, whether its turn has come by then or not.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._deadline = time.monotonic() + timeout
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._error: QueryError | None = None
@@ -76,14 +83,19 @@ class Interruption:
         """Why it was stopped, if it was."""
         return self._error
 
+    @property
+    def left(self) -> float:
+        """How many seconds are left; never negative."""
+        return max(0.0, self._deadline - time.monotonic())
+
     @contextmanager
-    def watching(self, connection: duckdb.DuckDBPyConnection, timeout: float) -> Iterator[None]:
-        """Interrupt the connection when stopped, or after ``timeout`` seconds, until the block is left."""
+    def watching(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Interrupt the connection when stopped, or when time is up, until the block is left."""
         over = threading.Event()
 
         def watch() -> None:
-            if not self._stopped.wait(timeout):
-                self.stop(too_slow(timeout))
+            if not self._stopped.wait(self.left):
+                self.stop(too_slow(self._timeout))
             while not over.is_set():
                 connection.interrupt()
                 over.wait(_AGAIN)
@@ -112,7 +124,7 @@ def run(connection: duckdb.DuckDBPyConnection, query: Query, interruption: Inter
     require_reading(connection, query.sql)
     params = _checked(query.params)
     try:
-        with interruption.watching(connection, query.limits.timeout):
+        with interruption.watching(connection):
             connection.execute("BEGIN TRANSACTION READ ONLY")
             return _collect(connection, query, params)
     except (duckdb.Error, pa.ArrowException, OSError, MemoryError, TypeError, ValueError, OverflowError) as error:

@@ -54,6 +54,8 @@ class Health:
         pending: How many events are not acknowledged yet.
         lost: How many events did not fit into the backlog since the journal was opened.
         durable_seq: The newest acknowledged event.
+        stuck: How many queries were told to stop, still run, and are waited for no longer; they hold memory, and one
+            that outlives the journal's closing holds the file.
     """
 
     ok: bool
@@ -62,6 +64,7 @@ class Health:
     pending: int
     lost: int
     durable_seq: int
+    stuck: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +189,7 @@ class Writer:
                 pending=self._backlog.next_seq - 1 - self._durable,
                 lost=self._backlog.lost,
                 durable_seq=self._durable,
+                stuck=self.readers.stuck,
             )
 
     def close(self, patience: float) -> None:
