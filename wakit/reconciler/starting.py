@@ -77,7 +77,7 @@ class Starter:
             tracked.running = None  # it was linked after all: the next plan restores it
             tracked.end_pairing()
             return False
-        self._roster.log("pair_started", tracked, reason=action.reason, code=pairing.value)
+        self._roster.log("pair_started", tracked, reason=action.reason, detail={"method": pairing.value})
         return bool(await self._launch([candidate], pairing))
 
     async def restore(self, aboard: Sequence[Tracked]) -> Sequence[Tracked]:
