@@ -4,6 +4,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -251,3 +252,14 @@ def test_schemas_keep_numbers_out_of_sight() -> None:
     shown = PairingShown(session="a", event="qr", payload="https://secret", expires_at="2026-01-01T00:00:00Z")
     assert "secret" not in repr(shown)
     assert "600" not in repr(PairRequest(phone="+34600000001"))
+
+
+def test_a_copied_state_directory_is_not_served_by_the_original_daemon(tmp_path: Path) -> None:
+    """Otherwise `wakit down` in the copy would end the daemon of the original."""
+    original, copy = tmp_path / "a", tmp_path / "b"
+    original.mkdir()
+    write_record(original, record(socket=str(original / "control.sock")))
+    shutil.copytree(original, copy)
+    assert read_record(copy) is None
+    moved = original.rename(tmp_path / "c")
+    assert read_record(moved) is not None, "a folder that was only moved is still the same"

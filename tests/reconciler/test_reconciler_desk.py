@@ -333,3 +333,16 @@ def test_a_long_past_is_told_as_a_gap_and_its_newest_events(fleet: Fleet, monkey
 
     told = [(f.first, f.last) if isinstance(f, Gap) else f.event.seq for f in fleet.run(listen())[1:]]
     assert told == [(3, last - 3), last - 2, last - 1, last]
+
+
+def test_whoever_names_no_way_to_pair_sees_what_is_shown(fleet: Fleet) -> None:
+    """A plain `wakit pair` in a second terminal must not void the code that is being typed."""
+    fleet.declare(SessionSpec("a"))
+    fleet.advance(1)
+    pair(fleet, "a", method="code", phone="+34600000009")
+    fleet.advance(2)
+    begun = len(fleet.launches("a"))
+    assert fleet.launches("a")[-1].pairing is Pairing.CODE
+    pair(fleet, "a")
+    fleet.advance(2)
+    assert len(fleet.launches("a")) == begun

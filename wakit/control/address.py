@@ -18,7 +18,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -52,6 +52,7 @@ class DaemonRecord:
         version: Of wakit.
         sim: True when it runs against the loopback WhatsApp.
         socket: Absolute path of the control socket.
+        folder: Device and inode of the state directory: a copy of it is another one, and not served by this daemon.
     """
 
     pid: int
@@ -61,6 +62,7 @@ class DaemonRecord:
     version: str
     sim: bool
     socket: str
+    folder: str = field(default="", compare=False)
 
     @property
     def alive(self) -> bool:
@@ -160,14 +162,19 @@ def process_started(pid: int) -> str:
 
 def write_record(state_dir: Path, record: DaemonRecord) -> None:
     """Write ``daemon.json``, whole or not at all, readable by its owner only."""
-    values = asdict(record) | {"started_at": record.started_at.isoformat()}
+    values = asdict(record) | {"started_at": record.started_at.isoformat(), "folder": _identity(state_dir)}
     write_file(state_dir / RECORD_NAME, json.dumps(values, indent=1).encode())
 
 
 def read_record(state_dir: Path) -> DaemonRecord | None:
-    """Read ``daemon.json``; None if there is none, or it is not one. It may be of a daemon that has died."""
+    """Read ``daemon.json``; None if there is none, or it is not one, or of another folder that this one is a copy of.
+
+    It may be of a daemon that has died.
+    """
     try:
         values = json.loads((state_dir / RECORD_NAME).read_text(encoding="utf-8"))
+        if values["folder"] != _identity(state_dir):
+            return None
         return DaemonRecord(
             pid=int(values["pid"]),
             process_started=str(values["process_started"]),
@@ -176,6 +183,7 @@ def read_record(state_dir: Path) -> DaemonRecord | None:
             version=str(values["version"]),
             sim=bool(values["sim"]),
             socket=str(values["socket"]),
+            folder=str(values["folder"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -186,6 +194,11 @@ def remove_record(state_dir: Path, run_id: str) -> None:
     record = read_record(state_dir)
     if record is not None and record.run_id == run_id:
         (state_dir / RECORD_NAME).unlink(missing_ok=True)
+
+
+def _identity(folder: Path) -> str:
+    found = folder.stat()
+    return f"{found.st_dev}:{found.st_ino}"
 
 
 def _fallback_folders(environ: Mapping[str, str], temp_dir: Path | None) -> list[Path]:

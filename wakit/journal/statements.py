@@ -49,6 +49,13 @@ _REFUSED_FUNCTIONS: Final = frozenset(
         "reduce",
         "list_reduce",
         "array_reduce",
+        # Quadratic in the length of their texts, and deaf to an interrupt meanwhile.
+        "levenshtein",
+        "editdist3",
+        "damerau_levenshtein",
+        "jaccard",
+        "jaro_similarity",
+        "jaro_winkler_similarity",
     }
 )
 MAX_SIZE: Final = 1_000

@@ -307,6 +307,8 @@ class Desk:
         tracked.attempt, tracked.next_try_at, tracked.not_before = 0, None, None
 
     def _ask_to_pair(self, tracked: Tracked, request: PairRequest) -> None:
+        if request.method is None and request.phone is None and tracked.pairs:
+            return  # whoever names no way sees the code that is valid now, in whatever way it was asked for
         spec = tracked.spec
         declared_phone = spec.phone if spec else None
         method = Pairing(request.method) if request.method else spec.pairing if spec else Pairing.QR

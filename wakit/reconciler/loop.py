@@ -19,7 +19,7 @@ from wakit.core.observation import Credential
 from wakit.core.planner import plan
 from wakit.core.records import DeclarationRecord
 from wakit.core.retry import AFTER_DIAL
-from wakit.errors import DeclarationError, WakitError
+from wakit.errors import CredentialUnreadableError, DeclarationError, WakitError
 from wakit.reconciler.executor import Executor
 from wakit.reconciler.memory import recollect
 from wakit.reconciler.reports import Reports
@@ -237,7 +237,10 @@ class Reconciler:
 def _settled(vault: Vault, name: str) -> Finding:
     """Look at one session; what cannot be read concerns that session, not the daemon's start."""
     try:
-        return vault.settle(name)
+        try:
+            return vault.settle(name)
+        except CredentialUnreadableError:
+            return vault.find(name)  # what the system does not let us read now, the start looks at again
     except (WakitError, OSError) as error:
         why = f"{in_words(error)}; `wakit restart {name}` looks again"
         return Finding(Credential.DAMAGED, SessionRecord(), why)
