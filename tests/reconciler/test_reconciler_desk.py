@@ -193,6 +193,19 @@ def test_parked_by_a_person_until_resumed_also_for_the_next_daemon(fleet: Fleet)
     assert fleet.state("a") is State.CONNECTED
 
 
+def test_who_parks_after_asking_for_a_restart_means_it(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.workers.release_takes = 2.0
+    fleet.run(fleet.desk.park("a"))
+    fleet.advance(1)
+    fleet.run(fleet.desk.resume("a"))
+    fleet.run(fleet.desk.restart("a"))
+    fleet.run(fleet.desk.park("a"))
+    fleet.advance(10)
+    assert (fleet.state("a"), fleet.tracked("a").request) == (State.PARKED, None)
+    assert len(fleet.launches("a")) == 1
+
+
 def test_a_copy_that_was_put_back_is_found_by_a_restart(fleet: Fleet) -> None:
     fleet.paired("a")
     database = fleet.layout.session("a", "shared") / "creds.db"
