@@ -350,6 +350,9 @@ class Desk:
 
     def _set_parked(self, tracked: Tracked, *, parked: bool) -> SessionInfo:
         tracked.parked = parked
+        if parked:  # the newer word; what was asked for before is not to wait for the day it is resumed
+            tracked.request = None
+            tracked.end_pairing()
         self._reconciler.executor.note(tracked, lambda: self._roster.ports.vault.update(tracked.name, parked=parked))
         self._reconciler.wake()
         return tracked.info(self._roster.ports.now())
