@@ -126,6 +126,17 @@ def test_a_file_without_sessions_retires_nothing_by_itself(count: int) -> None:
     assert {kind for kind, _ in kinds(decided)} == {"Hold"}
 
 
+def test_a_file_that_looks_cut_off_unlinks_nobody() -> None:
+    """A half-written file can be a valid one with fewer sessions; unlinking at WhatsApp could not be undone."""
+    world = observe(*(linked(n) for n in "abcd"), cut_off=True)
+    wanted = declare(*(SessionSpec(n) for n in "abc"), retire=RetirePolicy.LOGOUT)
+    assert kinds(plan(wanted, world, NOW)) == [("Hold", "d")]
+    assert kinds(plan(wanted, replace(world, confirmed="sha"), NOW)) == [("Retire", "d")]
+    assert kinds(plan(wanted, replace(world, cut_off=False), NOW)) == [("Retire", "d")]
+    archived = declare(*(SessionSpec(n) for n in "abc"))
+    assert kinds(plan(archived, world, NOW)) == [("Retire", "d")], "what is archived comes back with the rest"
+
+
 def test_a_rename_moves_the_credential_and_retires_nobody() -> None:
     wanted, world = declare(SessionSpec("sales", renamed_from="ventas")), observe(linked("ventas"))
     decided = plan(wanted, world, NOW)

@@ -698,3 +698,19 @@ def test_a_link_whose_redial_never_comes_is_started_anew(fleet: Fleet) -> None:
     fleet.advance(100)
     assert fleet.state("a") is State.CONNECTED
     assert [start.pairing for start in fleet.launches("a")] == [Pairing.QR, None]
+
+
+def test_half_a_file_unlinks_nobody(fleet: Fleet) -> None:
+    fleet.paired("a", "b", "c", retire=RetirePolicy.LOGOUT)
+    whole = fleet.declare(A, B, C, retire=RetirePolicy.LOGOUT)
+    text = "[sessions.a]\n[sessions.b]\n[sessions.c]\n"
+    fleet.run(fleet.reconciler.accept(replace(whole, masked_text=text, sha256="whole")))
+    half = replace(whole, masked_text=text[:26], sha256="half", sessions={"a": A, "b": B})
+    fleet.run(fleet.reconciler.accept(half))
+    fleet.advance(5)
+    assert fleet.state("c") is State.CONNECTED
+    assert "cut off" in str(fleet.info("c").held)
+    fleet.run(fleet.reconciler.accept(replace(whole, masked_text=text, sha256="whole")))
+    fleet.advance(1)
+    assert (fleet.state("c"), fleet.info("c").held) == (State.CONNECTED, None)
+    assert fleet.workers.logouts == []

@@ -67,8 +67,10 @@ class Observation:
         sessions: Every session with a credential, a worker or a past, by name.
         confirmed: sha256 of the declaration whose held retirements a person has confirmed, or None.
         declared_accounts: Keyed hash of each declared phone number, by session name.
+        cut_off: The file's text is a mere beginning of the one that was in force before it.
     """
 
     sessions: Mapping[str, SessionObservation] = field(default_factory=lambda: MappingProxyType({}))
     confirmed: str | None = None
     declared_accounts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    cut_off: bool = False

@@ -170,6 +170,9 @@ def _objection(declaration: Declaration, observation: Observation, losing: list[
         return None
     if not declaration.sessions:
         return "the file declares no session at all; `wakit apply --confirm` retires them all the same"
+    if observation.cut_off and declaration.fleet.retire is RetirePolicy.LOGOUT:
+        # What is unlinked at WhatsApp does not come back with the rest of a file that was only half written.
+        return "the file looks cut off, and retire = 'logout' cannot be undone; `wakit apply --confirm` does it"
     live = sum(
         seen.credential in _ONCE_LINKED and seen.state is not State.RETIRED for seen in observation.sessions.values()
     )

@@ -77,6 +77,9 @@ class Reconciler:
         first = roster.in_force is None
         if roster.in_force is not None and roster.in_force.declaration.sha256 != declaration.sha256:
             roster.confirmed = None  # a yes is for one edit; the same bytes months later are another
+            before = roster.in_force.declaration.masked_text
+            text = declaration.masked_text.rstrip()
+            roster.cut_off = bool(text) and before.startswith(text)
         roster.in_force = InForce(declaration, rev, now)
         self.file_error = None
         key = roster.ports.vault.key

@@ -53,6 +53,7 @@ class Roster:
     changed: Callable[[str], None]
     in_force: InForce | None = None
     confirmed: str | None = None
+    cut_off: bool = False
     declared_accounts: dict[str, str] = field(default_factory=dict)
     sessions: dict[str, Tracked] = field(default_factory=dict)
     logged: Counter[str] = field(default_factory=Counter)
@@ -69,6 +70,7 @@ class Roster:
             sessions={name: tracked.observed() for name, tracked in self.sessions.items()},
             confirmed=self.confirmed,
             declared_accounts=self.declared_accounts,
+            cut_off=self.cut_off,
         )
 
     def matters(self, tracked: Tracked, happening: Happening) -> bool:
