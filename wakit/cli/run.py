@@ -7,6 +7,7 @@ and exit code 70, ``EX_SOFTWARE`` of sysexits(3). A traceback is never printed.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from typing import Any, Final
 from wakit.errors import DeclarationError, Exit, WakitError
 
 SOFTWARE: Final = 70
+_OUTPUT_FAILED: Final = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF})
 _BROKEN_PIPE: Final = 141  # 128 + SIGPIPE, as a shell reports it
 _COLOURS: Final = {"error": "31", "hint": "36"}
 
@@ -36,6 +38,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # The reader (`| head`) has gone. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in _OUTPUT_FAILED:
+            _confess(error)
+            return SOFTWARE
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        complain(WakitError("The output could not be written", why=error.strerror or "", hint="look at where it goes"))
+        return int(Exit.ERROR)
     except Exception as error:  # noqa: BLE001 - the last line of defence
         _confess(error)
         return SOFTWARE

@@ -59,6 +59,8 @@ def locate(config: Path | None = None, *, sim: bool | None = None) -> Place:
     records = {False: _living(real), True: _living(simulated)}
     if sim is None:
         sim = records[True] is not None and records[False] is None
+    if records[sim] is None and not path.exists():
+        load(path, git=False)  # says what is wrong with it; a running daemon is found even when its file is gone
     return Place(path, simulated if sim else real, sim, records[sim])
 
 
