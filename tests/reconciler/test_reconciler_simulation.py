@@ -260,7 +260,8 @@ class World(RuleBasedStateMachine):
         fleet.advance(600)
         assert fleet.looks <= 25, "at rest only the resync looks"
         assert fleet.executor.idle()
-        assert not fleet.reconciler.decide().actions
+        left = fleet.reconciler.decide().actions
+        assert not left, (left, [record.reason for record in fleet.ledger.records[-3:]])
         force = fleet.roster.in_force
         declared = force.declaration.sessions if force else {}
         for name, tracked in fleet.roster.sessions.items():

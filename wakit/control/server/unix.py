@@ -32,6 +32,7 @@ from wakit.errors import HeldError, StateDirectoryError
 _GOODBYE: Final = 0.3  # seconds the live streams have to say goodbye
 _GRACE: Final = 1  # seconds a request may still take when the daemon ends
 _TURNS: Final = 100  # of the loop, for connections to close
+_UNTIL_SHOWN: Final = 10  # turns from the accepting of a connection to its protocol, with room to spare
 
 
 @asynccontextmanager
@@ -115,13 +116,13 @@ class _Guest(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
-        # An aborted transport closes its socket in the loop's next turn, and one just accepted shows itself only then;
-        # the loop may end with us.
-        for _ in range(_TURNS):
+        # An aborted transport closes its socket in the loop's next turn, and one just accepted shows itself some turns
+        # later; the loop may end with us.
+        for turn in range(_TURNS):
             for connection in list(self.server_state.connections):
                 connection.transport.abort()
             await asyncio.sleep(0)
-            if not self.server_state.connections:
+            if turn >= _UNTIL_SHOWN and not self.server_state.connections:
                 break
         await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
 
