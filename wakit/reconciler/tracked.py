@@ -96,6 +96,8 @@ class Tracked:
         self.credential = finding.credential
         self.account = finding.record.account
         self.paired_at = finding.record.paired_at
+        if self.request is Request.RESTART and self.credential in (Credential.UNLINKED, Credential.DAMAGED):
+            self.request = None  # there is nothing left to restart; only pairing anew helps
 
     def take_over(self, source: Tracked) -> None:
         """Take over what is true of another session's credential, which is this one's now."""
