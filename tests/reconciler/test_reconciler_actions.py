@@ -714,3 +714,20 @@ def test_half_a_file_unlinks_nobody(fleet: Fleet) -> None:
     fleet.advance(1)
     assert (fleet.state("c"), fleet.info("c").held) == (State.CONNECTED, None)
     assert fleet.workers.logouts == []
+
+
+def test_a_link_that_was_overlooked_is_found_when_an_action_fails_on_it(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.declare(A, C)
+    fleet.advance(1)
+    fleet.workers.launch_takes = fleet.workers.release_takes = 2.0
+    fleet.declare(A, replace(C, enabled=False))
+    fleet.advance(0.5)
+    fleet.workers.link("c", NUMBERS["c"], tell=False)
+    fleet.workers.crash("c")
+    fleet.advance(5)
+    fleet.declare(SessionSpec("c", renamed_from="a"), B)
+    fleet.advance(60)
+    assert fleet.state("c") is State.CONNECTED, "it is what it was linked to; nothing is moved over it"
+    assert fleet.state("a") is State.RETIRED
+    assert fleet.vault.find("a").credential is Credential.ARCHIVED

@@ -40,6 +40,7 @@ from wakit.vault.vault import Finding
 T = TypeVar("T")
 _Work: TypeAlias = Callable[[], Awaitable[object]]
 _LOGOUT_SECONDS = 10.0
+_LOOK = "look at"
 
 
 class Executor:
@@ -93,9 +94,11 @@ class Executor:
         self._start(partial(self._in_turn, tracked.name, write), f"note {tracked.name}", [])
 
     def settle(self, tracked: Tracked) -> None:
-        """Look again whether a session whose worker died while pairing was linked after all."""
-        if not tracked.busy:  # what is under way ends before the next start, and that looks again by itself
-            self._begin([tracked], lambda: self._settle(tracked), f"settle {tracked.name}")
+        """Look again what there is of a session that nothing runs: it may have been linked after all."""
+        if (
+            not tracked.busy and tracked.worker_id is None
+        ):  # what is under way looks again before a start, or if it fails
+            self._begin([tracked], lambda: self._settle(tracked), f"{_LOOK} {tracked.name}")
 
     def wake_at(self) -> datetime | None:
         """Return when the first pause after a failed action ends, or None if there is none."""
@@ -134,12 +137,19 @@ class Executor:
             await work()
         except Exception as error:  # noqa: BLE001 - whatever went wrong with one session stays with it
             self._failed(error, what, concerned)
+            failed = True
+        else:
+            failed = False
         finally:
             for tracked in concerned:
                 tracked.busy = False
                 why, tracked.leaving = tracked.leaving, None
                 if why is not None:
                     self.release(tracked, why=why)
+        if failed and not what.startswith(_LOOK):
+            # What was planned was not possible, so the world may be another than the one it was planned for.
+            for tracked in concerned:
+                self.settle(tracked)
 
     def _failed(self, error: Exception, what: str, concerned: Sequence[Tracked]) -> None:
         reason = f"{what} failed: {in_words(error)}"
@@ -274,7 +284,10 @@ class Executor:
 
     async def _settle(self, tracked: Tracked) -> None:
         vault = self._ports.vault
-        tracked.remember(await self._in_turn(tracked.name, lambda: vault.settle(tracked.name)))
+        finding = await self._in_turn(tracked.name, lambda: vault.settle(tracked.name))
+        # A folder that vanished makes no new session out of one that was linked: the next start says what is missing.
+        if finding.credential is not Credential.ABSENT or tracked.paired_at is None:
+            tracked.remember(finding)
 
     def _shares(self, names: Sequence[str]) -> list[tuple[str, ...]]:
         if not names:
