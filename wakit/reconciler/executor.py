@@ -95,9 +95,8 @@ class Executor:
 
     def settle(self, tracked: Tracked) -> None:
         """Look again what there is of a session that nothing runs: it may have been linked after all."""
-        if (
-            not tracked.busy and tracked.worker_id is None
-        ):  # what is under way looks again before a start, or if it fails
+        # What is under way looks again before a start, or if it fails.
+        if not tracked.busy and tracked.worker_id is None:
             self._begin([tracked], lambda: self._settle(tracked), f"{_LOOK} {tracked.name}")
 
     def wake_at(self) -> datetime | None:

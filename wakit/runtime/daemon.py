@@ -11,7 +11,6 @@ import asyncio
 import logging
 import os
 import random
-import resource
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -24,7 +23,7 @@ from typing import Final, TypeAlias, assert_never
 
 from filelock import FileLock, Timeout
 
-from wakit import __version__
+from wakit import __version__, coredumps
 from wakit.control.address import (
     DaemonRecord,
     process_started,
@@ -121,10 +120,7 @@ async def serve(place: Place, *, stop: asyncio.Event, options: DaemonOptions | N
 def _keep_private() -> None:
     """Make every file of this process its owner's only, and no core dump of a process that holds codes and numbers."""
     os.umask(0o077)  # DuckDB makes its write-ahead log under the process's umask
-    _, most = resource.getrlimit(resource.RLIMIT_CORE)
-    # 1, not 0: where the pattern is a pipe, Linux dumps in spite of 0 (fs/coredump.c: only a limit of 1 prevents it).
-    limit = 1 if most == resource.RLIM_INFINITY else min(1, most)
-    resource.setrlimit(resource.RLIMIT_CORE, (limit, most))
+    coredumps.forbid()
 
 
 async def _settled(config: Path) -> Declaration:

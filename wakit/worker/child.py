@@ -22,6 +22,7 @@ from importlib import import_module, util
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from wakit import coredumps
 from wakit.errors import EndpointError, WakitError, WorkerError
 from wakit.redact import scrub
 from wakit.whatsapp.loopback import loopback_address, replace_noise_root, trust_only
@@ -92,10 +93,7 @@ def _set_limits() -> None:
     """Allow as many files as the system lets us, and no core dump: it would hold the keys of every session aboard."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a session takes about eight
-    _, most = resource.getrlimit(resource.RLIMIT_CORE)
-    # 1, not 0: where the pattern is a pipe, Linux dumps in spite of 0 (fs/coredump.c: only a limit of 1 prevents it).
-    limit = 1 if most == resource.RLIM_INFINITY else min(1, most)
-    resource.setrlimit(resource.RLIMIT_CORE, (limit, limit))
+    coredumps.forbid()
 
 
 def _read_launch(channel: socket.socket, splitter: FrameSplitter) -> tuple[WorkerLaunch, list[bytes]]:
