@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wakit.core.pacing import TokenBucket
-from wakit.core.placement import ALONE_UP_TO, SHARED_BY, assign
+from wakit.core.placement import ALONE_UP_TO, SHARED_BY, assign, halves
 from wakit.core.retry import AFTER_CRASH, AFTER_DIAL, Backoff
 
 
@@ -60,10 +60,23 @@ names = st.lists(st.integers(0, 10_000).map(str), max_size=200, unique=True)
 def test_everybody_gets_exactly_one_place(
     restoring: list[str], running: int, setting: object, data: st.DataObject
 ) -> None:
-    alone = frozenset(data.draw(st.sets(st.sampled_from(restoring)))) if restoring else frozenset()
-    shares = assign(restoring, running=running, setting=setting, alone=alone)  # type: ignore[arg-type]
+    quarantines = st.sampled_from(["x", "y", "z"])
+    apart = data.draw(st.dictionaries(st.sampled_from(restoring), quarantines)) if restoring else {}
+    shares = assign(restoring, running=running, setting=setting, apart=apart)  # type: ignore[arg-type]
     assert sorted(name for share in shares for name in share) == sorted(restoring)
     limit = setting if setting != "auto" else 1 if running + len(restoring) <= ALONE_UP_TO else SHARED_BY
     for share in shares:
         assert 1 <= len(share) <= limit  # type: ignore[operator]
-        assert len(share) == 1 or not alone.intersection(share)
+        assert len({apart.get(name) for name in share}) == 1, "quarantines do not mix"
+
+
+@given(st.lists(st.integers(0, 10_000).map(str), min_size=1, max_size=SHARED_BY, unique=True), st.data())
+def test_one_culprit_among_many_is_alone_after_few_crashes(aboard: list[str], data: st.DataObject) -> None:
+    culprit = data.draw(st.sampled_from(aboard))
+    share, crashes = tuple(aboard), 0
+    while len(share) > 1:
+        parts = halves(share)
+        assert sorted(name for part in parts for name in part) == sorted(share)
+        (share,) = (part for part in parts if culprit in part)
+        crashes += 1
+    assert crashes <= SHARED_BY.bit_length() - 1

@@ -259,6 +259,21 @@ def test_an_empty_file_retires_nothing_until_a_person_confirms(fleet: Fleet) -> 
     assert fleet.roster.confirmed == empty.sha256
 
 
+def test_what_waits_for_a_confirmation_stays_in_service(fleet: Fleet) -> None:
+    fleet.paired("a", "b", "c")
+    fleet.declare(replace(C, enabled=False), A, B)
+    fleet.advance(1)
+    fleet.declare()
+    fleet.advance(1)
+    before = len(fleet.launches("a"))
+    fleet.workers.crash("a")
+    fleet.advance(2)
+    assert fleet.state("a") is State.CONNECTED
+    assert len(fleet.launches("a")) == before + 1
+    assert fleet.info("a").held
+    assert fleet.workers.client("c") is None, "parked it was, and parked it stays"
+
+
 def test_a_confirmation_is_for_one_edit_and_not_for_the_same_bytes_another_day(fleet: Fleet) -> None:
     fleet.paired("a", "b")
     fleet.declare()
@@ -418,13 +433,13 @@ def test_who_leaves_a_shared_worker_takes_nobody_along_for_good(fleet: Fleet, on
     assert [fleet.state(name) for name in "abc"] == [State.PARKED, State.CONNECTED, State.CONNECTED]
 
 
-def test_who_was_aboard_of_a_crash_gets_a_worker_of_its_own_until_it_has_proved_itself(fleet: Fleet) -> None:
+def test_who_was_aboard_of_a_crash_is_kept_apart_until_it_has_proved_itself(fleet: Fleet) -> None:
     fleet.paired("a", "b", "c", sessions_per_worker=3)
     fleet.restart()
     fleet.advance(2)
     fleet.workers.crash("a")
     fleet.advance(10)
-    assert len(fleet.workers.live) == 3
+    assert sorted(sorted(worker.clients) for worker in fleet.workers.live.values()) == [["a", "b"], ["c"]]
     fleet.advance(100)
     for name in "abc":
         fleet.run(fleet.desk.restart(name))

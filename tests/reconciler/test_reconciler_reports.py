@@ -316,11 +316,52 @@ def test_crashes_in_a_row_slow_down_and_a_minute_online_forgives_them(fleet: Fle
         fleet.advance(pauses[-1] + 1)
         assert fleet.state("a") is State.CONNECTED
     assert pauses == [0.125, 0.25, 0.5, 1.0, 2.0, 4.0]
-    assert fleet.tracked("a").alone, "it has a worker of its own until it has proved itself"
+    assert fleet.tracked("a").quarantine, "it has a worker of its own until it has proved itself"
     fleet.workers.tell("a", WentDeaf(errors=1))
     fleet.advance(61)
     fleet.workers.crash("a")
     assert fleet.info("a").attempt == 1
+
+
+def test_a_crash_of_many_finds_its_culprit_while_the_others_are_in_service(fleet: Fleet) -> None:
+    names = tuple("abcdefghij")
+    fleet.paired(*names, sessions_per_worker=32)
+    fleet.restart()
+    fleet.advance(3)
+    assert [len(worker.clients) for worker in fleet.workers.live.values()] == [10], "they share one worker"
+
+    crashes = []
+    for _ in range(5):
+        worker = fleet.workers.worker_of("d")
+        assert worker is not None
+        crashes.append(len(worker.clients))
+        fleet.workers.crash("d")
+        away = {name for name in names if fleet.state(name) is not State.CONNECTED}
+        assert away == set(worker.clients), "nobody else flinches"
+        fleet.advance(9)
+        assert {fleet.state(name) for name in names} == {State.CONNECTED}
+    assert crashes == [10, 5, 2, 1, 1]
+    told = fleet.ledger.told("worker_exit", "d")
+    assert [(exit_.detail or {})["aboard"] for exit_ in told[-5:]] == crashes
+    assert [(exit_.detail or {})["culprit"] for exit_ in told[-5:]] == [False, False, False, True, True]
+    assert "come back in two workers" in (told[-3].reason or "")
+    assert "the fault is its own" in (told[-1].reason or "")
+    alone = [set(worker.clients) for worker in fleet.workers.live.values()]
+    assert {"d"} in alone
+    assert len(alone) == 4, "the halves that did not crash again stay together"
+
+
+def test_those_who_were_hit_by_one_crash_are_back_at_one_moment_and_soon(fleet: Fleet) -> None:
+    names = tuple("abcdefghijkl")
+    fleet.paired(*names, sessions_per_worker=32)
+    fleet.restart()
+    fleet.advance(3)
+    fleet.workers.crash("a")
+    moments = {fleet.tracked(name).next_try_at for name in names}
+    assert len(moments) == 1
+    (moment,) = moments
+    assert moment is not None
+    assert (moment - fleet.now()).total_seconds() <= 0.25
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
+from wakit.core.declaration import SessionSpec
 from wakit.core.lifecycle import State
 
 
@@ -44,6 +45,7 @@ class SessionObservation:
         held: The reason an action on it is held, as last noted, or None.
         request: What a person asked for.
         paired_at: When it was linked (UTC), or None; of two links to one account, the older one stays.
+        last_spec: What a file that was in force during this run said of it last, or None.
     """
 
     name: str
@@ -57,6 +59,7 @@ class SessionObservation:
     held: str | None = None
     request: Request | None = None
     paired_at: datetime | None = None
+    last_spec: SessionSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

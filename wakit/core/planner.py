@@ -147,8 +147,17 @@ def _plan_retirements(
     for seen in leaving:
         if objection is not None and seen.credential in _ONCE_LINKED:
             draft.hold(seen, objection)
+            _keep_in_service(draft, seen)
         else:
             draft.actions.append(Retire(seen.name, declaration.fleet.retire, _why_retire(declaration.fleet.retire)))
+
+
+def _keep_in_service(draft: _Draft, seen: SessionObservation) -> None:
+    """Bring back a session that crashed while its retirement waits for a person: nothing is decided about it yet."""
+    spec = seen.last_spec
+    linked = seen.credential is Credential.PRESENT
+    if spec is not None and linked and seen.running is None and _wanted(spec, seen):
+        _plan_start(draft, spec, seen, free=0)
 
 
 def _has_something(seen: SessionObservation) -> bool:

@@ -28,7 +28,7 @@ from wakit.core.actions import (
     describe,
 )
 from wakit.core.declaration import RetirePolicy
-from wakit.core.lifecycle import ALIVE, Happening, State
+from wakit.core.lifecycle import ALIVE, Happening
 from wakit.core.observation import Credential, Request
 from wakit.core.placement import assign
 from wakit.core.retry import AFTER_DIAL
@@ -295,5 +295,5 @@ class Executor:
         force = self._roster.in_force
         setting = force.declaration.fleet.sessions_per_worker if force else "auto"
         running = sum(t.running is not None and t.credential is Credential.PRESENT for t in sessions)
-        alone = frozenset(t.name for t in sessions if t.alone and t.state is not State.CONNECTED)
-        return assign(names, running=running, setting=setting, alone=alone)
+        apart = {t.name: t.quarantine for t in sessions if t.quarantine is not None}
+        return assign(names, running=running, setting=setting, apart=apart)

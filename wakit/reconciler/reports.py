@@ -7,13 +7,15 @@ will never dial again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol, assert_never
 
 from wakit.core.declaration import Pairing
 from wakit.core.lifecycle import Happening, State
 from wakit.core.observation import Credential, Request
+from wakit.core.placement import halves
+from wakit.core.records import JSON
 from wakit.core.retry import AFTER_CRASH, AFTER_DIAL
 from wakit.reconciler.roster import Roster
 from wakit.reconciler.tracked import Shown, Tracked
@@ -76,10 +78,12 @@ class Reports:
                 if tracked is not None and tracked.worker_id == report.worker_id:
                     self._event(tracked, report.event, report.at)
             case WorkerExited():
-                for name in report.sessions:
-                    tracked = self._roster.sessions.get(name)
-                    if tracked is not None and tracked.worker_id == report.worker_id:
-                        self._worker_gone(tracked, report)
+                known = [self._roster.sessions[name] for name in report.sessions if name in self._roster.sessions]
+                aboard = [tracked for tracked in known if tracked.worker_id == report.worker_id]
+                if report.asked:
+                    self._worker_ended(aboard, report)
+                else:
+                    self._worker_crashed(aboard, report)
             case _:
                 assert_never(report)
 
@@ -234,21 +238,46 @@ class Reports:
             self._hands.note(tracked, lambda: vault.update(name, verdict=verdict))
         self._hands.release(tracked, why=reason)
 
-    def _worker_gone(self, tracked: Tracked, report: WorkerExited) -> None:
-        self._roster.log(
-            "worker_exit",
-            tracked,
-            reason=report.cause,
-            code=str(report.exit_code),
-            detail={"asked": report.asked, "evidence": report.evidence, "next_step": report.next_step},
-        )
-        was_pairing = tracked.credential is not Credential.PRESENT
-        tracked.leave_worker()
+    def _worker_ended(self, aboard: Sequence[Tracked], report: WorkerExited) -> None:
+        for tracked in aboard:
+            self._log_exit(tracked, report, report.cause)
+            tracked.leave_worker()
+            self._roster.changed(tracked.name)
+
+    def _worker_crashed(self, aboard: Sequence[Tracked], report: WorkerExited) -> None:
+        """Bring back whoever was aboard, in two halves, so that a crash that comes again finds its culprit."""
+        # Whoever crashes alone again right after a crash in company is the one that the others suffered from.
+        culprit = len(aboard) == 1 and aboard[0].quarantine is not None
+        cause = report.cause + _whose_fault(len(aboard), culprit=culprit)
+        pairing = [tracked for tracked in aboard if tracked.credential is not Credential.PRESENT]
+        for tracked in aboard:
+            self._log_exit(tracked, report, cause, aboard=len(aboard), culprit=culprit)
+            tracked.leave_worker()
+            self._roster.happen(tracked, Happening.WORKER_LOST, cause)
+        by_name = {tracked.name: tracked for tracked in aboard}
+        for half, names in enumerate(halves(list(by_name))):
+            for name in names:
+                by_name[name].quarantine = f"{report.worker_id}/{half}"
+        retried = [tracked for tracked in aboard if tracked.state is State.RECONNECTING]  # a verdict stands
+        if retried:
+            self._roster.retry_together(retried, AFTER_CRASH)
+        for tracked in pairing:
+            self._hands.settle(tracked)
+        for tracked in aboard:
+            self._roster.changed(tracked.name)
+
+    def _log_exit(
+        self, tracked: Tracked, report: WorkerExited, cause: str, *, aboard: int = 1, culprit: bool = False
+    ) -> None:
+        found: dict[str, JSON] = {"asked": report.asked, "evidence": report.evidence, "next_step": report.next_step}
         if not report.asked:
-            self._roster.happen(tracked, Happening.WORKER_LOST, report.cause)
-            tracked.alone = True
-            if tracked.state is State.RECONNECTING:
-                self._roster.retry_later(tracked, AFTER_CRASH)
-            if was_pairing:
-                self._hands.settle(tracked)
-        self._roster.changed(tracked.name)
+            found |= {"aboard": aboard, "culprit": culprit}
+        self._roster.log("worker_exit", tracked, reason=cause, code=str(report.exit_code), detail=found)
+
+
+def _whose_fault(aboard: int, *, culprit: bool) -> str:
+    if culprit:
+        return "; it crashed again, alone in its worker: the fault is its own"
+    if aboard > 1:
+        return f"; {aboard} sessions were aboard, and come back in two workers until it is known whose fault it is"
+    return ""

@@ -7,7 +7,7 @@ Nobody sets a state by hand.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import ceil
@@ -133,6 +133,16 @@ class Roster:
         tracked.ask_again()
         self.changed(tracked.name)
 
+    def retry_together(self, crew: Sequence[Tracked], backoff: Backoff) -> None:
+        """Count a failure of several that were hit by one crash, and set one moment for all of them."""
+        attempt = max(tracked.attempt for tracked in crew) + 1
+        end = self.ports.now() + timedelta(seconds=backoff.pause(attempt, self.ports.chance()))
+        for tracked in crew:
+            tracked.attempt += 1
+            tracked.next_try_at = end
+            tracked.ask_again()
+            self.changed(tracked.name)
+
     def pause_end(self, tracked: Tracked, backoff: Backoff) -> datetime:
         """Count a failure and return when the pause after it ends."""
         tracked.attempt += 1
@@ -171,4 +181,4 @@ class Roster:
         """Forget earlier failures of a session that was connected for long enough."""
         connected_at = tracked.last_connected_at
         if connected_at is not None and self.ports.now() - connected_at >= _PROVED:
-            tracked.attempt, tracked.alone = 0, False
+            tracked.attempt, tracked.quarantine = 0, None

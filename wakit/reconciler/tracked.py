@@ -56,7 +56,7 @@ class Tracked:
     shown: Shown | None = None
     dial_failure: str = ""
     last_connected_at: datetime | None = None
-    alone: bool = False  # it was aboard when a worker crashed: a worker of its own until it has proved itself
+    quarantine: str | None = None  # it was aboard of a crash: until it has proved itself it shares with these only
     leaving: str | None = None  # why it has to leave its worker as soon as the action under way ends
     busy: bool = False  # an action on it is under way; the planner's word has to wait
     not_before: datetime | None = None  # an action on it failed: none is begun before this moment
@@ -124,6 +124,7 @@ class Tracked:
             held=self.held,
             request=self.request,
             paired_at=self.paired_at,
+            last_spec=self.spec,
         )
 
     def info(self, now: datetime) -> SessionInfo:
