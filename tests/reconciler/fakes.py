@@ -277,6 +277,7 @@ class FakeWorkers:
             self.end(worker.worker_id, asked=False, cause=cause)
         return worker is not None
 
+    @in_loop
     def end(self, worker_id: str, *, asked: bool, cause: str, tell: bool = True) -> None:
         worker = self.live.pop(worker_id, None)
         if worker is None:

@@ -63,11 +63,13 @@ def test_a_retired_archived_session_can_be_renamed(vault: Vault) -> None:
         (lambda db: db.unlink(), "missing"),
         (lambda db: db.write_bytes(b""), "zero bytes"),
         (lambda db: db.write_bytes(b"not a database" * 99), "not an SQLite database"),
-        (lambda db: os.truncate(db, 4096), "damaged"),
+        (lambda db: os.truncate(db, 4096), "cut off"),
         (lambda db: run_sql(db, "DELETE FROM whatsmeow_device"), "holds no device"),
-        (lambda db: run_sql(db, "DROP TABLE whatsmeow_device"), "damaged or incomplete"),
+        (lambda db: run_sql(db, "DROP TABLE whatsmeow_device"), "is no credential"),
         (lambda db: run_sql(db, "UPDATE whatsmeow_device SET jid = '1:1@s.whatsapp.net'"), "another account"),
         (lambda db: run_sql(db, "INSERT INTO whatsmeow_device VALUES ('2:2@s.whatsapp.net', x'00')"), "2 devices"),
+        (lambda db: db.write_bytes(db.read_bytes()[:50]), "cut off"),
+        (lambda db: (db.unlink(), db.symlink_to("/etc/hostname")), "symbolic link"),
     ],
 )  # fmt: skip
 def test_a_bad_credential_is_never_handed_out(vault: Vault, damage: object, says: str) -> None:

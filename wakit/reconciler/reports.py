@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Protocol, assert_never
 
 from wakit.core.declaration import Pairing
@@ -242,6 +243,8 @@ class Reports:
         for tracked in aboard:
             self._log_exit(tracked, report, report.cause)
             tracked.leave_worker()
+            if tracked.credential is Credential.PRESENT:
+                self._hands.note(tracked, partial(self._roster.ports.vault.mark_stopped, tracked.name))
             self._roster.changed(tracked.name)
 
     def _worker_crashed(self, aboard: Sequence[Tracked], report: WorkerExited) -> None:

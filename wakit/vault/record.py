@@ -37,6 +37,22 @@ class Verdict(msgspec.Struct, frozen=True):
     until: datetime | None = None
 
 
+class CleanStop(msgspec.Struct, frozen=True):
+    """What a client that ended in order left behind, for the next start to compare.
+
+    Attributes:
+        epoch: Of the start that ended; a record of an older start says nothing.
+        sha256: Of the database, in hex, with nothing left in its write-ahead log.
+        size: Its bytes.
+        at: When (UTC).
+    """
+
+    epoch: int
+    sha256: str
+    size: int
+    at: datetime
+
+
 class SessionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """The content of ``session.json``.
 
@@ -50,6 +66,8 @@ class SessionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         parked: A person parked it.
         verdict: Where it waits, or None.
         pairing: Its place was cleared to link it anew, and no link was noted since: a device row found there is new.
+        keys: Keyed hash of the linked device's own keys, which never change, or None if it was not taken yet.
+        stopped: What the last clean stop left behind, or None.
     """
 
     version: int = VERSION
@@ -61,6 +79,8 @@ class SessionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     parked: bool = False
     verdict: Verdict | None = None
     pairing: bool = False
+    keys: str | None = None
+    stopped: CleanStop | None = None
 
 
 class DamagedRecordError(CredentialError):

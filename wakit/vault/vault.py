@@ -20,6 +20,7 @@ from wakit.core.observation import Credential
 from wakit.durable import move
 from wakit.errors import CredentialError, CredentialUnreadableError
 from wakit.vault.account_key import account_key
+from wakit.vault.clean_stop import take
 from wakit.vault.folder import (
     DATABASE,
     Finding,
@@ -32,7 +33,7 @@ from wakit.vault.folder import (
     tighten,
     usable_but_for_its_record,
 )
-from wakit.vault.inspection import Inspection, inspect
+from wakit.vault.inspection import Inspection, examine, inspect
 from wakit.vault.layout import Layout, private_folder
 from wakit.vault.record import SessionRecord, Verdict, read_record, write_record
 
@@ -152,18 +153,21 @@ class Vault:
         folder = self._folder(name)
         with locked(folder):
             record = read_record(folder)
-            found = self._inspect(folder)
-            problem = found.problem or _wrong_account(record, found)
-            if problem:
+            found = readable(folder, examine(folder / DATABASE, record, self.key))
+            if found.problem:
                 raise CredentialError(
                     f"The credential of {name!r} cannot be used",
-                    why=problem,
+                    why=found.problem,
                     hint=f"put back a copy of {folder}, or link the phone anew with `wakit pair {name}`",
                 )
             tighten(folder)
             epoch = record.epoch + 1
             # The note that it was linked may have been lost to a full disk; the device row is the truth.
-            linked = {"paired_at": record.paired_at or self._now(), "account": record.account or found.account}
+            linked = {
+                "paired_at": record.paired_at or self._now(),
+                "account": record.account or found.account,
+                "keys": record.keys or found.keys,
+            }
             fresh = {"epoch": epoch, "verdict": None, "retired_at": None}
             write_record(folder, msgspec.structs.replace(record, **fresh, **linked))
         return StartTicket(folder, epoch)
@@ -191,12 +195,27 @@ class Vault:
 
     def mark_paired(self, name: str, account: str) -> SessionRecord:
         """Note that a device was linked: from now on the session never pairs by itself."""
-        fresh = {"unlinked_at": None, "retired_at": None, "verdict": None, "pairing": False}
+        fresh = {"unlinked_at": None, "retired_at": None, "verdict": None, "pairing": False, "keys": None}
         return self.update(name, paired_at=self._now(), account=account, **fresh)
 
     def mark_unlinked(self, name: str, verdict: Verdict) -> SessionRecord:
         """Note that the device row is gone; the folder stays as evidence."""
         return self.update(name, unlinked_at=self._now(), verdict=verdict, pairing=False)
+
+    def mark_stopped(self, name: str) -> None:
+        """Note what a client that ended in order left behind. Its process is gone.
+
+        Raises:
+            HeldError: Somebody uses the credential again.
+        """
+        folder = self._folder(name)
+        if look(folder).credential is not Credential.PRESENT:
+            return
+        with locked(folder):
+            record = read_record(folder)
+            stopped = take(folder / DATABASE, record.epoch, self._now())
+            if stopped is not None:
+                write_record(folder, msgspec.structs.replace(record, stopped=stopped))
 
     def retire(self, name: str, *, keep: bool) -> None:
         """Put a credential away: into the archive, or, with ``keep``, out of use where it is.
@@ -291,14 +310,7 @@ class Vault:
         return private_folder(folder)
 
     def _inspect(self, folder: Path) -> Inspection:
-        found = inspect(folder / DATABASE, self.key)
-        if found.unreadable:
-            raise CredentialUnreadableError(
-                f"The credential in {folder} cannot be read now",
-                why=found.problem,
-                hint="mend the disk or the permissions; it is looked at again by itself",
-            )
-        return found
+        return readable(folder, inspect(folder / DATABASE, self.key))
 
     def _archives(self, name: str) -> list[Path]:
         """The retired folders of a name, the newest first."""
@@ -365,7 +377,16 @@ def _resting(trace: Finding, now: datetime, *, parked: bool) -> Finding:
     return replace(trace, record=resting)
 
 
-def _wrong_account(record: SessionRecord, found: Inspection) -> str:
-    if record.account is not None and found.account != record.account:
-        return "the credential database belongs to another account than the one last linked here"
-    return ""
+def readable(folder: Path, found: Inspection) -> Inspection:
+    """Return what was found.
+
+    Raises:
+        CredentialUnreadableError: Nothing was, because the system did not let it be read.
+    """
+    if found.unreadable:
+        raise CredentialUnreadableError(
+            f"The credential in {folder} cannot be read now",
+            why=found.problem,
+            hint="mend the disk or the permissions; it is looked at again by itself",
+        )
+    return found

@@ -1,0 +1,54 @@
+"""What a client that ended in order left behind: noted after its process is gone, compared before the next start.
+
+SQLite notices less than half of the damage a disk can do. Between two starts nobody has any business in the database,
+so every byte of it must be what it was. Nothing of the kind can be said after a crash, nor of a session that left a
+worker which lives on and still holds the file open.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+from wakit.vault.record import CleanStop, SessionRecord
+
+
+def take(database: Path, epoch: int, now: datetime) -> CleanStop | None:
+    """Bring the write-ahead log into the database and remember its bytes; None if that cannot be done now.
+
+    The caller holds the credential's lock, and its last client's process has ended.
+    """
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True, timeout=1.0)) as connection:
+            (busy, *_counts) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy or _written_ahead(database):
+            return None
+        return CleanStop(epoch=epoch, sha256=_sha256(database), size=database.stat().st_size, at=now)
+    except (sqlite3.Error, OSError):
+        return None  # the next start looks at it in any case, and says what is wrong
+
+
+def unchanged(database: Path, record: SessionRecord) -> bool:
+    """Return whether a database is what the last clean stop left, as far as there was one.
+
+    Must be asked before SQLite opens the file: opening may move what lies in the log into it.
+    """
+    stopped = record.stopped
+    if stopped is None or stopped.epoch != record.epoch:
+        return True
+    return (
+        not _written_ahead(database) and database.stat().st_size == stopped.size and _sha256(database) == stopped.sha256
+    )
+
+
+def _written_ahead(database: Path) -> bool:
+    wal = database.with_name(database.name + "-wal")
+    return wal.exists() and wal.stat().st_size > 0
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
