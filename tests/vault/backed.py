@@ -13,7 +13,9 @@ from credentials import NUMBER, Clock, store
 from wakit.core.declaration import VaultPolicy
 from wakit.redact import account_hash
 from wakit.vault.backups import Backups
+from wakit.vault.manifest import Why
 from wakit.vault.record import SessionRecord
+from wakit.vault.verification import Backup
 
 KEY = b"k" * 32
 ACCOUNT = account_hash(NUMBER, KEY)
@@ -67,3 +69,25 @@ def flip(path: Path, position: int, bit: int = 0) -> None:
     data = bytearray(path.read_bytes())
     data[position] ^= 1 << bit
     path.write_bytes(data)
+
+
+def change(folder: Path, rows: int = 1) -> None:
+    fill(folder / "creds.db", rows)
+
+
+def takes(kept: Backups, folder: Path, number: int) -> list[Backup]:
+    """Take backups of a credential that changes in between; the oldest first."""
+    taken = []
+    for _ in range(number):
+        change(folder)
+        taken.append(kept.take(Why.SCHEDULE, RECORD).backup)
+    return taken
+
+
+def set_aside(folder: Path) -> None:
+    for path in folder.glob("creds.db*"):
+        path.rename(path.with_name(f"old-{path.name}"))
+
+
+def spoil(backup: Backup) -> None:
+    flip(backup.folder / "creds.db", 9000)

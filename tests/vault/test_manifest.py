@@ -90,7 +90,13 @@ def test_nothing_makes_it_throw(data: bytes) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"[" * 100_000, b'{"version": 1e999}', b'{"version": ' + b"9" * 5000 + b"}", b'{"version": 1, "version": 1}', b"\xff"],
+    [
+        b"[" * 100_000,
+        b'{"version": 1e999}',
+        b'{"version": ' + b"9" * 5000 + b"}",
+        b'{"version": 1, "version": 1}',
+        b"\xff",
+    ],
     ids=["deep", "infinite", "long", "twice", "no text"],
 )
 def test_nothing_odd_makes_it_throw(data: bytes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -97,15 +96,16 @@ items = st.lists(
 policies = st.builds(VaultPolicy, keep=st.integers(1, 12), max_bytes=st.integers(1, 3000))
 
 
-def newest(items: list[Item], fits: Callable[[Item], bool]) -> Item | None:
-    return max(filter(fits, items), key=lambda it: it.name, default=None)
+def last_good_of(account: str | None, items: list[Item]) -> Item | None:
+    good = [it for it in items if it.account == account and it.standing is GOOD]
+    return max(good, key=lambda it: it.name, default=None)
 
 
 @given(items, policies)
 def test_invariants(items: list[Item], policy: VaultPolicy) -> None:
     left = kept(items, policy)
     accounts = {it.account for it in items}
-    last_good = {account: newest(items, lambda it, of=account: it.account == of and it.standing is GOOD) for account in accounts}  # type: ignore[misc]  # fmt: skip
+    last_good = {account: last_good_of(account, items) for account in accounts}
 
     for account, last in last_good.items():
         assert last is None or last in left, f"the last good one of {account} is gone"

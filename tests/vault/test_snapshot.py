@@ -88,7 +88,9 @@ def test_rows_are_counted_in_the_transaction_that_is_copied(
 def test_a_copy_that_misses_rows_is_thrown_away(database: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = module._count
     monkeypatch.setattr(
-        module, "_count", lambda c: real(c) | ({"x": 1} if "draft" in str(c.execute("PRAGMA database_list").fetchone()) else {})
+        module,
+        "_count",
+        lambda c: real(c) | ({"x": 1} if "draft" in str(c.execute("PRAGMA database_list").fetchone()) else {}),
     )
     with pytest.raises(BackupError, match="not whole") as caught:
         snapshot(database, target)
