@@ -48,7 +48,7 @@ def main() -> int:
     unknown = set(asked.names) - set(names())
     if unknown:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(names())}")
-    sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "e2e")]
+    sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "e2e"), str(HERE.parent / "vault")]
     results: dict[str, Any] = {"machine": machine()}
     for name in asked.names or names():
         print(f"{name} …", file=sys.stderr, flush=True)

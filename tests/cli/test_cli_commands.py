@@ -613,7 +613,9 @@ def examined(capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, dict[
 def test_doctor_on_a_healthy_project(folder: Path, no_library: None, capsys: pytest.CaptureFixture[str]) -> None:
     code, found = examined(capsys)
     assert code == 0
-    assert set(found) == {"python", "file", "state", "disk", "socket", "daemon", "journal", "endpoint"}
+    assert set(found) == {
+        "python", "file", "state", "privacy", "disk", "socket", "daemon", "journal", "credential", "endpoint"
+    }  # fmt: skip
     assert found["endpoint"]["verdict"] == "warn"
     assert not (folder / ".wakit").exists()
     assert run(["doctor"]) == 0

@@ -11,6 +11,9 @@ import pyarrow as pa
 
 from wakit.control.schemas import (
     ActionInfo,
+    BackupInfo,
+    BackupList,
+    BackupTaken,
     Counters,
     DaemonChanged,
     DaemonInfo,
@@ -31,6 +34,7 @@ from wakit.errors import QueryError, UnknownSessionError, WakitError
 
 T0 = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 PAYLOAD = "https://wa.me/settings/linked_devices#2@" + "Ab3+" * 30 + ",x,y,z,1"
+BACKUP = BackupInfo(id="20260102T030405000000Z-1f0c9a77", created_at=T0, why="manual", size=163_840)
 STATUS = {"connected": "connected", "failed": "failed", "reconnecting": "disconnected", "parked": "disconnected"}
 
 
@@ -52,6 +56,7 @@ class FakeFleet:
         self.readers: set[asyncio.Queue[LiveFrame]] = set()
         self.reader_came = asyncio.Condition()
         self.on_pair: Any = None
+        self.kept: list[BackupInfo] = []
         declaration = DeclarationInfo(path="/srv/fleet/sessions.toml", rev=3, sha256="ab" * 32, git_commit="c0ffee" * 6)
         self.daemon = DaemonInfo(
             pid=4242, run_id="run-1", version="0.1.0", started_at=T0, state_dir=state_dir, socket=socket,
@@ -134,6 +139,19 @@ class FakeFleet:
 
     async def resume(self, name: str) -> SessionInfo:
         return await self._order("resume", name)
+
+    async def backups(self, name: str) -> BackupList:
+        self.session(name)
+        return BackupList(session=name, backups=self.kept)
+
+    async def backup(self, name: str) -> BackupTaken:
+        await self._order("backup", name)
+        return BackupTaken(session=name, new=not self.kept, backup=BACKUP)
+
+    async def restore(self, name: str, backup: str | None) -> SessionInfo:
+        found = self.session(name)
+        self.orders.append(("restore", (name, backup)))
+        return found
 
     async def shutdown(self) -> None:
         self.orders.append(("shutdown", None))

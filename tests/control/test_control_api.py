@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 
 import pytest
 import segno
-from fake_fleet import PAYLOAD, FakeFleet, session
+from fake_fleet import BACKUP, PAYLOAD, FakeFleet, session
 from fastapi import FastAPI
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -125,15 +125,29 @@ async def test_orders_reach_the_fleet(client: Client, fleet: FakeFleet) -> None:
     await client.park("sales")
     await client.resume("sales")
     await client.pair("sales", method="code", phone="+34 600 000 001")
+    assert (await client.backup("sales")).new
+    await client.restore("sales", BACKUP.id)
+    await client.restore("sales")
     assert (await client.plan()).actions == fleet.planned
     await client.apply(confirm=True)
     assert (await client.shutdown()).pid == 4242
     names = [order[0] for order in fleet.orders]
-    assert names == ["restart", "park", "resume", "pair", "apply", "shutdown"]
+    assert names == ["restart", "park", "resume", "pair", "backup", "restore", "restore", "apply", "shutdown"]
     assert fleet.orders[3][1][1].phone == "+34600000001"
-    assert fleet.orders[4][1] is True
+    assert [order[1] for order in fleet.orders[5:7]] == [("sales", BACKUP.id), ("sales", None)]
+    assert fleet.orders[7][1] is True
     assert fleet.stopped.is_set()
-    for order in (client.restart, client.park, client.resume, client.pair):
+    fleet.kept = [BACKUP]
+    assert (await client.backups("sales")).backups == [BACKUP]
+    for order in (
+        client.restart,
+        client.park,
+        client.resume,
+        client.pair,
+        client.backup,
+        client.restore,
+        client.backups,
+    ):
         with pytest.raises(UnknownSessionError):
             await order("ventas")
 

@@ -77,6 +77,13 @@ def forget_device(path: Path) -> None:
         connection.execute("DELETE FROM whatsmeow_device")
 
 
+def write_something(path: Path) -> None:
+    """What the library does to its database with every message."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS whatsmeow_sessions (n INTEGER PRIMARY KEY)")
+        connection.execute("INSERT INTO whatsmeow_sessions DEFAULT VALUES")
+
+
 def in_loop(method: Callable[..., T]) -> Callable[..., T]:
     """Have a test's call happen inside the event loop, as everything in a daemon does."""
 
@@ -269,6 +276,12 @@ class FakeWorkers:
         )
         at = START + timedelta(seconds=self._loop.time())
         self.on_report(SessionReport(worker_id=said_by, session=session, at=at, event=event))
+
+    def write(self, session: str) -> None:
+        """The library writes to its database, as with every message."""
+        client = self.client(session)
+        assert client is not None
+        write_something(Path(client.start.directory, "creds.db"))
 
     @in_loop
     def crash(self, session: str, cause: str = "it was killed") -> bool:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from wakit.vault.manifest import MANIFEST, VERSION, Manifest, Sealed, Trouble, Why, decode, encode, read, versions
 
 PLAIN = Manifest(
+    keys="00112233445566aa",
     version=VERSION,
     created_at=datetime(2026, 1, 1, 12, 30, tzinfo=UTC),
     why=Why.BEFORE_RETIRE,

@@ -11,8 +11,9 @@ from credentials import NUMBER, pair, run_sql
 
 from wakit.errors import CredentialError, HeldError
 from wakit.vault import Vault
+from wakit.vault.examination import examine
 from wakit.vault.folder import locked
-from wakit.vault.inspection import examine, inspect
+from wakit.vault.inspection import inspect
 from wakit.vault.problems import CONSEQUENCES, Problem
 from wakit.vault.record import read_record, write_record
 

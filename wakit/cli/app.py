@@ -321,6 +321,57 @@ def logs(
 
 
 @app.command()
+def backup(
+    context: typer.Context,
+    *,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME...]", help="Sessions; all if none is named.")
+    ] = None,
+    config: Config = None,
+    sim: Sim = None,
+    json: Json = False,
+) -> None:
+    """Back credentials up now.
+
+    Also while they are in use. The daemon does it by itself: after linking, after a start, every `[vault] interval`.
+    """
+    from wakit.cli import copies
+
+    copies.back_up(_fleet(context, config, sim), names or [], as_json=json)
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    *,
+    name: Name,
+    backup: Annotated[
+        str | None,
+        typer.Option("--backup", metavar="ID", help="Which one, as --list names it; else the newest good one."),
+    ] = None,
+    list_only: Annotated[bool, typer.Option("--list", help="Only list what there is, newest first.")] = False,
+    identity: Annotated[
+        Path | None, typer.Option("--identity", metavar="KEYFILE", help="The age or ssh key of a sealed backup.")
+    ] = None,
+    config: Config = None,
+    sim: Sim = None,
+    json: Json = False,
+) -> None:
+    """Put a backup of a credential back.
+
+    What is in its place is kept as evidence, never deleted. Messages since the backup may stay undecryptable. A damaged
+    credential is replaced by its newest good backup without being asked; this is for everything else.
+    """
+    from wakit.cli import copies
+
+    fleet = _fleet(context, config, sim)
+    if list_only:
+        copies.show(fleet, name, as_json=json)
+    else:
+        copies.restore(fleet, name, backup, identity=identity, as_json=json)
+
+
+@app.command()
 def doctor(context: typer.Context, *, config: Config = None, sim: Sim = None, json: Json = False) -> None:
     """Check this machine, the file and the state.
 

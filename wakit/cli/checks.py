@@ -16,17 +16,19 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Final, Literal, ParamSpec
+from typing import Final, ParamSpec
 from urllib.parse import urlsplit
 
+from wakit.cli.credential_checks import Check, check_credentials
 from wakit.cli.fleet import Fleet
 from wakit.control.address import read_record, socket_address
 from wakit.core.declaration import Declaration
 from wakit.errors import DeclarationError, Exit, NoDaemonError, WakitError
 from wakit.redact import scrub
 from wakit.vault.layout import NETWORK_FILE_SYSTEMS, file_system
+from wakit.vault.privacy import exposures
 
 P = ParamSpec("P")
 _LIBRARY: Final = """
@@ -52,16 +54,6 @@ _PATIENCE: Final = 60.0  # seconds for the library's import, which takes 1 s on 
 _LEAST_SPACE: Final = 100 << 20
 _SOME_SPACE: Final = 1 << 30
 _WHATSAPP: Final = "web.whatsapp.com"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What one look found."""
-
-    name: str
-    verdict: Literal["ok", "warn", "fail"]
-    said: str
-    hint: str = ""
 
 
 def examine(config: Path | None, *, sim: bool | None, as_json: bool) -> int:
@@ -90,11 +82,13 @@ def checks(fleet: Fleet) -> Iterator[Check]:
     declaration, found = check_file(place.config)
     yield from found
     yield _guarded("state", check_state_dir, place.state_dir)
+    yield _guarded("privacy", check_privacy, place.state_dir)
     yield _guarded("disk", check_space, place.state_dir)
     yield _guarded("socket", check_socket, place.state_dir)
     yield _guarded("daemon", check_daemon, fleet)
     yield _guarded("journal", check_journal, fleet)
     if declaration is not None:
+        yield from check_credentials(place, declaration)
         yield _guarded("endpoint", check_endpoint, declaration, place.sim)
 
 
@@ -179,6 +173,18 @@ def check_state_dir(state_dir: Path) -> Check:
         said = f"{state_dir} is open to others (mode {stat.S_IMODE(found.st_mode):o})"
         return Check(name, "warn", said, f"`chmod 700 {state_dir}`; the next `wakit up` does it as well")
     return Check(name, "ok", f"{state_dir} is private, on {kind or 'a local file system'}")
+
+
+def check_privacy(state_dir: Path) -> Check:
+    """Look for files below the state directory that others could read or replace."""
+    found = list(exposures(state_dir))
+    if not found:
+        return Check("privacy", "ok", "nobody else can read or replace what is in it")
+    first = next((each for each in found if each.kind != "mode"), found[0])
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    if first.kind == "mode":
+        return Check("privacy", "warn", first.said + more, "the next `wakit up` mends it")
+    return Check("privacy", "fail", first.said + more, "put your own plain file in its place; it is refused as it is")
 
 
 def check_space(state_dir: Path) -> Check:

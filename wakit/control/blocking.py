@@ -16,6 +16,8 @@ from wakit.control import calls, streams
 from wakit.control.calls import Call, QrImage
 from wakit.control.finding import backoff, find_socket, no_daemon, too_slow
 from wakit.control.schemas import (
+    BackupList,
+    BackupTaken,
     DaemonInfo,
     Disconnected,
     LiveFrame,
@@ -94,6 +96,18 @@ class SyncClient:
     def resume(self, name: str) -> SessionInfo:
         """See :meth:`Client.resume`."""
         return self._answer(calls.order(name, "resume"))
+
+    def backups(self, name: str) -> BackupList:
+        """See :meth:`Client.backups`."""
+        return self._answer(calls.backups(name))
+
+    def backup(self, name: str) -> BackupTaken:
+        """See :meth:`Client.backup`."""
+        return self._answer(calls.backup(name))
+
+    def restore(self, name: str, backup: str | None = None) -> SessionInfo:
+        """See :meth:`Client.restore`."""
+        return self._answer(calls.restore(name, backup))
 
     def logs(self, name: str, lines: int = 200) -> list[str]:
         """See :meth:`Client.logs`."""

@@ -15,12 +15,15 @@ from pydantic import BaseModel
 from wakit.control.schemas import (
     NAME_RULE,
     ApplyRequest,
+    BackupList,
+    BackupTaken,
     DaemonInfo,
     LogLines,
     PairingShown,
     PairRequest,
     PlanInfo,
     Readiness,
+    RestoreRequest,
     SessionInfo,
     SqlRequest,
     StatusInfo,
@@ -95,6 +98,22 @@ def pair(name: str, method: Literal["qr", "code"] | None, phone: str | PhoneNumb
 def order(name: str, verb: Literal["restart", "park", "resume"]) -> Call[SessionInfo]:
     """``POST /v1/sessions/{name}/restart|park|resume``."""
     return Call("POST", _session(name, verb), _model(SessionInfo), seconds=30)
+
+
+def backups(name: str) -> Call[BackupList]:
+    """``GET /v1/sessions/{name}/backups``."""
+    return Call("GET", _session(name, "backups"), _model(BackupList), seconds=30)
+
+
+def backup(name: str) -> Call[BackupTaken]:
+    """``POST /v1/sessions/{name}/backup``."""
+    return Call("POST", _session(name, "backup"), _model(BackupTaken), seconds=120)
+
+
+def restore(name: str, chosen: str | None) -> Call[SessionInfo]:
+    """``POST /v1/sessions/{name}/restore``."""
+    body = _json(RestoreRequest(backup=chosen))
+    return Call("POST", _session(name, "restore"), _model(SessionInfo), body, seconds=120)
 
 
 def plan() -> Call[PlanInfo]:

@@ -23,6 +23,8 @@ from wakit.control.blocking import SyncClient
 from wakit.control.calls import Call, QrImage
 from wakit.control.finding import backoff, find_socket, no_daemon, too_slow
 from wakit.control.schemas import (
+    BackupList,
+    BackupTaken,
     DaemonInfo,
     Disconnected,
     LiveFrame,
@@ -111,6 +113,22 @@ class Client:
     async def resume(self, name: str) -> SessionInfo:
         """Undo ``park``."""
         return await self._answer(calls.order(name, "resume"))
+
+    async def backups(self, name: str) -> BackupList:
+        """Return the backups of a session's credential, newest first."""
+        return await self._answer(calls.backups(name))
+
+    async def backup(self, name: str) -> BackupTaken:
+        """Back a session's credential up now, also while it is in use."""
+        return await self._answer(calls.backup(name))
+
+    async def restore(self, name: str, backup: str | None = None) -> SessionInfo:
+        """Put a backup (the newest good one if none is named) in the place of the credential in use.
+
+        Raises:
+            ControlError: There is no such backup, or none that is good.
+        """
+        return await self._answer(calls.restore(name, backup))
 
     async def logs(self, name: str, lines: int = 200) -> list[str]:
         """Return the last lines of the session's log, one JSON object each, oldest first."""

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
 from wakit.control.schemas import (
+    BackupList,
+    BackupTaken,
     Counters,
     LiveFrame,
     PairingShown,
@@ -45,6 +47,15 @@ class Fleet(Protocol):
 
     async def resume(self, name: str) -> SessionInfo:
         """Undo ``park``."""
+
+    async def backups(self, name: str) -> BackupList:
+        """Return the backups of a session's credential, newest first."""
+
+    async def backup(self, name: str) -> BackupTaken:
+        """Back a session's credential up now, also while it is in use."""
+
+    async def restore(self, name: str, backup: str | None) -> SessionInfo:
+        """Put a backup in the place of the credential in use, and start the session with it."""
 
     async def shutdown(self) -> None:
         """Begin the daemon's clean end."""

@@ -117,6 +117,38 @@ class PairRequest(_Request):
         return None if phone is None else PhoneNumber(phone).reveal()
 
 
+class BackupInfo(_Model):
+    """One backup of a session's credential."""
+
+    id: str = Field(description="Name of its folder, as `restore` takes it; begins with its time (UTC)")
+    created_at: datetime | None = Field(default=None, description="None if its manifest cannot be read")
+    why: str = Field(default="", description="What it was taken for")
+    size: int = Field(default=0, description="Bytes of the database")
+    sealed: bool = Field(default=False, description="Encrypted; an identity is needed to put it back")
+    problem: str = Field(default="", description='Why it is not offered; "" for one that is good as far as is known')
+
+
+class BackupList(_Model):
+    """``GET …/backups``: newest first."""
+
+    session: str
+    backups: list[BackupInfo]
+
+
+class BackupTaken(_Model):
+    """``POST …/backup``."""
+
+    session: str
+    new: bool = Field(description="False if nothing had changed since the newest good one, which is given then")
+    backup: BackupInfo
+
+
+class RestoreRequest(_Request):
+    """``POST …/restore``: put a backup in the place of the credential in use, which is kept as evidence."""
+
+    backup: str | None = Field(default=None, description="Its id; the newest good one if none is named")
+
+
 class ApplyRequest(_Request):
     """``POST /v1/apply``."""
 

@@ -34,6 +34,8 @@ EventKind: TypeAlias = Literal[
     "dial_failed",  # and why it failed, in words
     "worker_spawned",
     "worker_exit",  # with the cause in words
+    "backup",  # a credential was backed up, with why
+    "recovery",  # a backup was put in the place of a credential, with what was wrong
     "daemon_start",  # the first event of a run
     "daemon_stop",  # the last event of a run that ended in order
     "warning",

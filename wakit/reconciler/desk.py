@@ -15,6 +15,9 @@ from typing import Any
 
 from wakit.control.schemas import (
     ActionInfo,
+    BackupInfo,
+    BackupList,
+    BackupTaken,
     Counters,
     DaemonInfo,
     DeclarationInfo,
@@ -39,6 +42,8 @@ from wakit.reconciler.ports import REPLAYED
 from wakit.reconciler.roster import InForce
 from wakit.reconciler.tracked import Tracked
 from wakit.redact import PhoneNumber, scrub
+from wakit.vault.manifest import Why
+from wakit.vault.verification import Backup
 
 _LISTED = 12  # names that fit a hint
 
@@ -96,6 +101,21 @@ def describe_plan(decided: Plan, declaration: DeclarationInfo) -> PlanInfo:
         waiting=dict(decided.waiting),
         held=dict(decided.held),
         declaration=declaration,
+    )
+
+
+def backup_info(backup: Backup) -> BackupInfo:
+    """Turn a backup into what travels."""
+    manifest = backup.manifest
+    if manifest is None:
+        return BackupInfo(id=backup.name, problem=backup.problem)
+    return BackupInfo(
+        id=backup.name,
+        created_at=manifest.created_at,
+        why=str(manifest.why),
+        size=manifest.size,
+        sealed=bool(manifest.sealed),
+        problem=backup.problem,
     )
 
 
@@ -258,6 +278,34 @@ class Desk:
     async def resume(self, name: str) -> SessionInfo:
         """Undo ``park``."""
         return self._set_parked(self._declared(name), parked=False)
+
+    async def backups(self, name: str) -> BackupList:
+        """Return the backups of a session's credential."""
+        vault = self._roster.ports.vault
+        listed = await self._reconciler.executor.look(self._known(name), lambda: vault.listed_backups(name))
+        return BackupList(session=name, backups=[backup_info(backup) for backup in listed])
+
+    async def backup(self, name: str) -> BackupTaken:
+        """Back the credential up now."""
+        taken = await self._reconciler.executor.keeper.take_or_raise(self._known(name), Why.MANUAL)
+        if taken is None:
+            raise ControlError(
+                f"{name} is not backed up", why="it has no credential in use", hint="see `wakit status` for its state"
+            )
+        return BackupTaken(session=name, new=taken.new, backup=backup_info(taken.backup))
+
+    async def restore(self, name: str, backup: str | None) -> SessionInfo:
+        """Put a backup in the place of the credential in use."""
+        tracked = self._declared(name)
+        if tracked.credential is Credential.UNLINKED:
+            raise ControlError(
+                f"{name} is left as it is",
+                why="it was unlinked, and WhatsApp refuses what was linked before",
+                hint=f"link the phone anew with `wakit pair {name}`",
+            )
+        await self._reconciler.executor.put_back(tracked, backup)
+        self._reconciler.wake()
+        return self.session(name)
 
     async def shutdown(self) -> None:
         """Begin the daemon's end."""

@@ -28,18 +28,24 @@ from wakit.core.actions import (
     describe,
 )
 from wakit.core.declaration import RetirePolicy
-from wakit.core.lifecycle import ALIVE, Happening
+from wakit.core.lifecycle import ALIVE, Happening, State
 from wakit.core.observation import Credential, Request
 from wakit.core.placement import assign
 from wakit.core.retry import AFTER_DIAL
+from wakit.errors import ControlError
+from wakit.reconciler.keeping import Keeper
 from wakit.reconciler.roster import Roster
 from wakit.reconciler.starting import Starter, in_words
 from wakit.reconciler.tracked import Tracked
+from wakit.reconciler.turns import Turns
+from wakit.vault.manifest import Why
+from wakit.vault.recovery import Recovery
 from wakit.vault.vault import Finding
 
 T = TypeVar("T")
 _Work: TypeAlias = Callable[[], Awaitable[object]]
 _LOGOUT_SECONDS = 10.0
+_LOGIN_SECONDS = 30.0
 _LOOK = "look at"
 
 
@@ -55,9 +61,10 @@ class Executor:
         self._roster = roster
         self._ports = roster.ports
         self._wake = wake
+        self._in_turn = Turns()
         self._starter = Starter(roster, self._in_turn)
+        self.keeper = Keeper(roster, self._in_turn)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._turns: dict[str, asyncio.Lock] = {}
 
     def carry_out(self, actions: Sequence[Action]) -> list[Action]:
         """Begin every action whose sessions are free and in no pause; return those that were begun."""
@@ -98,6 +105,41 @@ class Executor:
         # What is under way looks again before a start, or if it fails.
         if not tracked.busy and tracked.worker_id is None:
             self._begin([tracked], lambda: self._settle(tracked), f"{_LOOK} {tracked.name}")
+
+    async def look(self, tracked: Tracked, read: Callable[[], T]) -> T:
+        """Read from the vault, in turn with what happens to this session."""
+        return await self._in_turn(tracked.name, read)
+
+    async def put_back(self, tracked: Tracked, chosen: str | None) -> Recovery:
+        """Replace a session's credential by a backup because a person asks; it is started with it afterwards.
+
+        Raises:
+            ControlError: Another action on it is under way.
+            CredentialError: There is no such backup, or it is not good; nothing was touched.
+        """
+        if tracked.busy:
+            raise ControlError(
+                f"{tracked.name} is left as it is",
+                why="another action on it is under way",
+                hint="try again in a moment",
+            )
+        vault, name = self._ports.vault, tracked.name
+        found: asyncio.Future[Recovery] = asyncio.get_running_loop().create_future()
+
+        async def work() -> None:
+            try:
+                await self._in_turn(name, partial(vault.find_backup, name, chosen))
+                await self._stop(tracked, "a backup is put back")
+                recovery = await self._in_turn(name, partial(vault.put_back, name, chosen))
+                tracked.remember(await self._in_turn(name, partial(vault.find, name)))
+                tracked.begin()
+                self._roster.log("recovery", tracked, reason=recovery.words(self._ports.now()))
+                found.set_result(recovery)
+            except Exception as error:  # noqa: BLE001 - whoever asked is told; the session is not to blame
+                found.set_exception(error)
+
+        self._begin([tracked], work, f"put a backup of {name} back")
+        return await found
 
     def wake_at(self) -> datetime | None:
         """Return when the first pause after a failed action ends, or None if there is none."""
@@ -174,11 +216,6 @@ class Executor:
             names.append(action.source)
         return [self._roster.get(name) for name in names]
 
-    async def _in_turn(self, name: str, work: Callable[[], T]) -> T:
-        # asyncio.Lock is fair, so the writes of one session reach the disk in the order in which they were asked for.
-        async with self._turns.setdefault(name, asyncio.Lock()):
-            return await asyncio.to_thread(work)
-
     # -- the actions -------------------------------------------------------------------------------------------------
 
     async def _do(self, action: Action) -> None:
@@ -246,11 +283,11 @@ class Executor:
         tracked.request, tracked.parked = None, False
         tracked.end_pairing()
         unlinked = False
+        if tracked.credential is Credential.PRESENT:
+            await self.keeper.take(tracked, Why.BEFORE_RETIRE)
         if action.policy is RetirePolicy.LOGOUT and tracked.credential is Credential.PRESENT:
-            why = "it was not running"
-            if tracked.worker_id is not None:
-                unlinked = await self._ports.workers.logout(tracked.worker_id, tracked.name, _LOGOUT_SECONDS)
-                why = "WhatsApp did not confirm it"
+            why = await self._log_out(tracked)
+            unlinked = not why
             if not unlinked:
                 told = f"it is put away, but still linked at WhatsApp ({why}); unlink it on the phone"
                 self._roster.log("warning", tracked, reason=told)
@@ -262,6 +299,21 @@ class Executor:
         tracked.held = None
         tracked.spec = self._roster.declared(tracked.name)  # it may be back in the file already
         self._roster.happen(tracked, Happening.RETIRE, action.reason)
+
+    async def _log_out(self, tracked: Tracked) -> str:
+        """Unlink a session at WhatsApp, which takes a client that is logged in; say why it could not be, or ""."""
+        if tracked.worker_id is None:
+            if tracked.spec is None:
+                # Of another run, and out of the file: nobody knows which proxy it has to take.
+                return "it was not running, and how it was declared is not known any more"
+            if not await self._starter.restore([tracked]):
+                return "its client could not be started"
+        if not await self._roster.reaches(tracked, State.CONNECTED, _LOGIN_SECONDS):
+            return f"its client was not logged in: {tracked.reason}"
+        if tracked.worker_id is None:
+            return "its client ended"
+        unlinked = await self._ports.workers.logout(tracked.worker_id, tracked.name, _LOGOUT_SECONDS)
+        return "" if unlinked else "WhatsApp did not confirm it"
 
     def _put_away(self, name: str, *, keep: bool, unlinked: bool) -> Finding:
         vault = self._ports.vault

@@ -55,7 +55,7 @@ class Reconciler:
         self._stopping = False
         self._last = Plan()
         self.executor = Executor(roster, self.wake)
-        self._reports = Reports(roster, self.executor)
+        self._reports = Reports(roster, self.executor, self.executor.keeper.ask)
         self.file_error: DeclarationError | None = None
 
     # -- what comes in -----------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from wakit.core.retry import AFTER_CRASH, AFTER_DIAL
 from wakit.reconciler.roster import Roster
 from wakit.reconciler.tracked import Shown, Tracked
 from wakit.redact import account_hash
+from wakit.vault.manifest import Why
 from wakit.vault.record import Verdict
 from wakit.whatsapp.port import (
     Banned,
@@ -65,11 +66,19 @@ class Hands(Protocol):
 
 
 class Reports:
-    """Applies reports to the roster, in the order in which they come."""
+    """Applies reports to the roster, in the order in which they come.
 
-    def __init__(self, roster: Roster, hands: Hands) -> None:
+    Args:
+        roster: The sessions.
+        hands: What a report may set in motion.
+        keep: Has a credential that proved good backed up.
+    """
+
+    def __init__(self, roster: Roster, hands: Hands, keep: Callable[[Tracked, Why], None]) -> None:
         self._roster = roster
         self._hands = hands
+        self._keep = keep
+        self._kept: dict[str, str] = {}  # the worker whose start was followed by a backup already, by session
 
     def take(self, report: WorkerReport) -> None:
         """Take one report. What a former worker still says about a session is ignored."""
@@ -174,7 +183,12 @@ class Reports:
         tracked.shown = None
         tracked.begin()
         tracked.last_connected_at = at
+        linked_now = tracked.state is State.PAIRED
         self._roster.happen(tracked, Happening.CONNECTED, "logged in")
+        # What logged in is worth keeping, once a start: not at each of the library's own reconnects.
+        if tracked.worker_id is not None and self._kept.get(tracked.name) != tracked.worker_id:
+            self._kept[tracked.name] = tracked.worker_id
+            self._keep(tracked, Why.PAIRED if linked_now else Why.CONNECTED)
 
     def _dial_failed(self, tracked: Tracked, event: DialFailed) -> None:
         tracked.dial_failure = event.detail

@@ -6,6 +6,7 @@ Nobody sets a state by hand.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from math import ceil
 from typing import Final
 
 from wakit.core.declaration import Declaration, SessionSpec
-from wakit.core.lifecycle import TRANSITIONS, Happening, State, follow
+from wakit.core.lifecycle import FINAL, TRANSITIONS, Happening, State, follow
 from wakit.core.observation import Credential, Observation
 from wakit.core.placement import ALONE_UP_TO
 from wakit.core.records import JSON, EventKind, EventRecord
@@ -57,6 +58,7 @@ class Roster:
     declared_accounts: dict[str, str] = field(default_factory=dict)
     sessions: dict[str, Tracked] = field(default_factory=dict)
     logged: Counter[str] = field(default_factory=Counter)
+    watching: list[asyncio.Event] = field(default_factory=list)
 
     def get(self, name: str) -> Tracked:
         """Return a session, known or new."""
@@ -92,7 +94,24 @@ class Roster:
             if before in _ONLINE and after not in _ONLINE:
                 self._weigh(tracked)
             self.log("state", tracked, state_from=before, state_to=after, reason=reason, code=code)
+            for event in self.watching:
+                event.set()
         self.changed(tracked.name)
+
+    async def reaches(self, tracked: Tracked, state: State, seconds: float) -> bool:
+        """Wait until a running session is in a state; False if its worker ends before, or the time is over."""
+        event = asyncio.Event()
+        self.watching.append(event)
+        try:
+            async with asyncio.timeout(seconds):
+                while tracked.state is not state and tracked.worker_id is not None and tracked.state not in FINAL:
+                    event.clear()
+                    await event.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self.watching.remove(event)
+        return tracked.state is state
 
     def log(
         self,

@@ -25,6 +25,7 @@ from wakit.reconciler.roster import Roster
 from wakit.reconciler.tracked import Tracked
 from wakit.redact import PhoneNumber, scrub
 from wakit.vault import StartTicket
+from wakit.vault.recovery import Recovery
 from wakit.whatsapp.port import SessionStart, WorkerLaunch
 
 T = TypeVar("T")
@@ -107,6 +108,8 @@ class Starter:
         aboard: list[Tracked] = []
         for candidate, ticket in zip(candidates, await self._tickets(candidates), strict=True):
             if isinstance(ticket, StartTicket):
+                if ticket.recovered is not None:
+                    self._recovered(candidate.tracked, ticket.recovered)
                 starts.append(_order(candidate, ticket, pairing))
                 aboard.append(candidate.tracked)
             else:
@@ -137,6 +140,15 @@ class Starter:
         return await asyncio.gather(
             *(self._in_turn(c.tracked.name, partial(c.prepare, c.tracked.name)) for c in candidates),
             return_exceptions=True,
+        )
+
+    def _recovered(self, tracked: Tracked, recovery: Recovery) -> None:
+        self._roster.log(
+            "recovery",
+            tracked,
+            reason=recovery.words(self._ports.now()),
+            code=recovery.problem or "",
+            detail={"backup": recovery.backup, "lossless": recovery.lossless},
         )
 
     def _unusable(self, tracked: Tracked, error: BaseException) -> None:

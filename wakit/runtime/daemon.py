@@ -54,6 +54,7 @@ from wakit.runtime.staffing import Pace, Staff
 from wakit.sim.endpoint import running_sim
 from wakit.vault import Vault
 from wakit.vault.layout import Layout, open_layout
+from wakit.vault.privacy import mend
 from wakit.worker.bounds import Limits
 from wakit.worker.host import WorkerHost
 
@@ -61,6 +62,7 @@ _PRUNE_EVERY: Final = 24 * 3600.0
 _WELL_AGAIN: Final = 60.0  # seconds a part must have run for its next failure to be a first one again
 _LONGEST_PAUSE: Final = 60.0
 _TRIES: Final = 20
+_LAST_BACKUPS: Final = 4.0  # seconds an ending daemon gives to backups of what changed since the newest
 _SETTLE: Final = 0.05  # seconds between two reads of the file that have to agree
 _log = logging.getLogger("wakit.daemon")
 _FIXED: Final = ("state_dir", "strategy", "endpoint", "health")
@@ -200,7 +202,7 @@ def _join(
     """Join the rooms; nothing runs yet."""
     fleet, run_id = declaration.fleet, uuid.uuid4().hex[:12]
     logbook = Logbook(layout.logs, _now)
-    pace = Pace(lambda: _dials(roster, declaration), time.monotonic)
+    pace = Pace(lambda: _in_force(roster, declaration).fleet.pacing.dials_per_second, time.monotonic)
     # The lambdas reach what is made further down: the rooms know each other only through them.
     host = WorkerHost(
         on_report=lambda report: reconciler.take(report),  # noqa: PLW0108
@@ -211,7 +213,7 @@ def _join(
     ledger = JournalLedger(journal)
     chance = random.SystemRandom()
     ports = Ports(
-        vault=Vault(layout, fleet.strategy, _now),
+        vault=Vault(layout, fleet.strategy, _now, policy=lambda: _in_force(roster, declaration).fleet.vault),
         workers=Staff(host),
         ledger=ledger,
         now=_now,
@@ -248,9 +250,8 @@ def _join(
     return _Daemon(roster, reconciler, feed, desk, host, journal, ledger, address.path, watchers)
 
 
-def _dials(roster: Roster, first: Declaration) -> float:
-    declaration = roster.in_force.declaration if roster.in_force else first
-    return declaration.fleet.pacing.dials_per_second
+def _in_force(roster: Roster, first: Declaration) -> Declaration:
+    return roster.in_force.declaration if roster.in_force else first
 
 
 async def _run(
@@ -259,6 +260,8 @@ async def _run(
     """Serve until asked to stop, then end in order."""
     reconciler, facts = daemon.reconciler, daemon.desk.daemon()
     daemon.roster.log("daemon_start", reason="the daemon starts", detail={"version": __version__, "pid": facts.pid})
+    for said in await asyncio.to_thread(mend, place.state_dir):
+        daemon.roster.log("warning", reason=f"{said}; mended", code="permissions")
     await reconciler.recall()
     await reconciler.accept(following.adapt(following.first))
     tasks: list[asyncio.Task[None]] = []
@@ -272,6 +275,7 @@ async def _run(
                     _keep_up(daemon, "the watch on the file", partial(_follow, daemon, place, following))
                 ),
                 asyncio.create_task(_keep_up(daemon, "the journal's pruning", partial(_prune, daemon))),
+                asyncio.create_task(_keep_up(daemon, "the backups", reconciler.executor.keeper.run)),
             ]
             on_ready(daemon.desk)
             await stop.wait()
@@ -282,6 +286,7 @@ async def _run(
         # The host first: a worker that is still starting must not hold up the end.
         await daemon.host.close(grace=1.0)
         await reconciler.executor.drain()
+        await reconciler.executor.keeper.finish(_LAST_BACKUPS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -114,10 +114,10 @@ class Backups:
             if same := self._same_as_last(record.account, source=source):
                 return Taken(same, new=False)
             with drafted(database, self._shelf.place, free_space_floor=self._floor) as (draft, copy):
-                account = self._fit(inspect(draft, self._key), record)
-                if same := self._same_as_last(account, sha256=copy.sha256):
+                found = self._fit(inspect(draft, self._key), record)
+                if same := self._same_as_last(found.account, sha256=copy.sha256):
                     return Taken(same, new=False)
-                says = self._manifest(why, record.epoch, account, copy, source)
+                says = self._manifest(why, record.epoch, found, copy, source)
                 return Taken(self._shelf.put(*self._sealed(draft, says)), new=True)
 
     def listed(self) -> list[Backup]:
@@ -132,15 +132,17 @@ class Backups:
         """Read a backup's bytes, hash them, and look at the database in them; return it with what was found."""
         return verify(look(backup.folder), self._key)
 
-    def choose(self, account: str | None) -> Choice:
-        """Find the newest good backup of an account, verified, and name the bad ones that are newer.
+    def choose(self, account: str | None, keys: str | None = None, *, sealed: bool = True) -> Choice:
+        """Find the newest good backup of a device, verified, and name the bad ones that are newer.
 
         Args:
             account: Keyed hash. Backups of another one are never offered. None if the record does not say: any will do.
+            keys: Keyed hash of the device's keys; None if the record does not say.
+            sealed: Also those for which a person has to bring a key.
         """
         passed_over: list[Backup] = []
         for listed in self.listed():
-            if account is not None and listed.manifest is not None and listed.manifest.account != account:
+            if not _is_of(listed, account, keys, sealed=sealed):
                 continue
             backup = verify(listed, self._key)
             if backup.good:
@@ -148,9 +150,28 @@ class Backups:
             passed_over.append(backup)
         return Choice(None, tuple(passed_over))
 
-    def newest_good(self, account: str | None) -> Backup | None:
-        """Return the newest good backup of an account, verified, or None; :meth:`choose` also tells of bad ones."""
-        return self.choose(account).backup
+    def newest_good(self, account: str | None, keys: str | None = None, *, sealed: bool = True) -> Backup | None:
+        """Return the newest good backup of a device, verified, or None; :meth:`choose` also tells of bad ones."""
+        return self.choose(account, keys, sealed=sealed).backup
+
+    def offers(self, account: str | None, keys: str | None) -> bool:
+        """Return whether one could be put back without a person, as far as can be told without reading any."""
+        return any(
+            backup.good and backup.manifest is not None and _is_of(backup, account, keys, sealed=False)
+            for backup in self.listed()
+        )
+
+    def plain(self, backup: Backup, identities: Sequence[Path] = ()) -> bytes:
+        """Return the database in a backup, to the byte.
+
+        Raises:
+            CredentialError: It is bad.
+            SealError: It is sealed, and no key fits.
+        """
+        try:
+            return plain_bytes(self.verify(backup), identities=identities)
+        except OSError as error:
+            raise CredentialUnreadableError.of(backup.folder, error) from None
 
     def put_back(
         self,
@@ -233,8 +254,8 @@ class Backups:
             return None
         return last if verify(last, self._key).good else None
 
-    def _fit(self, found: Inspection, record: SessionRecord) -> str:
-        """Return the account in a copy that is worth keeping."""
+    def _fit(self, found: Inspection, record: SessionRecord) -> Inspection:
+        """Return what was found in a copy, if it is worth keeping."""
         if found.unreadable:
             raise CredentialUnreadableError(
                 f"The credential in {self._folder} cannot be copied now", why=found.problem, hint="it is tried again"
@@ -243,7 +264,9 @@ class Backups:
             raise self._unfit(found.problem)
         if record.account not in (None, found.account):
             raise self._unfit("it belongs to another account than the one last linked here")
-        return found.account
+        if record.keys not in (None, found.keys):
+            raise self._unfit("its keys are not those that were linked")
+        return found
 
     def _unfit(self, why: str) -> CredentialError:
         return CredentialError(
@@ -252,14 +275,15 @@ class Backups:
             hint="put back a good backup, or link the phone anew",
         )
 
-    def _manifest(self, why: Why, epoch: int, account: str, copy: Snapshot, source: str) -> Manifest:
+    def _manifest(self, why: Why, epoch: int, found: Inspection, copy: Snapshot, source: str) -> Manifest:
         return Manifest(
             version=VERSION,
             created_at=self._now().astimezone(UTC),
             why=why,
             session=self._folder.parent.name,
             namespace=self._folder.name,
-            account=account,
+            account=found.account or "",
+            keys=found.keys or "",
             epoch=epoch,
             sha256=copy.sha256,
             size=copy.size,
@@ -275,6 +299,13 @@ class Backups:
         data = seal(draft.read_bytes(), self._policy.recipients)
         sealed = Sealed(sha256(data).hexdigest(), len(data), fingerprints(self._policy.recipients))
         return in_pieces(data), msgspec.structs.replace(says, sealed=sealed)
+
+
+def _is_of(backup: Backup, account: str | None, keys: str | None, *, sealed: bool) -> bool:
+    says = backup.manifest
+    if says is None:
+        return True  # its manifest is bad, which is to be said
+    return account in (None, says.account) and keys in (None, says.keys) and (sealed or says.sealed is None)
 
 
 def _must_be_free(database: Path) -> None:

@@ -7,13 +7,16 @@ worker which lives on and still holds the file open.
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
+
+from wakit.errors import WakitError
 from wakit.vault.record import CleanStop, SessionRecord
+from wakit.vault.snapshot import source_digest
 
 
 def take(database: Path, epoch: int, now: datetime) -> CleanStop | None:
@@ -24,31 +27,25 @@ def take(database: Path, epoch: int, now: datetime) -> CleanStop | None:
     try:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True, timeout=1.0)) as connection:
             (busy, *_counts) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy or _written_ahead(database):
-            return None
-        return CleanStop(epoch=epoch, sha256=_sha256(database), size=database.stat().st_size, at=now)
-    except (sqlite3.Error, OSError):
+        return None if busy else CleanStop(epoch=epoch, digest=source_digest(database), at=now)
+    except (sqlite3.Error, WakitError, OSError):
         return None  # the next start looks at it in any case, and says what is wrong
+
+
+def kept(stopped: CleanStop, backup: str) -> CleanStop:
+    """Note which backup has all that a client left behind."""
+    return msgspec.structs.replace(stopped, kept_as=backup)
 
 
 def unchanged(database: Path, record: SessionRecord) -> bool:
     """Return whether a database is what the last clean stop left, as far as there was one.
 
     Must be asked before SQLite opens the file: opening may move what lies in the log into it.
+
+    Raises:
+        WakitError: It is missing, or cannot be read now.
     """
     stopped = record.stopped
     if stopped is None or stopped.epoch != record.epoch:
         return True
-    return (
-        not _written_ahead(database) and database.stat().st_size == stopped.size and _sha256(database) == stopped.sha256
-    )
-
-
-def _written_ahead(database: Path) -> bool:
-    wal = database.with_name(database.name + "-wal")
-    return wal.exists() and wal.stat().st_size > 0
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return source_digest(database) == stopped.digest

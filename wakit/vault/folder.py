@@ -28,6 +28,7 @@ DATABASE: Final = "creds.db"
 # What stays when a credential is set aside: lock and memory must never be missing, and copies are no credential.
 _STAYS: Final = frozenset({"lock", "owner.json", "evidence", "backups", RECORD})
 _UNFINISHED: Final = "unfinished"
+_LEFTOVER: Final = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")  # as wakit.durable names what it writes
 _EPOCH: Final = re.compile(rb'"epoch"\s*:\s*(\d{1,18})')
 
 
@@ -133,6 +134,7 @@ def set_aside(folder: Path, stamp: str) -> None:
     What an earlier try left half moved is finished first, so that the parts of one database stay together. The database
     goes first: without it the credential is plainly missing, while a database without its log would look whole.
     """
+    sweep(folder)
     leaving = sorted(entry for entry in folder.iterdir() if entry.name not in _STAYS)
     evidence = folder / "evidence"
     unfinished = evidence / _UNFINISHED
@@ -141,7 +143,7 @@ def set_aside(folder: Path, stamp: str) -> None:
     private_folder(evidence)
     if present(unfinished / DATABASE) and present(folder / DATABASE):
         move(unfinished, evidence / f"{stamp}-earlier")
-    private_folder(unfinished)
+    sweep(private_folder(unfinished))
     record = folder / RECORD
     if record.exists() and not record.is_symlink():
         write_file(unfinished / RECORD, record.read_bytes())
@@ -151,6 +153,13 @@ def set_aside(folder: Path, stamp: str) -> None:
     sync_folder(unfinished)
     sync_folder(folder)
     move(unfinished, evidence / stamp)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a write that was cut off left behind. The caller holds the lock, so none is under way."""
+    for entry in folder.iterdir():
+        if _LEFTOVER.fullmatch(entry.name):
+            entry.unlink(missing_ok=True)
 
 
 def tighten(folder: Path) -> None:

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from wakit.redact import account_hash
-from wakit.vault.clean_stop import unchanged
 from wakit.vault.problems import Problem, with_consequence
-from wakit.vault.record import SessionRecord, refusal
+from wakit.vault.record import refusal
 
 DEVICES: Final = "whatsmeow_device"
 _MAGIC: Final = b"SQLite format 3\x00"
@@ -90,35 +89,12 @@ def inspect(database: Path, key: bytes) -> Inspection:
         return Inspection(problem=f"the credential database cannot be read: {error.strerror}", unreadable=True)
     try:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True, timeout=5.0)) as connection:
+            connection.text_factory = _decode
             return _from_inside(connection, key)
     except sqlite3.Error as error:
         return _failed(error)
-
-
-def examine(database: Path, record: SessionRecord, key: bytes) -> Inspection:
-    """Look at a credential that is about to be started: sound in itself, and the one that was last in use here.
-
-    Args:
-        database: ``creds.db``; the caller holds its lock.
-        record: What is remembered of it.
-        key: The state directory's account key.
-    """
-    try:
-        same = unchanged(database, record)
-    except OSError:
-        same = True  # missing, or not to be read now: what follows says so
-    found = inspect(database, key)
-    if found.kind is not None or found.unreadable:
-        return found
-    if record.account is not None and found.account != record.account:
-        return Inspection.of(
-            Problem.OTHER_ACCOUNT, "the credential database belongs to another account than the one last linked here"
-        )
-    if record.keys is not None and found.keys != record.keys:
-        return Inspection.of(Problem.OTHER_KEYS, "the keys in the credential database are not those that were linked")
-    if not same:
-        return Inspection.of(Problem.CHANGED, "the credential database was changed since its client ended in order")
-    return found
+    except UnicodeDecodeError:  # Python cannot even say SQLite's message, which quotes what it found
+        return Inspection.of(Problem.DAMAGED, "the credential database is damaged (its schema is no text)")
 
 
 def _from_outside(database: Path) -> Inspection | None:
@@ -156,6 +132,8 @@ def _from_inside(connection: sqlite3.Connection, key: bytes) -> Inspection:
     verdict = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
     if verdict != "ok":
         return _bad_pages(verdict)
+    if any("\ufffd" in str(row[0]) for row in connection.execute("SELECT sql FROM sqlite_master")):
+        return Inspection.of(Problem.DAMAGED, "the credential database is damaged (its schema is no text)")
     columns = [row[1] for row in connection.execute(f"PRAGMA table_info({DEVICES})")]
     if "jid" not in columns:
         return Inspection.of(Problem.WRONG_SCHEMA, "the database is no credential: it has no table of devices")
@@ -172,6 +150,11 @@ def _from_inside(connection: sqlite3.Connection, key: bytes) -> Inspection:
     # A device's JID is user.agent:device@server (whatsmeow types/jid.go); the user part is the account's number.
     user = str(rows[0][0]).partition("@")[0].partition(":")[0].partition(".")[0]
     return Inspection(linked=True, account=account_hash(user, key), keys=_fingerprint(rows[0], key))
+
+
+def _decode(text: bytes) -> str:
+    """Read a text that may be damaged: SQLite quotes names out of a broken schema as they are."""
+    return text.decode("utf-8", "replace")
 
 
 def _fingerprint(row: tuple[object, ...], key: bytes) -> str:

@@ -85,6 +85,7 @@ def open_layout(root: Path) -> Layout:
     layout = Layout(root)
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_open_parent(root)
         private_folder(root)
         if _read_only(root):
             raise StateDirectoryError(
@@ -108,6 +109,17 @@ def open_layout(root: Path) -> Layout:
             hint="name a folder on a local disk as [wakit] state_dir",
         )
     return layout
+
+
+def _refuse_open_parent(root: Path) -> None:
+    """Refuse a place where anybody could put another folder under this name."""
+    status = root.parent.stat()
+    if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
+        raise StateDirectoryError(
+            f"The state directory {root} is refused",
+            why=f"anybody may replace it: {root.parent} is writable for all, without the sticky bit",
+            hint=f"`chmod o-w {root.parent}` (or +t), or name another place as [wakit] state_dir",
+        )
 
 
 def private_folder(folder: Path) -> Path:

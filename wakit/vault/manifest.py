@@ -77,6 +77,7 @@ class Manifest(msgspec.Struct, frozen=True):
         session: The session's name then; a renamed one takes its backups along.
         namespace: Its namespace then.
         account: Keyed hash of the account in the database.
+        keys: Keyed hash of the device's own keys in it: after a new link, older backups are of another device.
         epoch: Of the credential's last start.
         sha256: Of the plain database.
         size: Of the plain database.
@@ -93,6 +94,7 @@ class Manifest(msgspec.Struct, frozen=True):
     session: str
     namespace: str
     account: str
+    keys: str
     epoch: int
     sha256: str
     size: int

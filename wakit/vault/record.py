@@ -42,15 +42,15 @@ class CleanStop(msgspec.Struct, frozen=True):
 
     Attributes:
         epoch: Of the start that ended; a record of an older start says nothing.
-        sha256: Of the database, in hex, with nothing left in its write-ahead log.
-        size: Its bytes.
+        digest: Of the database's files, as :func:`wakit.vault.snapshot.source_digest` makes it.
         at: When (UTC).
+        kept_as: The backup that has all of it, or "" if none was taken since.
     """
 
     epoch: int
-    sha256: str
-    size: int
+    digest: str
     at: datetime
+    kept_as: str = ""
 
 
 class SessionRecord(msgspec.Struct, frozen=True, omit_defaults=True):

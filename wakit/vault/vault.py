@@ -7,7 +7,7 @@ ever moved under a client. Lock files are never deleted: two processes could the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +15,14 @@ from typing import Final
 
 import msgspec
 
-from wakit.core.declaration import SESSION_NAME
+from wakit.core.declaration import SESSION_NAME, VaultPolicy
 from wakit.core.observation import Credential
 from wakit.durable import move
 from wakit.errors import CredentialError, CredentialUnreadableError
 from wakit.vault.account_key import account_key
-from wakit.vault.clean_stop import take
+from wakit.vault.backups import Backups, Taken
+from wakit.vault.clean_stop import kept, take
+from wakit.vault.examination import examine
 from wakit.vault.folder import (
     DATABASE,
     Finding,
@@ -30,12 +32,16 @@ from wakit.vault.folder import (
     memory,
     present,
     set_aside,
+    sweep,
     tighten,
     usable_but_for_its_record,
 )
-from wakit.vault.inspection import Inspection, examine, inspect
+from wakit.vault.inspection import Inspection, inspect
 from wakit.vault.layout import Layout, private_folder
+from wakit.vault.manifest import Why
 from wakit.vault.record import SessionRecord, Verdict, read_record, write_record
+from wakit.vault.recovery import Patient, Recovery, choose, put_back, recover
+from wakit.vault.verification import Backup
 
 __all__ = ["Finding", "StartTicket", "Vault"]
 
@@ -45,10 +51,11 @@ _OF_A_LIFE: Final = frozenset({"verdict", "retired_at", "parked"})
 
 @dataclass(frozen=True, slots=True)
 class StartTicket:
-    """What a worker needs to run a credential: its folder, and the epoch of this start."""
+    """What a worker needs to run a credential: its folder, the epoch of this start, and what was mended before it."""
 
     directory: Path
     epoch: int
+    recovered: Recovery | None = None
 
 
 class Vault:
@@ -58,15 +65,24 @@ class Vault:
         layout: An opened layout.
         namespace: Which checkout's credentials (``strategy``).
         now: The clock (UTC).
+        policy: Reads how backups are kept, whenever it matters.
 
     Raises:
         StateDirectoryError: The account key is lost or damaged while sessions are linked.
     """
 
-    def __init__(self, layout: Layout, namespace: str, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        namespace: str,
+        now: Callable[[], datetime],
+        *,
+        policy: Callable[[], VaultPolicy] = VaultPolicy,
+    ) -> None:
         self._layout = layout
         self._namespace = namespace
         self._now = now
+        self._policy = policy
         self.key = account_key(layout)
         self._moved: dict[str, Path] = {}  # where a name's credential went last: a late note follows it
 
@@ -90,7 +106,7 @@ class Vault:
             CredentialUnreadableError: The system does not let it be read now.
         """
         folder = self._folder(name)
-        here = look(folder)
+        here = self._look(folder)
         if here.credential is not Credential.ABSENT or present(folder / DATABASE):
             return here
         _, trace = self._trace(name)
@@ -143,10 +159,11 @@ class Vault:
         return StartTicket(folder, epoch)
 
     def prepare_restore(self, name: str) -> StartTicket:
-        """Check a credential and count a new epoch.
+        """Check a credential, replace it by its newest good backup if it is damaged, and count a new epoch.
 
         Raises:
-            CredentialError: It is missing, damaged, or of another account; the library must not be given it.
+            CredentialError: It is missing, damaged, or of another account, and no backup of it is good; the library
+                must not be given it.
             CredentialUnreadableError: The system does not let it be read now.
             HeldError: A worker still uses it.
         """
@@ -154,12 +171,11 @@ class Vault:
         with locked(folder):
             record = read_record(folder)
             found = readable(folder, examine(folder / DATABASE, record, self.key))
+            recovered: Recovery | None = None
             if found.problem:
-                raise CredentialError(
-                    f"The credential of {name!r} cannot be used",
-                    why=found.problem,
-                    hint=f"put back a copy of {folder}, or link the phone anew with `wakit pair {name}`",
-                )
+                recovered = recover(self._patient(name, folder, record), found)
+                found = self._inspect(folder)
+            sweep(folder)
             tighten(folder)
             epoch = record.epoch + 1
             # The note that it was linked may have been lost to a full disk; the device row is the truth.
@@ -170,7 +186,61 @@ class Vault:
             }
             fresh = {"epoch": epoch, "verdict": None, "retired_at": None}
             write_record(folder, msgspec.structs.replace(record, **fresh, **linked))
-        return StartTicket(folder, epoch)
+        return StartTicket(folder, epoch, recovered)
+
+    def backup(self, name: str, why: Why) -> Taken | None:
+        """Back a credential up, also while a worker uses it; None if there is none in use.
+
+        Raises:
+            BackupError: It could not be written; the credential is as it was.
+            CredentialError: It is damaged, so that no copy of it is worth keeping.
+        """
+        folder = self._folder(name)
+        if look(folder).credential is not Credential.PRESENT:
+            return None
+        backups, record = self._backups(folder), read_record(folder)
+        stopped = record.stopped if record.stopped and record.stopped.epoch == record.epoch else None
+        taken = backups.take(why, record)
+        if taken.new:
+            backups.prune()
+        if stopped is not None and stopped.kept_as != taken.backup.name:
+            write_record(folder, msgspec.structs.replace(record, stopped=kept(stopped, taken.backup.name)))
+        return taken
+
+    def listed_backups(self, name: str) -> list[Backup]:
+        """Return the backups of a session, also of one that was retired; newest first, judged by their manifests."""
+        return self._backups(self._place(name)).listed()
+
+    def newest_backup_at(self, name: str) -> datetime | None:
+        """Return when the newest backup that may be good was taken."""
+        return next((b.manifest.created_at for b in self.listed_backups(name) if b.manifest and not b.problem), None)
+
+    def find_backup(self, name: str, chosen: str | None) -> Backup:
+        """Return a backup that can be put back: the named one, or the newest good one.
+
+        Raises:
+            CredentialError: There is no such backup, or it is not good.
+        """
+        folder = self._place(name)
+        return choose(name, memory(folder, self._now()), self._backups(folder), chosen)
+
+    def put_back(self, name: str, chosen: str | None, *, identities: Sequence[Path] = ()) -> Recovery:
+        """Replace a credential by a backup because a person asks; what is there is kept as evidence.
+
+        Raises:
+            CredentialError: There is no such backup, or it is not good.
+            HeldError: Somebody uses the credential.
+        """
+        folder = self._folder(name)
+        with locked(folder):
+            record = memory(folder, self._now())
+            patient = self._patient(name, folder, record)
+            found = choose(name, record, patient.backups, chosen)
+            asked = Inspection(problem="a person asked for it")
+            recovery = put_back(patient, found, because=asked, identities=identities)
+            fresh = {"verdict": None, "retired_at": None, "stopped": None}
+            write_record(folder, msgspec.structs.replace(record, **fresh))
+        return recovery
 
     def update(self, name: str, **changes: object) -> SessionRecord:
         """Change fields of the record; keys as in :class:`SessionRecord`.
@@ -309,6 +379,25 @@ class Vault:
         private_folder(folder.parent)
         return private_folder(folder)
 
+    def _look(self, folder: Path) -> Finding:
+        """Say what there is; a damaged database of which there is a backup counts as present: its start mends it."""
+        found = look(folder)
+        if found.credential is not Credential.DAMAGED or found.record.paired_at is None:
+            return found
+        offered = self._backups(folder).offers(found.record.account, found.record.keys)
+        return replace(found, credential=Credential.PRESENT) if offered else found
+
+    def _place(self, name: str) -> Path:
+        """Where a name's credential lies, in use or retired."""
+        folder = self._folder(name)
+        return folder if in_use(folder) else self._trace(name)[0] or folder
+
+    def _patient(self, name: str, folder: Path, record: SessionRecord) -> Patient:
+        return Patient(name, folder, record, self._backups(folder), self._stamp())
+
+    def _backups(self, folder: Path) -> Backups:
+        return Backups(folder, self._policy(), self._now, self.key)
+
     def _inspect(self, folder: Path) -> Inspection:
         return readable(folder, inspect(folder / DATABASE, self.key))
 
@@ -323,7 +412,7 @@ class Vault:
         """Find what the archive knows: the newest credential that can be used, else the newest that was ever linked."""
         lost: tuple[Path | None, Finding | None] = (None, None)
         for folder in self._archives(name):
-            finding = look(folder)
+            finding = self._look(folder)
             if finding.credential is Credential.PRESENT:
                 return folder, Finding(Credential.ARCHIVED, finding.record)
             if finding.credential is Credential.DAMAGED and usable_but_for_its_record(folder):

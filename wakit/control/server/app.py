@@ -17,6 +17,8 @@ from wakit.control.port import Fleet
 from wakit.control.schemas import (
     API_VERSION,
     ApplyRequest,
+    BackupList,
+    BackupTaken,
     DaemonInfo,
     ErrorInfo,
     LogLines,
@@ -24,6 +26,7 @@ from wakit.control.schemas import (
     PairRequest,
     PlanInfo,
     Readiness,
+    RestoreRequest,
     SessionInfo,
     SqlRequest,
     StatusInfo,
@@ -139,6 +142,24 @@ async def park(here: Here, name: Name) -> Response:
 async def resume(here: Here, name: Name) -> Response:
     """Undo park."""
     return answer(await here.fleet.resume(name))
+
+
+@router.get("/sessions/{name}/backups", response_model=BackupList)
+async def backups(here: Here, name: Name) -> Response:
+    """The backups of a session's credential."""
+    return answer(await here.fleet.backups(name))
+
+
+@router.post("/sessions/{name}/backup", response_model=BackupTaken)
+async def backup(here: Here, name: Name) -> Response:
+    """Back the session's credential up now."""
+    return answer(await here.fleet.backup(name))
+
+
+@router.post("/sessions/{name}/restore", response_model=SessionInfo)
+async def restore(here: Here, name: Name, request: RestoreRequest | None = None) -> Response:
+    """Put a backup in the place of the credential in use."""
+    return answer(await here.fleet.restore(name, request.backup if request else None))
 
 
 @router.get("/plan", response_model=PlanInfo)

@@ -1,0 +1,16 @@
+"""A thousand seeded damages to a really paired credential, and what came of each: ``python tests/bench corruption``."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from test_vault_corruption import ROUNDS, campaign
+
+
+def run(rounds: int = ROUNDS) -> dict[str, Any]:
+    """Return, by kind of damage and by what was damaged, how often each outcome was seen."""
+    with tempfile.TemporaryDirectory(prefix="wk", dir="/tmp") as folder:
+        table = campaign(Path(folder), rounds)
+    return {row: dict(came) for row, came in sorted(table.items())}

@@ -1,0 +1,55 @@
+"""One operation of the vault, in a process to be killed anywhere: ``killed_operation.py OPERATION STATE_DIR``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from wakit.core.declaration import VaultPolicy
+from wakit.vault import Vault
+from wakit.vault.layout import Layout
+from wakit.vault.manifest import Why
+
+
+def restore(vault: Vault) -> None:
+    vault.prepare_restore("a")
+
+
+def rename(vault: Vault) -> None:
+    vault.rename("a", "b")
+
+
+def retire(vault: Vault) -> None:
+    vault.retire("a", keep=False)
+
+
+def revive(vault: Vault) -> None:
+    vault.revive("a")
+
+
+def back_up(vault: Vault) -> None:
+    vault.backup("a", Why.MANUAL)
+
+
+def put_back(vault: Vault) -> None:
+    vault.put_back("a", None)
+
+
+def note_the_stop(vault: Vault) -> None:
+    vault.mark_stopped("a")
+
+
+OPERATIONS: dict[str, Callable[[Vault], None]] = {
+    each.__name__: each for each in (restore, rename, retire, revive, back_up, put_back, note_the_stop)
+}
+
+
+def opened(state_dir: Path) -> Vault:
+    """The vault, keeping two backups so that taking one prunes one."""
+    return Vault(Layout(state_dir), "shared", lambda: datetime.now(UTC), policy=lambda: VaultPolicy(keep=2))
+
+
+if __name__ == "__main__":
+    OPERATIONS[sys.argv[1]](opened(Path(sys.argv[2])))

@@ -1,0 +1,163 @@
+"""Has credentials backed up: when they come into being, when they proved good, and in time.
+
+Level-based like the loop: what is due is found by looking at each session's newest backup, never by counting what was
+taken. One after the other, in turn with whatever else happens to that session's folder, so that a fleet that comes back
+does not meet its disk all at once. A backup that fails costs nobody anything but itself: it is said once, and tried
+again after a pause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from wakit.core.observation import Credential
+from wakit.core.retry import Backoff
+from wakit.errors import WakitError
+from wakit.reconciler.roster import Roster
+from wakit.reconciler.starting import InTurn, in_words
+from wakit.reconciler.tracked import Tracked
+from wakit.vault.backups import Taken
+from wakit.vault.manifest import Why
+
+_AFTER_FAILURE: Final = Backoff(first=60.0, cap=3600.0, floor=30.0)
+_LOOK_AGAIN: Final = timedelta(minutes=10)
+_AT_ONCE: Final = 4  # last backups of an ending daemon that are taken side by side
+
+
+class Keeper:
+    """Keeps the backups of a fleet's credentials.
+
+    Args:
+        roster: The sessions.
+        in_turn: Does the vault's work.
+    """
+
+    def __init__(self, roster: Roster, in_turn: InTurn) -> None:
+        self._roster = roster
+        self._ports = roster.ports
+        self._in_turn = in_turn
+        self._asked: dict[str, Why] = {}
+        self._newest: dict[str, datetime] = {}
+        self._failures: dict[str, tuple[int, datetime, str]] = {}
+        self._wake = asyncio.Event()
+
+    def ask(self, tracked: Tracked, why: Why) -> None:
+        """Have a session backed up soon."""
+        self._asked.setdefault(tracked.name, why)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Take what is due, for ever."""
+        await self._learn()
+        while True:
+            self._wake.clear()
+            for name, why in self._due():
+                tracked = self._roster.sessions.get(name)
+                self._asked.pop(name, None)
+                if tracked is not None:
+                    await self.take(tracked, why)
+            await self._pause()
+
+    async def take(self, tracked: Tracked, why: Why) -> Taken | None:
+        """Back one session up now; None if there is nothing to back up, or it failed, which is said."""
+        try:
+            return await self.take_or_raise(tracked, why)
+        except (WakitError, OSError) as error:
+            self._failed(tracked, in_words(error))
+            return None
+
+    async def take_or_raise(self, tracked: Tracked, why: Why) -> Taken | None:
+        """Back one session up now because somebody waits for it.
+
+        Raises:
+            WakitError: It could not be taken.
+        """
+        taken = await self._in_turn(tracked.name, partial(self._ports.vault.backup, tracked.name, why))
+        self._failures.pop(tracked.name, None)
+        if taken is not None:
+            self._newest[tracked.name] = self._ports.now()
+            if taken.new:
+                self._tell(tracked, taken, why)
+        return taken
+
+    async def finish(self, seconds: float) -> None:
+        """Take the last backups of those that ended in order and have changed since; for so long at most."""
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def last(tracked: Tracked) -> None:
+            async with places:
+                await self.take(tracked, Why.SHUTDOWN)
+
+        linked = [t for t in self._roster.sessions.values() if self._keeps(t)]
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*(last(tracked) for tracked in linked))
+        except TimeoutError:
+            self._roster.log("warning", reason=f"not every last backup could be taken within {seconds:g} s")
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    async def _learn(self) -> None:
+        """Find out how old everybody's newest backup is."""
+        vault = self._ports.vault
+        for name in list(self._roster.sessions):
+            newest = await self._in_turn(name, partial(vault.newest_backup_at, name))
+            if newest is not None:
+                self._newest.setdefault(name, newest)
+
+    def _keeps(self, tracked: Tracked) -> bool:
+        return tracked.credential is Credential.PRESENT
+
+    def _interval(self) -> timedelta:
+        force = self._roster.in_force
+        return timedelta(seconds=force.declaration.fleet.vault.interval if force else 0)
+
+    def _due(self) -> list[tuple[str, Why]]:
+        now, interval = self._ports.now(), self._interval()
+        due: list[tuple[str, Why]] = []
+        for name, tracked in self._roster.sessions.items():
+            if not self._keeps(tracked) or self._pausing(name, now):
+                continue
+            if name in self._asked:
+                due.append((name, self._asked[name]))
+            elif interval and now - self._newest.get(name, datetime.min.replace(tzinfo=now.tzinfo)) >= interval:
+                due.append((name, Why.SCHEDULE))
+        return due
+
+    def _pausing(self, name: str, now: datetime) -> bool:
+        failed = self._failures.get(name)
+        return failed is not None and failed[1] > now
+
+    async def _pause(self) -> None:
+        now, interval = self._ports.now(), self._interval()
+        moments = [now + _LOOK_AGAIN]
+        moments += [until for _, until, _ in self._failures.values()]
+        moments += [newest + interval for newest in self._newest.values() if interval]
+        seconds = max(1.0, (min(moments) - now).total_seconds())
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _tell(self, tracked: Tracked, taken: Taken, why: Why) -> None:
+        self._roster.log(
+            "backup",
+            tracked,
+            reason=f"backed up ({why.value})",
+            detail={"id": taken.backup.name, "bytes": taken.backup.size, "why": why.value},
+        )
+
+    def _failed(self, tracked: Tracked, said: str) -> None:
+        failures, _, before = self._failures.get(tracked.name, (0, None, ""))
+        pause = timedelta(seconds=_AFTER_FAILURE.pause(failures + 1, self._ports.chance()))
+        self._failures[tracked.name] = failures + 1, self._ports.now() + pause, said
+        if said != before:  # once an hour for months would bury everything else
+            self._roster.log("warning", tracked, reason=f"it could not be backed up: {said}", code="no_backup")
+
+
+Keep = Callable[[Tracked, Why], None]

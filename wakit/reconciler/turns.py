@@ -1,0 +1,25 @@
+"""Blocking work in threads, in order for each session: the vault's files are nobody's to touch twice at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Turns:
+    """Gives each session's work its turn.
+
+    Two at a time would be worse than slow: closing any descriptor of a database drops every POSIX lock that this
+    process has on it (fcntl(2)), so one look would take another's locks away.
+    """
+
+    def __init__(self) -> None:
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def __call__(self, name: str, work: Callable[[], T]) -> T:
+        """Do the work in a thread once everything asked for before it is done; return what it returns."""
+        async with self._locks.setdefault(name, asyncio.Lock()):  # asyncio.Lock is fair
+            return await asyncio.to_thread(work)
