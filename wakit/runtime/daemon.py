@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 from wakit import __version__, coredumps
 from wakit.control.address import (
     DaemonRecord,
+    SocketAddress,
     process_started,
     read_record,
     remove_record,
@@ -184,7 +185,7 @@ class _Daemon:
     host: WorkerHost
     journal: Journal
     ledger: JournalLedger
-    socket: Path
+    address: SocketAddress
     watchers: list[Callable[[str], None]]
 
 
@@ -231,8 +232,6 @@ def _join(
     roster = Roster(ports, run_id, changed)
     reconciler = Reconciler(roster, on_convergence=lambda: feed.daemon())  # noqa: PLW0108
     address = socket_address(layout.root)
-    if address.note:
-        roster.log("warning", reason=address.note)
     facts = DaemonFacts(
         pid=os.getpid(),
         run_id=run_id,
@@ -245,7 +244,7 @@ def _join(
     )
     feed = Feed(lambda: desk.daemon(), lambda name: desk.find(name), lambda name: desk.pairing(name))  # noqa: PLW0108
     desk = Desk(reconciler, feed, facts, shutdown=stop.set, read_log=logbook.tail)
-    return _Daemon(roster, reconciler, feed, desk, host, journal, ledger, address.path, watchers)
+    return _Daemon(roster, reconciler, feed, desk, host, journal, ledger, address, watchers)
 
 
 def _dials(roster: Roster, first: Declaration) -> float:
@@ -259,11 +258,13 @@ async def _run(
     """Serve until asked to stop, then end in order."""
     reconciler, facts = daemon.reconciler, daemon.desk.daemon()
     daemon.roster.log("daemon_start", reason="the daemon starts", detail={"version": __version__, "pid": facts.pid})
+    if daemon.address.note:
+        daemon.roster.log("warning", reason=daemon.address.note)
     await reconciler.recall()
     await reconciler.accept(following.adapt(following.first))
     tasks: list[asyncio.Task[None]] = []
     try:
-        async with serve_unix(create_app(daemon.desk), daemon.socket):
+        async with serve_unix(create_app(daemon.desk), daemon.address.path):
             write_record(place.state_dir, _record(facts))
             tasks = [
                 asyncio.create_task(_keep_up(daemon, "the reconciler", reconciler.run)),
