@@ -104,6 +104,8 @@ def test_help_names_every_command(line: list[str], capsys: pytest.CaptureFixture
         "status --nonsense",
         "pair",
         "up --timeout soon",
+        "up --timeout 5",
+        "up -d --timeout 60",
         "events --limit 0",
         "sim --port 99999",
         "restart",
