@@ -41,10 +41,18 @@ _VERBS: Final = {
 }
 
 
+class _Stdout(Console):
+    """The console of stdout; rich's own ends the process with 1 when the reader of a pipe has gone."""
+
+    def on_broken_pipe(self) -> None:
+        """Have it end as every other command."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Return the console of stdout."""
     terminal = sys.stdout.isatty()
-    return Console(width=None if terminal else _WIDE, highlight=False, soft_wrap=not terminal)
+    return _Stdout(width=None if terminal else _WIDE, highlight=False, soft_wrap=not terminal)
 
 
 def show(what: RenderableType) -> None:
