@@ -243,11 +243,14 @@ def test_plan_asks_the_daemon_and_its_exit_code_tells(served: Served, capsys: py
     assert run(["plan"]) == 0
     assert "Nothing to do." in capsys.readouterr().out
     action = ActionInfo(action="retire", session="old", reason="it left the file", text="retire old: it left the file")
-    served.fleet.planned, served.fleet.held = [action], {"x": "too many at once"}
+    served.fleet.planned = [action]
+    served.fleet.held = dict.fromkeys(("x", "y"), "too many at once") | {"z": "one account has one session"}
+    served.fleet.hints = dict.fromkeys(("x", "y"), "`wakit apply --confirm`") | {"z": "take z out of the file"}
     assert run(["plan"]) == 2
     shown = capsys.readouterr().out
     assert "- retire old: it left the file" in shown
     assert "! x is held: too many at once" in shown
+    assert shown.endswith("\nhint: `wakit apply --confirm`\nhint: take z out of the file\n")
     assert run(["plan", "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["actions"][0]["action"] == "retire"
     served.do(

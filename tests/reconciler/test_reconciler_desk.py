@@ -249,6 +249,22 @@ def test_a_plan_and_an_apply(fleet: Fleet) -> None:
     assert not fleet.desk.plan().actions
 
 
+def test_a_hold_says_what_ends_it(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.declare(A, B)
+    fleet.advance(1)
+    fleet.workers.scan("b", NUMBERS["a"])
+    fleet.advance(2)
+    told = fleet.desk.plan()
+    assert set(told.held) == {"b"}
+    assert told.hints == {"b": "take b out of the file; its credential is then archived"}
+    assert fleet.run(fleet.desk.apply(confirm=True)).hints == told.hints, "confirming does not help"
+    fleet.declare(A)
+    fleet.advance(1)
+    assert fleet.vault.find("b").credential is Credential.ARCHIVED
+    assert fleet.desk.plan().hints == {}
+
+
 def test_apply_does_not_wait_for_a_pause(fleet: Fleet) -> None:
     fleet.paired("a", "b")
     fleet.disk_faults.append(OSError(28, "no space left on device"))

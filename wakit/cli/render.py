@@ -167,8 +167,7 @@ def plan(told: PlanInfo) -> RenderableType:
         lines.append(Text("Nothing to do.", style="dim"))
     if told.declaration.error:
         lines.append(Text(f"the file as it is now is not in force: {told.declaration.error}", style="bold red"))
-    if told.held:
-        lines.append(Text("hint: mend the file, or carry out what is held with `wakit apply --confirm`", style="cyan"))
+    lines += [Text(f"hint: {hint}", style="cyan") for hint in dict.fromkeys(told.hints.values())]
     return Group(*lines)
 
 

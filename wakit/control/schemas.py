@@ -101,7 +101,8 @@ class PlanInfo(_Model):
 
     actions: list[ActionInfo]
     waiting: dict[str, str] = Field(default={}, description="Sessions that wait, and for what")
-    held: dict[str, str] = Field(default={}, description="What waits for `wakit apply --confirm`, and why")
+    held: dict[str, str] = Field(default={}, description="What is not carried out until a person acts, and why")
+    hints: dict[str, str] = Field(default={}, description="What ends each hold")
     declaration: DeclarationInfo
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from wakit.control.schemas import PlanInfo
 from wakit.core.observation import Observation
 from wakit.core.planner import plan
+from wakit.core.remedies import remedies
 from wakit.declare import load
 from wakit.reconciler.desk import describe_declaration, describe_plan
 from wakit.reconciler.memory import recollect
@@ -44,4 +45,6 @@ def plan_offline(place: Place) -> PlanInfo:
         )
     # Offline nothing is recorded, so the declaration has no number yet.
     force = InForce(declaration, 0, now)
-    return describe_plan(plan(declaration, observation, now), describe_declaration(force, None, str(place.config)))
+    decided = plan(declaration, observation, now)
+    told = describe_declaration(force, None, str(place.config))
+    return describe_plan(decided, told, remedies(decided.held, declaration, observation))
