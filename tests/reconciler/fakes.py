@@ -115,6 +115,9 @@ class FakeLedger:
         self.declarations.append(record)
         return len(self.declarations)
 
+    def text_before(self, sha256: str) -> str | None:
+        return next((record.text for record in reversed(self.declarations) if record.sha256 != sha256), None)
+
     async def events(self) -> AsyncIterator[EventInfo | tuple[int, int]]:
         raise NotImplementedError
         yield
