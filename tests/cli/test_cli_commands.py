@@ -652,6 +652,12 @@ def test_doctor_looks_at_the_endpoint(folder: Path, no_library: None, capsys: py
 def test_doctor_asks_the_daemon(served: Served, no_library: None, capsys: pytest.CaptureFixture[str]) -> None:
     _, found = examined(capsys)
     assert found["daemon"]["said"].startswith("pid 4242")
+    served.do(lambda f: f.change_daemon(stuck_queries=1))
+    code, found = examined(capsys)
+    assert (code, found["daemon"]["verdict"], found["journal"]["verdict"]) == (0, "ok", "warn")
+    assert "told to stop and still run: 1" in found["journal"]["said"]
+    assert run(["status"]) == 0
+    assert "queries on the journal that were told to stop and still run: 1" in capsys.readouterr().out
     served.do(lambda f: f.change_daemon(journal_ok=False))
     code, found = examined(capsys)
     assert (code, found["daemon"]["verdict"]) == (1, "fail")

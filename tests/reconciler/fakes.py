@@ -99,6 +99,7 @@ class FakeLedger:
         self.secrets: set[str] = set()
         self.listeners: list[Callable[[EventInfo], None]] = []
         self.ok = True
+        self.unstoppable = 0
 
     def log(self, record: EventRecord) -> int:
         self.check(repr(record))
@@ -133,6 +134,9 @@ class FakeLedger:
 
     def healthy(self) -> bool:
         return self.ok
+
+    def stuck(self) -> int:
+        return self.unstoppable
 
     def pending(self) -> int:
         return 0

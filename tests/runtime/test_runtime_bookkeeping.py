@@ -112,6 +112,14 @@ async def test_sql_is_answered_and_bounded(journal: Journal, ledger: JournalLedg
         await ledger.query("SELECT * FROM range(100)", None, seconds=5.0, max_rows=10)
 
 
+async def test_queries_that_cannot_be_stopped_are_counted(
+    journal: Journal, ledger: JournalLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ledger.stuck() == 0
+    monkeypatch.setattr(type(journal._writer.readers), "stuck", property(lambda _: 3))
+    assert ledger.stuck() == 3
+
+
 async def test_the_stream_ends_with_the_journal(journal: Journal, ledger: JournalLedger) -> None:
     stream = ledger.events()
     waiting = asyncio.ensure_future(anext(stream, None))  # type: ignore[arg-type]

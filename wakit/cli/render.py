@@ -146,6 +146,9 @@ def footer(daemon: DaemonInfo, now: datetime) -> Text:
     text.append("converged" if daemon.converged else "working", style="green" if daemon.converged else "yellow")
     if not daemon.journal_ok:
         text.append("\nthe journal cannot be written: events are kept in memory until it can", style="bold red")
+    if daemon.stuck_queries:
+        told = f"queries on the journal that were told to stop and still run: {daemon.stuck_queries}"
+        text.append(f"\n{told}; see `wakit doctor`", style="yellow")
     if declaration.error:
         text.append(f"\nthe file as it is now is not in force: {declaration.error}", style="bold red")
         if declaration.hint:

@@ -56,6 +56,7 @@ class DaemonInfo(_Model):
     sim: bool = False
     declaration: DeclarationInfo
     journal_ok: bool = True
+    stuck_queries: int = Field(default=0, description="Queries that were told to stop and still run; they hold memory")
     converged: bool = Field(default=False, description="Nothing to do, and every enabled session is connected")
 
 
@@ -135,7 +136,7 @@ class Readiness(_Model):
     """``GET /readyz``."""
 
     ready: bool
-    why: str = ""
+    why: str = Field(default="", description="Why not, or what is not as it should be all the same")
 
 
 class Counters(_Model):

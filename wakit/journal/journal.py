@@ -210,7 +210,7 @@ class Journal:
 
     @property
     def health(self) -> Health:
-        """How the journal is doing: shown in ``wakit status`` and ``/readyz``."""
+        """How the journal is doing: shown in ``wakit status``, ``wakit doctor``, ``/readyz`` and ``/metrics``."""
         return self._writer.health()
 
     @property

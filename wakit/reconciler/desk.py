@@ -143,6 +143,7 @@ class Desk:
             sim=facts.sim,
             declaration=self._declaration(),
             journal_ok=self._roster.ports.ledger.healthy(),
+            stuck_queries=self._roster.ports.ledger.stuck(),
             converged=self._reconciler.converged(),
         )
 

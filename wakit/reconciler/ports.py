@@ -59,6 +59,9 @@ class Ledger(Protocol):
     def healthy(self) -> bool:
         """Return False while events cannot be made durable."""
 
+    def stuck(self) -> int:
+        """Return how many queries were told to stop and still run."""
+
     def pending(self) -> int:
         """Return how many events are not durable yet."""
 

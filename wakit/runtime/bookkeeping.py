@@ -64,6 +64,10 @@ class JournalLedger:
         """Return False while events cannot be made durable."""
         return self._journal.health.ok
 
+    def stuck(self) -> int:
+        """Return how many queries were told to stop and still run."""
+        return self._journal.health.stuck
+
     def pending(self) -> int:
         """Return how many events are not durable yet."""
         return self._journal.health.pending
