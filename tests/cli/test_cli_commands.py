@@ -104,6 +104,8 @@ def test_help_names_every_command(line: list[str], capsys: pytest.CaptureFixture
         "status --nonsense",
         "pair",
         "up --timeout soon",
+        "up --timeout 5",
+        "up -d --timeout 60",
         "events --limit 0",
         "sim --port 99999",
         "restart",
@@ -241,11 +243,14 @@ def test_plan_asks_the_daemon_and_its_exit_code_tells(served: Served, capsys: py
     assert run(["plan"]) == 0
     assert "Nothing to do." in capsys.readouterr().out
     action = ActionInfo(action="retire", session="old", reason="it left the file", text="retire old: it left the file")
-    served.fleet.planned, served.fleet.held = [action], {"x": "too many at once"}
+    served.fleet.planned = [action]
+    served.fleet.held = dict.fromkeys(("x", "y"), "too many at once") | {"z": "one account has one session"}
+    served.fleet.hints = dict.fromkeys(("x", "y"), "`wakit apply --confirm`") | {"z": "take z out of the file"}
     assert run(["plan"]) == 2
     shown = capsys.readouterr().out
     assert "- retire old: it left the file" in shown
     assert "! x is held: too many at once" in shown
+    assert shown.endswith("\nhint: `wakit apply --confirm`\nhint: take z out of the file\n")
     assert run(["plan", "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["actions"][0]["action"] == "retire"
     served.do(
@@ -649,6 +654,12 @@ def test_doctor_looks_at_the_endpoint(folder: Path, no_library: None, capsys: py
 def test_doctor_asks_the_daemon(served: Served, no_library: None, capsys: pytest.CaptureFixture[str]) -> None:
     _, found = examined(capsys)
     assert found["daemon"]["said"].startswith("pid 4242")
+    served.do(lambda f: f.change_daemon(stuck_queries=1))
+    code, found = examined(capsys)
+    assert (code, found["daemon"]["verdict"], found["journal"]["verdict"]) == (0, "ok", "warn")
+    assert "told to stop and still run: 1" in found["journal"]["said"]
+    assert run(["status"]) == 0
+    assert "queries on the journal that were told to stop and still run: 1" in capsys.readouterr().out
     served.do(lambda f: f.change_daemon(journal_ok=False))
     code, found = examined(capsys)
     assert (code, found["daemon"]["verdict"]) == (1, "fail")

@@ -167,7 +167,7 @@ def test_a_state_directory_that_cannot_be_used_is_explained(project: Path, capsy
     assert "hint: " in told
 
 
-def test_a_deep_state_directory_is_served_and_said(project: Path) -> None:
+def test_a_deep_state_directory_is_served_and_said(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     deep = "d" * 110
     (project / "sessions.toml").write_text(f'[wakit]\nstate_dir = "{deep}"\n' + PARKED)
     up = command(project, "up", "-d")
@@ -175,3 +175,8 @@ def test_a_deep_state_directory_is_served_and_said(project: Path) -> None:
     assert "Its control socket is /" in up.stdout
     assert run(["status"]) == 0
     assert run(["down"]) == 0
+    capsys.readouterr()
+    assert run(["events", "--json"]) == 0
+    first, second, *_ = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first["kind"] == "daemon_start"
+    assert (second["kind"], "the control socket is" in second["reason"]) == ("warning", True)

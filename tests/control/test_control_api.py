@@ -245,6 +245,10 @@ async def test_a_mistake_of_ours_shows_nothing_and_is_logged_scrubbed(
 async def test_health_readiness_and_metrics(client: Client, fleet: FakeFleet, folder: Path) -> None:
     assert (await get(folder, "/healthz"))[0] == 200
     assert (await client.ready()).ready
+    fleet.daemon = fleet.daemon.model_copy(update={"stuck_queries": 1})
+    told = await client.ready()
+    assert (told.ready, told.why) == (True, "queries that cannot be stopped: 1"), "sessions do not need them"
+    assert b"\nwakit_journal_stuck_queries 1\n" in (await get(folder, "/metrics"))[2]
     fleet.daemon = fleet.daemon.model_copy(update={"journal_ok": False})
     assert (await get(folder, "/readyz"))[0] == 503
     assert (await client.ready()).why == "the journal cannot be written"

@@ -120,6 +120,27 @@ def test_a_deleted_file_changes_nothing(fleet: Fleet, whatsapp: LoopbackWhatsApp
     fleet.wait(lambda status: status.daemon.declaration.error is None)
 
 
+def test_half_a_file_unlinks_nobody_whenever_it_was_saved(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
+    fleet.head += '[wakit]\nretire = "logout"\n'
+    fleet.write("[sessions.a]\n[sessions.b]\n")
+    fleet.up()
+    numbers = [pair_by_qr(fleet, whatsapp, name) for name in "ab"]
+    fleet.end()
+
+    fleet.write("[sessions.a]\n")
+    assert "! b is held: the file looks cut off" in fleet.run("plan").stdout
+    for _ in range(2):  # the second time the half is the newest that the journal knows
+        fleet.up()
+        status = fleet.wait(lambda status: any(s.held for s in status.sessions))
+        assert {s.name: "cut off" in str(s.held) for s in status.sessions} == {"a": False, "b": True}
+        fleet.end()
+    assert [pairings(whatsapp, number) for number in numbers] == [1, 1]
+
+    fleet.write("[sessions.a]\n[sessions.b]\n")
+    fleet.up()
+    fleet.wait_connected("a", "b")
+
+
 def test_a_mass_retirement_waits_for_a_person(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
     fleet.write("[sessions.a]\n[sessions.b]\n[sessions.c]\n")
     fleet.up()

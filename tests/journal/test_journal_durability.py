@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,24 @@ async def test_declarations_are_numbered_and_the_same_bytes_are_the_same_revisio
         assert await rows(journal, "SELECT count(*) AS n FROM declarations") == [{"n": 4}]
 
 
+async def test_the_text_before_is_one_of_an_earlier_run(path: Path) -> None:
+    async with Journal.open(path) as journal:
+        journal.declare(replace(declaration("whole"), text="[sessions.a]\n# +34 600 000 001\n"))
+        journal.declare(replace(declaration("half"), text="[sessions.a]\n"))
+        assert journal.text_before("half") is None
+    whole = "[sessions.a]\n# [number]\n"
+    async with Journal.open(path) as journal:
+        journal.declare(declaration("another"))
+        await journal.prune(event(10**9).ts)
+        assert [journal.text_before(sha) for sha in ("half", "whole", "new")] == [
+            whole,
+            "[sessions.a]\n",
+            "[sessions.a]\n",
+        ]
+    with open_read_only(path) as reader:
+        assert [reader.text_before(sha) for sha in ("another", "half")] == ["[sessions.a]\n", "[wakit]"]
+
+
 async def test_an_idle_run_gives_signs_of_life(path: Path) -> None:
     ticks = iter(range(1, 1000))
     async with Journal.open(
@@ -111,7 +130,7 @@ async def test_an_idle_run_gives_signs_of_life(path: Path) -> None:
 
 
 async def test_pruning_keeps_what_present_answers_rest_on(journal: Journal) -> None:
-    first, second = journal.declare(declaration("a")), journal.declare(declaration("b"))
+    first, second, third = (journal.declare(declaration(sha)) for sha in "abc")
     journal.log(event(0, kind="daemon_start"))
     journal.log(state(1, "sales", "starting", declaration_rev=first))
     journal.log(state(2, "sales", "connected", declaration_rev=second))
@@ -125,7 +144,7 @@ async def test_pruning_keeps_what_present_answers_rest_on(journal: Journal) -> N
     assert (await rows(journal, 'SELECT state, duration FROM intervals ORDER BY "from"'))[0] == {
         "state": "connected", "duration": 498
     }  # fmt: skip
-    assert await rows(journal, "SELECT rev FROM declarations") == [{"rev": second}]
+    assert await rows(journal, "SELECT rev FROM declarations") == [{"rev": second}, {"rev": third}]
     assert await journal.prune(event(10_000).ts) == 1
     assert await journal.prune(event(10_000).ts) == 0
     assert journal.log(event()) == last + 1

@@ -106,6 +106,7 @@ class FakeLedger:
         self.secrets: set[str] = set()
         self.listeners: list[Callable[[EventInfo], None]] = []
         self.ok = True
+        self.unstoppable = 0
 
     def log(self, record: EventRecord) -> int:
         self.check(repr(record))
@@ -122,6 +123,9 @@ class FakeLedger:
         self.declarations.append(record)
         return len(self.declarations)
 
+    def text_before(self, sha256: str) -> str | None:
+        return next((record.text for record in reversed(self.declarations) if record.sha256 != sha256), None)
+
     async def events(self) -> AsyncIterator[EventInfo | tuple[int, int]]:
         raise NotImplementedError
         yield
@@ -137,6 +141,9 @@ class FakeLedger:
 
     def healthy(self) -> bool:
         return self.ok
+
+    def stuck(self) -> int:
+        return self.unstoppable
 
     def pending(self) -> int:
         return 0

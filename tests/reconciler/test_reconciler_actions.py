@@ -731,6 +731,40 @@ def test_half_a_file_unlinks_nobody(fleet: Fleet) -> None:
     assert fleet.workers.logouts == []
 
 
+WHOLE = "[sessions.a]\n[sessions.b]\n# Ana, [number]\n[sessions.c]\n"
+
+
+@pytest.mark.parametrize("kill", [True, False])
+@pytest.mark.parametrize("text", [WHOLE[:26], WHOLE[:26] + "# Ana, +346"])
+def test_half_a_file_unlinks_nobody_after_a_restart(fleet: Fleet, text: str, kill: bool) -> None:
+    """Saved while no daemon ran, and then before the daemon's next start, too."""
+    fleet.paired("a", "b", "c", retire=RetirePolicy.LOGOUT)
+    whole = fleet.declare(A, B, C, retire=RetirePolicy.LOGOUT)
+    fleet.run(fleet.reconciler.accept(replace(whole, masked_text=WHOLE, sha256="whole")))
+    half = replace(whole, masked_text=text, sha256="half", sessions={"a": A, "b": B})
+    fleet.declaration = half
+    for _ in range(3):
+        fleet.restart(kill=kill)
+        fleet.advance(5)
+        assert "cut off" in str(fleet.info("c").held)
+        assert fleet.vault.find("c").credential is Credential.PRESENT
+    assert fleet.workers.logouts == []
+    fleet.run(fleet.desk.apply(confirm=True))
+    fleet.advance(5)
+    assert fleet.vault.find("c").credential is Credential.ARCHIVED
+
+
+def test_a_file_that_was_edited_between_two_daemons_is_meant(fleet: Fleet) -> None:
+    fleet.paired("a", "b", "c", retire=RetirePolicy.LOGOUT)
+    whole = fleet.declare(A, B, C, retire=RetirePolicy.LOGOUT)
+    fleet.run(fleet.reconciler.accept(replace(whole, masked_text=WHOLE, sha256="whole")))
+    edited = WHOLE.replace("[sessions.a]\n", "")
+    fleet.declaration = replace(whole, masked_text=edited, sha256="edited", sessions={"b": B, "c": C})
+    fleet.restart()
+    fleet.advance(5)
+    assert fleet.vault.find("a").credential is not Credential.PRESENT
+
+
 def test_a_link_that_was_overlooked_is_found_when_an_action_fails_on_it(fleet: Fleet) -> None:
     fleet.paired("a")
     fleet.declare(A, C)

@@ -249,6 +249,22 @@ def test_a_plan_and_an_apply(fleet: Fleet) -> None:
     assert not fleet.desk.plan().actions
 
 
+def test_a_hold_says_what_ends_it(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.declare(A, B)
+    fleet.advance(1)
+    fleet.workers.scan("b", NUMBERS["a"])
+    fleet.advance(2)
+    told = fleet.desk.plan()
+    assert set(told.held) == {"b"}
+    assert told.hints == {"b": "take b out of the file; its credential is then archived"}
+    assert fleet.run(fleet.desk.apply(confirm=True)).hints == told.hints, "confirming does not help"
+    fleet.declare(A)
+    fleet.advance(1)
+    assert fleet.vault.find("b").credential is Credential.ARCHIVED
+    assert fleet.desk.plan().hints == {}
+
+
 def test_apply_does_not_wait_for_a_pause(fleet: Fleet) -> None:
     fleet.paired("a", "b")
     fleet.disk_faults.append(OSError(28, "no space left on device"))
@@ -277,6 +293,9 @@ def test_what_is_known_of_the_daemon_and_its_file(fleet: Fleet) -> None:
     counters = fleet.desk.counters()
     assert (counters.events_logged, counters.worker_exits) == (len(fleet.ledger.records), 0)
     assert fleet.run(fleet.desk.sql("SELECT 1", None, seconds=1.0, max_rows=5)) == b"SELECT 1 None 1.0 5"
+    assert status.daemon.stuck_queries == 0
+    fleet.ledger.unstoppable = 2
+    assert fleet.desk.daemon().stuck_queries == 2
     assert fleet.desk.logs("a", 3) == ["a 3"]
     fleet.run(fleet.desk.shutdown())
     assert fleet.stopped

@@ -93,6 +93,15 @@ async def test_a_declaration_is_one_revision_as_long_as_its_bytes_stay(ledger: J
     assert revisions == [1, 1, 2]
 
 
+async def test_an_earlier_runs_declaration_is_known(journal: Journal, ledger: JournalLedger, tmp_path: Path) -> None:
+    await ledger.declare(DeclarationRecord(sha256="one", loaded_at=NOW, text="[sessions.a]"))
+    assert ledger.text_before("two") is None
+    await journal.close()
+    async with Journal.open(tmp_path / "journal.duckdb") as again:
+        assert JournalLedger(again).text_before("two") == "[sessions.a]"
+        assert JournalLedger(again).text_before("one") is None
+
+
 async def test_sql_is_answered_and_bounded(journal: Journal, ledger: JournalLedger) -> None:
     await journal.acked(ledger.log(FULL))
     answer = await ledger.query("SELECT session, reason FROM events WHERE seq >= ?", [1], seconds=5.0, max_rows=10)
@@ -101,6 +110,14 @@ async def test_sql_is_answered_and_bounded(journal: Journal, ledger: JournalLedg
         await ledger.query("DROP TABLE events", None, seconds=5.0, max_rows=10)
     with pytest.raises(QueryError):
         await ledger.query("SELECT * FROM range(100)", None, seconds=5.0, max_rows=10)
+
+
+async def test_queries_that_cannot_be_stopped_are_counted(
+    journal: Journal, ledger: JournalLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ledger.stuck() == 0
+    monkeypatch.setattr(type(journal._writer.readers), "stuck", property(lambda _: 3))
+    assert ledger.stuck() == 3
 
 
 async def test_the_stream_ends_with_the_journal(journal: Journal, ledger: JournalLedger) -> None:

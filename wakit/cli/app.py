@@ -24,6 +24,8 @@ USAGE_ERROR: Final[Any] = typer.BadParameter.__mro__[1]
 EXIT: Final[Any] = typer.Exit
 ABORT: Final[Any] = typer.Abort
 
+_PATIENCE: Final = 60.0  # seconds `up --wait` waits
+
 # In the context's meta, which all its commands share: an error is told as JSON where the command was to tell JSON.
 JSON_WANTED: Final = "wakit.json"
 
@@ -143,8 +145,8 @@ def up(
         bool, typer.Option("--wait", help="Run in the background; return when every enabled session is connected.")
     ] = False,
     timeout: Annotated[
-        float, typer.Option("--timeout", min=0, metavar="SECONDS", help="How long --wait waits at most.")
-    ] = 60.0,
+        float | None, typer.Option("--timeout", min=0, metavar="SECONDS", help="How long --wait waits at most (60).")
+    ] = None,
     config: Config = None,
     sim: Annotated[
         bool, typer.Option("--sim", help="Against a WhatsApp on loopback, with phones that pair by themselves.")
@@ -166,11 +168,13 @@ def up(
     """
     from wakit.cli.fleet import Fleet
 
+    if timeout is not None and not wait:
+        raise typer.BadParameter("it is how long --wait waits, which was not given", context, param_hint="--timeout")
     fleet = Fleet(config or context.obj, sim=sim, phones_by_hand=sim_phones is SimPhones.MANUAL)
     if wait:
         from wakit.cli import background
 
-        background.bring_up_and_wait(fleet, seconds=timeout, as_json=json)
+        background.bring_up_and_wait(fleet, seconds=_PATIENCE if timeout is None else timeout, as_json=json)
     elif detach:
         from wakit.cli import background
 

@@ -231,6 +231,10 @@ def check_journal(fleet: Fleet) -> Check:
     """Read from the journal the way commands do."""
     query = "SELECT count(*) AS n FROM events"
     try:
+        if stuck := fleet.client.status().daemon.stuck_queries:
+            said = f"queries that were told to stop and still run: {stuck}"
+            hint = "they hold memory, and others may have to wait; if they do not end, `wakit down`, then `wakit up -d`"
+            return Check("journal", "warn", said, hint)
         table = fleet.client.sql(query)
     except NoDaemonError:
         if not fleet.journal.exists():

@@ -41,10 +41,18 @@ _VERBS: Final = {
 }
 
 
+class _Stdout(Console):
+    """The console of stdout; rich's own ends the process with 1 when the reader of a pipe has gone."""
+
+    def on_broken_pipe(self) -> None:
+        """Have it end as every other command."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Return the console of stdout."""
     terminal = sys.stdout.isatty()
-    return Console(width=None if terminal else _WIDE, highlight=False, soft_wrap=not terminal)
+    return _Stdout(width=None if terminal else _WIDE, highlight=False, soft_wrap=not terminal)
 
 
 def show(what: RenderableType) -> None:
@@ -138,6 +146,9 @@ def footer(daemon: DaemonInfo, now: datetime) -> Text:
     text.append("converged" if daemon.converged else "working", style="green" if daemon.converged else "yellow")
     if not daemon.journal_ok:
         text.append("\nthe journal cannot be written: events are kept in memory until it can", style="bold red")
+    if daemon.stuck_queries:
+        told = f"queries on the journal that were told to stop and still run: {daemon.stuck_queries}"
+        text.append(f"\n{told}; see `wakit doctor`", style="yellow")
     if declaration.error:
         text.append(f"\nthe file as it is now is not in force: {declaration.error}", style="bold red")
         if declaration.hint:
@@ -159,8 +170,7 @@ def plan(told: PlanInfo) -> RenderableType:
         lines.append(Text("Nothing to do.", style="dim"))
     if told.declaration.error:
         lines.append(Text(f"the file as it is now is not in force: {told.declaration.error}", style="bold red"))
-    if told.held:
-        lines.append(Text("hint: mend the file, or carry out what is held with `wakit apply --confirm`", style="cyan"))
+    lines += [Text(f"hint: {hint}", style="cyan") for hint in dict.fromkeys(told.hints.values())]
     return Group(*lines)
 
 

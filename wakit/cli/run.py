@@ -7,17 +7,17 @@ and exit code 70, ``EX_SOFTWARE`` of sysexits(3). A traceback is never printed.
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import tempfile
 from collections.abc import Sequence
 from typing import Any, Final
 
+from wakit.cli import streams
 from wakit.errors import DeclarationError, Exit, WakitError
 
 SOFTWARE: Final = 70
-_OUTPUT_FAILED: Final = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF})
+_NOT_WRITTEN: Final = "send it to a file, a pipe or /dev/null; what was asked for may have been done all the same"
 _BROKEN_PIPE: Final = 141  # 128 + SIGPIPE, as a shell reports it
 _COLOURS: Final = {"error": "31", "hint": "36"}
 
@@ -29,21 +29,24 @@ def run(arguments: Sequence[str] | None = None) -> int:
         arguments: Without the program's name; None takes ``sys.argv``.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    streams.complete()
     try:
         code = _carry_out(given)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return int(Exit.INTERRUPTED)
     except BrokenPipeError:
-        # The reader (`| head`) has gone. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader (`| head`) has gone, of stdout or of both.
+        streams.let_go(sys.stdout)
+        streams.let_go(sys.stderr)
         return _BROKEN_PIPE
     except OSError as error:
-        if error.errno not in _OUTPUT_FAILED:
+        why = streams.why_it_failed(error)
+        if why is None:
             _confess(error)
             return SOFTWARE
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        complain(WakitError("The output could not be written", why=error.strerror or "", hint="look at where it goes"))
+        streams.let_go(sys.stdout)
+        complain(WakitError("The output could not be written", why=why, hint=_NOT_WRITTEN))
         return int(Exit.ERROR)
     except Exception as error:  # noqa: BLE001 - the last line of defence
         _confess(error)
@@ -104,7 +107,12 @@ def _say(kind: str, text: str) -> None:
     word = kind
     if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
         word = f"\x1b[1;{_COLOURS[kind]}m{kind}\x1b[0m"
-    sys.stderr.write(f"{word}: {text}\n")
+    try:
+        sys.stderr.write(f"{word}: {text}\n")
+    except BrokenPipeError:
+        raise
+    except OSError:  # closed, or a full disk: the exit code is all that is left to say
+        streams.let_go(sys.stderr)
 
 
 def _confess(error: Exception) -> None:

@@ -26,6 +26,7 @@ from typing import Final
 
 from wakit.durable import write_file
 from wakit.errors import StateDirectoryError
+from wakit.process import birth
 
 LONGEST_PATH: Final = 107
 SOCKET_NAME: Final = "control.sock"
@@ -137,27 +138,21 @@ def check_socket_folder(folder: Path) -> None:
 def process_started(pid: int) -> str:
     """Name the moment a process started, so that pid and this text together name one process for ever.
 
-    On Linux the boot's id and the process's start in clock ticks (field 22 of ``/proc/PID/stat``, proc(5)). Elsewhere
-    only "it runs". "" if there is no such process, or it is a zombie.
+    On Linux its birth (:mod:`wakit.process`), elsewhere only "it runs". "" if there is no such process, or it is a
+    zombie.
     """
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        if Path("/proc/self/stat").exists():
-            return ""
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return ""
-        except PermissionError:
-            pass
-        return "running"
-    # The name in field 2 may hold spaces and brackets, so counting starts behind its last bracket, at field 3.
-    fields = text.rpartition(")")[2].split()
-    if fields[0] in "ZX":
+    born = birth(pid)
+    if born is not None:
+        return f"{born.boot_id}:{born.ticks}"
+    if Path("/proc/self/stat").exists():
         return ""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return f"{boot}:{fields[19]}"
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass
+    return "running"
 
 
 def write_record(state_dir: Path, record: DaemonRecord) -> None:

@@ -56,6 +56,7 @@ class DaemonInfo(_Model):
     sim: bool = False
     declaration: DeclarationInfo
     journal_ok: bool = True
+    stuck_queries: int = Field(default=0, description="Queries that were told to stop and still run; they hold memory")
     converged: bool = Field(default=False, description="Nothing to do, and every enabled session is connected")
 
 
@@ -101,7 +102,8 @@ class PlanInfo(_Model):
 
     actions: list[ActionInfo]
     waiting: dict[str, str] = Field(default={}, description="Sessions that wait, and for what")
-    held: dict[str, str] = Field(default={}, description="What waits for `wakit apply --confirm`, and why")
+    held: dict[str, str] = Field(default={}, description="What is not carried out until a person acts, and why")
+    hints: dict[str, str] = Field(default={}, description="What ends each hold")
     declaration: DeclarationInfo
 
 
@@ -166,7 +168,7 @@ class Readiness(_Model):
     """``GET /readyz``."""
 
     ready: bool
-    why: str = ""
+    why: str = Field(default="", description="Why not, or what is not as it should be all the same")
 
 
 class Counters(_Model):

@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 from wakit.redact import PhoneNumber, Secret
 
+_MASKED: Final = re.compile(r"\[(?:number|key|code|qr|jid|credentials)\]")  # as wakit.redact puts them
 SESSION_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -167,6 +168,24 @@ class GitState:
     commit: str | None
     branch: str | None
     dirty: bool
+
+
+def is_cut_off(text: str, before: str) -> bool:
+    r"""Tell whether a declaration's masked text is a mere beginning of an earlier one, as after half a write.
+
+    Example:
+        >>> whole = "[sessions.a]\n# Ana, [number]\n[sessions.b]\n"
+        >>> is_cut_off("[sessions.a]\n# Ana, +346", whole), is_cut_off("[sessions.b]\n", whole)
+        (True, False)
+    """
+    *whole, last = text.rstrip().split("\n")
+    lines = before.split("\n")
+    if not text.strip() or len(lines) <= len(whole) or lines[: len(whole)] != whole:
+        return False
+    there = lines[len(whole)]
+    # Half a number or key in a comment has no longer its shape, and was not masked.
+    shown = _MASKED.split(there, maxsplit=1)[0]
+    return there.startswith(last) or ("#" in shown and shown != there and last.startswith(shown))
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ WHERE ts < ?
 _FORGET_DECLARATIONS: Final = """
 DELETE FROM declarations
 WHERE loaded_at < ?
-    AND rev <> (SELECT max(rev) FROM declarations)
+    AND rev NOT IN (SELECT rev FROM declarations ORDER BY rev DESC LIMIT 2)
     AND rev NOT IN (SELECT declaration_rev FROM events WHERE declaration_rev IS NOT NULL)
 """
 _FORGET_PULSES: Final = "DELETE FROM pulses WHERE run_id NOT IN (SELECT run_id FROM events)"
@@ -123,6 +123,10 @@ class Journal:
         """
         return self._writer.declare(self._guard.declaration(record))
 
+    def text_before(self, sha256: str) -> str | None:
+        """Return the text of the newest declaration of earlier runs that has another checksum."""
+        return next((text for known, text in self._writer.earlier if known != sha256), None)
+
     async def acked(self, seq: int) -> None:
         """Wait until the event ``seq`` is durable.
 
@@ -190,8 +194,8 @@ class Journal:
     async def prune(self, before: datetime) -> int:
         """Forget events from before a time and return how many; what present answers rest on is kept.
 
-        Kept are each session's state at that time, the newest event (its number is never given again), and the
-        declarations that remaining events name.
+        Kept are each session's state at that time, the newest event (its number is never given again), the declarations
+        that remaining events name, and the two newest ones (:meth:`text_before`).
 
         Args:
             before: Timezone-aware.
@@ -206,7 +210,7 @@ class Journal:
 
     @property
     def health(self) -> Health:
-        """How the journal is doing: shown in ``wakit status`` and ``/readyz``."""
+        """How the journal is doing: shown in ``wakit status``, ``wakit doctor``, ``/readyz`` and ``/metrics``."""
         return self._writer.health()
 
     @property

@@ -66,6 +66,10 @@ class Ledger:
         self.rev, self.sha256 = declared[0] if declared else (0, "")
         self._readers.install(opened.readers)
 
+    def newest_declarations(self) -> list[tuple[str, str]]:
+        """Return checksum and text of the two newest declarations, the newest first."""
+        return self._owned().execute("SELECT sha256, text FROM declarations ORDER BY rev DESC LIMIT 2").fetchall()
+
     def close(self) -> None:
         """Close the file, its readers first; DuckDB folds the WAL into it as the last connection goes."""
         if self._connection is None:

@@ -37,6 +37,12 @@ class OfflineJournal:
         """Run a query and return its result as an Arrow IPC stream."""
         return to_ipc(self.query(sql, params=params, limits=limits))
 
+    def text_before(self, sha256: str) -> str | None:
+        """Return the text of the newest declaration that has another checksum; as :meth:`wakit.journal.Journal`'s."""
+        sql = "SELECT text FROM declarations WHERE sha256 <> ? ORDER BY rev DESC LIMIT 1"
+        found = self._connection.execute(sql, [sha256]).fetchone()
+        return found[0] if found else None
+
     def close(self) -> None:
         """Close the file, so that a daemon can own it."""
         self._connection.close()

@@ -7,7 +7,7 @@ file take the same way, in the same order, under the same refusals.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
@@ -35,6 +35,7 @@ from wakit.core.actions import Plan, describe
 from wakit.core.declaration import Pairing
 from wakit.core.lifecycle import FINAL
 from wakit.core.observation import Credential, Request
+from wakit.core.remedies import remedies
 from wakit.errors import ControlError, UnknownSessionError
 from wakit.reconciler.feed import Feed
 from wakit.reconciler.loop import Reconciler
@@ -84,8 +85,8 @@ def describe_declaration(force: InForce | None, error: Exception | None, path: s
     )
 
 
-def describe_plan(decided: Plan, declaration: DeclarationInfo) -> PlanInfo:
-    """Turn a plan into what travels."""
+def describe_plan(decided: Plan, declaration: DeclarationInfo, hints: Mapping[str, str]) -> PlanInfo:
+    """Turn a plan into what travels; ``hints`` say what ends each hold."""
     return PlanInfo(
         actions=[
             ActionInfo.model_validate(
@@ -100,6 +101,7 @@ def describe_plan(decided: Plan, declaration: DeclarationInfo) -> PlanInfo:
         ],
         waiting=dict(decided.waiting),
         held=dict(decided.held),
+        hints=dict(hints),
         declaration=declaration,
     )
 
@@ -161,6 +163,7 @@ class Desk:
             sim=facts.sim,
             declaration=self._declaration(),
             journal_ok=self._roster.ports.ledger.healthy(),
+            stuck_queries=self._roster.ports.ledger.stuck(),
             converged=self._reconciler.converged(),
         )
 
@@ -186,7 +189,7 @@ class Desk:
 
     def plan(self) -> PlanInfo:
         """Return what the loop would do now."""
-        return describe_plan(self._reconciler.decide(), self._declaration())
+        return self._describe(self._reconciler.decide())
 
     def logs(self, name: str, lines: int) -> list[str]:
         """Return the last lines of the session's log."""
@@ -239,8 +242,9 @@ class Desk:
             self._roster.log("warning", reason="a person confirmed the held retirements")
         self._reconciler.retry_now()
         decided = self._reconciler.decide()
+        told = self._describe(decided)  # of the world it was decided for
         self._reconciler.act(decided)
-        return describe_plan(decided, self._declaration())
+        return told
 
     async def pair(self, name: str, request: PairRequest) -> SessionInfo:
         """Pair because a person asks."""
@@ -315,6 +319,11 @@ class Desk:
 
     def _declaration(self) -> DeclarationInfo:
         return describe_declaration(self._roster.in_force, self._reconciler.file_error, self._facts.config)
+
+    def _describe(self, decided: Plan) -> PlanInfo:
+        force = self._roster.in_force
+        hints = remedies(decided.held, force.declaration, self._roster.observe()) if force is not None else {}
+        return describe_plan(decided, self._declaration(), hints)
 
     def _known(self, name: str) -> Tracked:
         tracked = self._roster.sessions.get(name)

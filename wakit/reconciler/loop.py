@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from wakit.core.actions import Plan, describe
-from wakit.core.declaration import Change, Declaration, SessionSpec
+from wakit.core.declaration import Change, Declaration, SessionSpec, is_cut_off
 from wakit.core.lifecycle import ALIVE, Happening, State
 from wakit.core.observation import Credential
 from wakit.core.planner import plan
@@ -63,6 +63,11 @@ class Reconciler:
     async def accept(self, declaration: Declaration) -> None:
         """Put a declaration into force."""
         roster, now = self.roster, self.roster.ports.now()
+        first = roster.in_force is None
+        if first:
+            # What an earlier run held, or would have held, only the journal remembers.
+            before = roster.ports.ledger.text_before(declaration.sha256)
+            roster.cut_off = before is not None and is_cut_off(scrub(declaration.masked_text), before)
         git = declaration.git
         rev = await roster.ports.ledger.declare(
             DeclarationRecord(
@@ -74,12 +79,9 @@ class Reconciler:
                 text=declaration.masked_text,
             )
         )
-        first = roster.in_force is None
         if roster.in_force is not None and roster.in_force.declaration.sha256 != declaration.sha256:
             roster.confirmed = None  # a yes is for one edit; the same bytes months later are another
-            before = roster.in_force.declaration.masked_text
-            text = declaration.masked_text.rstrip()
-            roster.cut_off = bool(text) and before.startswith(text)
+            roster.cut_off = is_cut_off(declaration.masked_text, roster.in_force.declaration.masked_text)
         roster.in_force = InForce(declaration, rev, now)
         self.file_error = None
         key = roster.ports.vault.key

@@ -38,6 +38,12 @@ class Ledger(Protocol):
     async def declare(self, record: DeclarationRecord) -> int:
         """Keep a declaration durably; return its revision."""
 
+    def text_before(self, sha256: str) -> str | None:
+        """Return the text of the newest declaration of earlier runs that has another checksum, None if there is none.
+
+        It is as the journal kept it: scrubbed once more.
+        """
+
     def events(self) -> AsyncIterator[EventInfo | tuple[int, int]]:
         """Stream durable events from now on; a pair of numbers is a gap of events left out."""
 
@@ -52,6 +58,9 @@ class Ledger(Protocol):
 
     def healthy(self) -> bool:
         """Return False while events cannot be made durable."""
+
+    def stuck(self) -> int:
+        """Return how many queries were told to stop and still run."""
 
     def pending(self) -> int:
         """Return how many events are not durable yet."""

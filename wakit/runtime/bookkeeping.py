@@ -32,6 +32,10 @@ class JournalLedger:
         """Keep a declaration; it is durable with the next event."""
         return self._journal.declare(record)
 
+    def text_before(self, sha256: str) -> str | None:
+        """Return the text of the newest declaration of earlier runs that has another checksum."""
+        return self._journal.text_before(sha256)
+
     async def events(self) -> AsyncIterator[EventInfo | tuple[int, int]]:
         """Stream durable events from now on."""
         with self._journal.subscribe(capacity=10_000) as subscription:
@@ -59,6 +63,10 @@ class JournalLedger:
     def healthy(self) -> bool:
         """Return False while events cannot be made durable."""
         return self._journal.health.ok
+
+    def stuck(self) -> int:
+        """Return how many queries were told to stop and still run."""
+        return self._journal.health.stuck
 
     def pending(self) -> int:
         """Return how many events are not durable yet."""

@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 from wakit import __version__, coredumps
 from wakit.control.address import (
     DaemonRecord,
+    SocketAddress,
     process_started,
     read_record,
     remove_record,
@@ -186,7 +187,7 @@ class _Daemon:
     host: WorkerHost
     journal: Journal
     ledger: JournalLedger
-    socket: Path
+    address: SocketAddress
     watchers: list[Callable[[str], None]]
 
 
@@ -233,8 +234,6 @@ def _join(
     roster = Roster(ports, run_id, changed)
     reconciler = Reconciler(roster, on_convergence=lambda: feed.daemon())  # noqa: PLW0108
     address = socket_address(layout.root)
-    if address.note:
-        roster.log("warning", reason=address.note)
     facts = DaemonFacts(
         pid=os.getpid(),
         run_id=run_id,
@@ -247,7 +246,7 @@ def _join(
     )
     feed = Feed(lambda: desk.daemon(), lambda name: desk.find(name), lambda name: desk.pairing(name))  # noqa: PLW0108
     desk = Desk(reconciler, feed, facts, shutdown=stop.set, read_log=logbook.tail)
-    return _Daemon(roster, reconciler, feed, desk, host, journal, ledger, address.path, watchers)
+    return _Daemon(roster, reconciler, feed, desk, host, journal, ledger, address, watchers)
 
 
 def _in_force(roster: Roster, first: Declaration) -> Declaration:
@@ -262,11 +261,13 @@ async def _run(
     daemon.roster.log("daemon_start", reason="the daemon starts", detail={"version": __version__, "pid": facts.pid})
     for said in await asyncio.to_thread(mend, place.state_dir):
         daemon.roster.log("warning", reason=f"{said}; mended", code="permissions")
+    if daemon.address.note:
+        daemon.roster.log("warning", reason=daemon.address.note)
     await reconciler.recall()
     await reconciler.accept(following.adapt(following.first))
     tasks: list[asyncio.Task[None]] = []
     try:
-        async with serve_unix(create_app(daemon.desk), daemon.socket):
+        async with serve_unix(create_app(daemon.desk), daemon.address.path):
             write_record(place.state_dir, _record(facts))
             tasks = [
                 asyncio.create_task(_keep_up(daemon, "the reconciler", reconciler.run)),

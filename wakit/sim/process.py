@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import os
 import signal
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from wakit.errors import EndpointError
+from wakit.process import die_with
 from wakit.sim.accounts import AccountBook
 from wakit.sim.admin import Admin
 from wakit.sim.curve import KEY_SIZE, KeyPair
@@ -28,7 +28,6 @@ from wakit.sim.statedir import SimDirectory
 from wakit.sim.tls import authority_file, server_context
 
 _DAY: Final = 86_400
-_PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +128,8 @@ async def _open_port(proxy: Proxy, directory: SimDirectory, wanted: int) -> None
 
 async def _follow_parent(stop: asyncio.Event) -> None:
     """End when the parent ends: by the kernel's signal on Linux, and by the end of stdin everywhere."""
-    parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-        if os.getppid() != parent:  # it was gone before the kernel was told
-            stop.set()
+    if not die_with(os.getppid(), signal.SIGTERM):
+        stop.set()
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

@@ -11,7 +11,6 @@ parent's pid for the case that it died before that was set, and the end of the s
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import resource
 import signal
@@ -22,7 +21,7 @@ from importlib import import_module, util
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from wakit import coredumps
+from wakit import coredumps, process
 from wakit.errors import EndpointError, WakitError, WorkerError
 from wakit.redact import scrub
 from wakit.whatsapp.loopback import loopback_address, replace_noise_root, trust_only
@@ -42,7 +41,6 @@ from wakit.worker.service import Channel, Service, leave
 if TYPE_CHECKING:
     from wakit.whatsapp.neonize_client import NeonizeClient
 
-_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _CHUNK: Final = 1 << 16
 
 
@@ -83,9 +81,7 @@ async def _serve(launch: WorkerLaunch, library: type[NeonizeClient], channel: Ch
 
 def _die_with(parent: int) -> None:
     """Ask the kernel to be killed with the parent; it may already be gone, and then nobody would be told."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
+    if not process.die_with(parent, signal.SIGKILL):
         leave(ExitCode.PARENT_GONE)
 
 

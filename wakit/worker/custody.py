@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from wakit.durable import write_file
 from wakit.errors import HeldError
+from wakit.process import birth
 from wakit.whatsapp.port import SessionStart
 
 OWNER: Final = "owner.json"
@@ -69,12 +70,12 @@ def take(start: SessionStart, *, patience: float = 0.0) -> FileLock:
 
 
 def _write_owner(folder: Path, start: SessionStart) -> None:
+    born = birth(os.getpid())
     owner = Owner(
         host=socket.gethostname(),
         pid=os.getpid(),
-        boot_id=_read("/proc/sys/kernel/random/boot_id"),
-        # The second field is the program's name in parentheses and may hold spaces, so count from its end.
-        started=int((_read("/proc/self/stat").rpartition(")")[2].split() or ["0"] * 20)[19]),
+        boot_id=born.boot_id if born else "",
+        started=born.ticks if born else 0,
         session=start.name,
         epoch=start.epoch,
     )
@@ -87,10 +88,3 @@ def _holder(folder: Path) -> str:
     except (OSError, msgspec.MsgspecError):
         return "another process holds its lock"
     return f"process {owner.pid} on {owner.host} holds it"
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text().strip()
-    except OSError:
-        return ""

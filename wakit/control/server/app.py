@@ -227,7 +227,8 @@ async def readyz(here: Here) -> Response:
     elif daemon.declaration.rev == 0:
         why = f"no declaration is in force: {daemon.declaration.error or 'the file was not read yet'}"
     else:
-        return answer(Readiness(ready=True))
+        stuck = daemon.stuck_queries
+        return answer(Readiness(ready=True, why=f"queries that cannot be stopped: {stuck}" if stuck else ""))
     return answer(Readiness(ready=False, why=why), 503)
 
 

@@ -36,6 +36,7 @@ def _lines(status: StatusInfo, counters: Counters, live_readers: int) -> Iterato
         ("wakit_converged", "gauge", "1 when there is nothing to do.", int(daemon.converged)),
         ("wakit_journal_ok", "gauge", "1 when the journal can be written.", int(daemon.journal_ok)),
         ("wakit_journal_queue", "gauge", "Events not yet durable.", counters.journal_queue),
+        ("wakit_journal_stuck_queries", "gauge", "Told to stop and still running.", daemon.stuck_queries),
         ("wakit_events_total", "counter", "Events logged in this run.", counters.events_logged),
         ("wakit_worker_exits_total", "counter", "Workers that ended in this run.", counters.worker_exits),
         ("wakit_live_readers", "gauge", "Open live streams.", live_readers),

@@ -1,0 +1,67 @@
+"""What the kernel knows of a process: the moment it was born, and whose end is to be its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+_ZOMBIE_OR_DEAD: Final = "ZX"
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """When a process was born; with its number it names one process for ever, over reuse and reboots.
+
+    Attributes:
+        boot_id: The kernel's id of the boot, "" where it cannot be read.
+        ticks: Clock ticks from the boot to the process's start.
+    """
+
+    boot_id: str
+    ticks: int
+
+
+def birth(pid: int) -> Birth | None:
+    """Return when a process was born; None if there is no such process, it is a zombie, or the system has no procfs.
+
+    Example:
+        >>> birth(os.getpid()) == birth(os.getpid())
+        True
+    """
+    text = _read(f"/proc/{pid}/stat")
+    if not text:
+        return None
+    # Field 22 of proc(5). The name in field 2 may hold spaces and brackets, so counting starts behind its last bracket.
+    fields = text.rpartition(")")[2].split()
+    if fields[0] in _ZOMBIE_OR_DEAD:
+        return None
+    return Birth(_read("/proc/sys/kernel/random/boot_id"), int(fields[19]))
+
+
+def die_with(parent: int, number: signal.Signals) -> bool:
+    """Have the kernel send this process a signal when its parent ends.
+
+    Args:
+        parent: The parent's pid, as it was known before.
+        number: The signal.
+
+    Returns:
+        False if the parent has ended already, and the kernel tells nobody.
+    """
+    if sys.platform.startswith("linux"):
+        import ctypes  # noqa: PLC0415 - commands that only ask for a birth are typed often
+
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+    return os.getppid() == parent
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return ""
