@@ -48,7 +48,7 @@ def test_the_owner_is_written_beside_the_lock(tmp_path):
     assert owner["epoch"] == 4
     assert owner["boot_id"]
     assert owner["started"] > 0
-    assert not os.get_inheritable(lock._context.lock_file_fd)
+    assert not any(os.get_inheritable(held._context.lock_file_fd) for held in lock._locks)
     for name in ("lock", "owner.json"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
     lock.release()

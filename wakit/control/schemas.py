@@ -117,6 +117,12 @@ class PairRequest(_Request):
         return None if phone is None else PhoneNumber(phone).reveal()
 
 
+class RestartRequest(_Request):
+    """``POST …/restart``; ``take_over`` has the credential go on here although it was used elsewhere since."""
+
+    take_over: bool = False
+
+
 class ApplyRequest(_Request):
     """``POST /v1/apply``."""
 

@@ -52,7 +52,7 @@ from wakit.runtime.place import Place
 from wakit.runtime.rehearsal import Phones, rehearsed
 from wakit.runtime.staffing import Pace, Staff
 from wakit.sim.endpoint import running_sim
-from wakit.vault import Vault
+from wakit.vault import Registry, Vault, open_accounts
 from wakit.vault.layout import Layout, open_layout
 from wakit.worker.bounds import Limits
 from wakit.worker.host import WorkerHost
@@ -210,8 +210,9 @@ def _join(
     )
     ledger = JournalLedger(journal)
     chance = random.SystemRandom()
+    registry = Registry(open_accounts(layout.root), fleet.endpoint, _now)
     ports = Ports(
-        vault=Vault(layout, fleet.strategy, _now),
+        vault=Vault(layout, fleet.strategy, _now, registry),
         workers=Staff(host),
         ledger=ledger,
         now=_now,
@@ -231,8 +232,8 @@ def _join(
     roster = Roster(ports, run_id, changed)
     reconciler = Reconciler(roster, on_convergence=lambda: feed.daemon())  # noqa: PLW0108
     address = socket_address(layout.root)
-    if address.note:
-        roster.log("warning", reason=address.note)
+    for note in filter(None, (address.note, registry.note)):
+        roster.log("warning", reason=note)
     facts = DaemonFacts(
         pid=os.getpid(),
         run_id=run_id,
