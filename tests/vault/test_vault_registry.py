@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -67,7 +68,7 @@ class Machine:
         return vault
 
     def copy(self, fleet: str, to: str) -> Vault:
-        subprocess.run(["cp", "-r", self.root / fleet, self.root / to], check=True)
+        shutil.copytree(self.root / fleet, self.root / to)
         return self.vault(to)
 
     def move(self, fleet: str, to: str) -> Vault:
@@ -272,9 +273,8 @@ def test_two_copies_whose_original_is_gone_start_at_once_and_one_of_them_may(mac
     assert outcome.count(None) == 1, outcome
 
 
-_FLEETS = st.sampled_from(["f0", "f1", "f2", "f3"])
-_DOINGS = ["start", "start", "start", "copy", "move", "delete", "put back", "take over", "rename", "archive"]
-_STEPS = st.lists(st.tuples(st.sampled_from(_DOINGS), _FLEETS, _FLEETS), min_size=4, max_size=25)
+_DOINGS = ["start", "start", "copy", "put back", "start", "move", "delete", "take over", "rename", "archive"]
+_STEPS = st.lists(st.tuples(st.sampled_from(_DOINGS), st.integers(0, 2), st.integers(0, 2)), min_size=8, max_size=20)
 
 
 class Copies:
@@ -285,70 +285,63 @@ class Copies:
 
     def __init__(self, root: Path) -> None:
         self.machine = Machine(root)
-        self.machine.linked("f0")
-        self.states = 0
-        self.newest = ""
-        self.last = "f0"  # the fleet that was started last, wherever it is now
-        self._change("f0")
+        self.names = count()
+        self.states = count()
+        first = self.new()
+        self.machine.linked(first)
+        self.fleets = [first]
+        self._change(first)
 
-    def place(self, fleet: str) -> Path | None:
-        return next((self.machine.root / fleet).glob("sessions/*/shared"), None)
+    def new(self) -> str:
+        return f"f{next(self.names)}"
+
+    def place(self, fleet: str) -> Path:
+        return next((self.machine.root / fleet).glob("sessions/*/shared"))
 
     def state(self, fleet: str) -> str:
-        place = self.place(fleet)
-        assert place is not None
-        return (place / "state").read_text()
-
-    def exists(self, fleet: str) -> bool:
-        return self.place(fleet) is not None
+        return (self.place(fleet) / "state").read_text()
 
     def _change(self, fleet: str) -> None:
-        place = self.place(fleet)
-        assert place is not None
-        self.states += 1
-        self.newest, self.last = str(self.states), fleet
-        (place / "state").write_text(self.newest)
+        self.newest, self.last = str(next(self.states)), fleet
+        (self.place(fleet) / "state").write_text(self.newest)
 
     def start(self, fleet: str) -> None:
-        place = self.place(fleet)
-        assert place is not None
+        is_newest = self.state(fleet) == self.newest
         try:
-            self.machine.vault(fleet).prepare_restore(place.parent.name)
+            self.machine.vault(fleet).prepare_restore(self.place(fleet).parent.name)
         except CredentialElsewhereError:
-            owner = self.last == fleet and self.state(fleet) == self.newest
-            assert not owner, "the folder that was used last was refused"
-            lost = not self.exists(self.last) and self.state(fleet) == self.newest
-            assert not lost, "the newest state was refused although nothing else was left"
+            assert not (is_newest and self.last == fleet), "the folder that was used last was refused"
+            assert not (is_newest and self.last not in self.fleets), "nothing else is left, and it was refused"
             return
-        assert self.state(fleet) == self.newest, "an outdated state was started"
+        assert is_newest, "an outdated state was started"
         self._change(fleet)
 
-    def do(self, what: str, fleet: str, other: str) -> None:
-        root, place = self.machine.root, self.place(fleet)
-        if place is None:
+    def do(self, what: str, one: int, two: int) -> None:
+        if not self.fleets:
             return
+        fleet, other = self.fleets[one % len(self.fleets)], self.fleets[two % len(self.fleets)]
+        place = self.place(fleet)
         name = place.parent.name
         match what:
             case "start":
                 self.start(fleet)
-            case "copy" | "move" if not (root / other).exists():
-                if what == "copy":
-                    self.machine.copy(fleet, other)
-                else:
-                    self.machine.move(fleet, other)
-                    self.last = other if self.last == fleet else self.last
+            case "copy":
+                self.machine.copy(fleet, new := self.new())
+                self.fleets.append(new)
+            case "move":
+                self.machine.move(fleet, new := self.new())
+                self.fleets[self.fleets.index(fleet)] = new
+                self.last = new if self.last == fleet else self.last
             case "delete":
-                shutil.rmtree(root / fleet)
-            case "put back" if self.exists(other) and other != fleet:
-                source = self.place(other)
-                assert source is not None
-                for file in source.iterdir():
+                shutil.rmtree(self.machine.root / fleet)
+                self.fleets.remove(fleet)
+            case "put back" if other != fleet:
+                for file in self.place(other).iterdir():
                     if file.name != "lock":
                         shutil.copy(file, place / file.name)
             case "take over":
                 self.machine.vault(fleet).take_over(name)
-                self.newest = self.state(fleet)  # a person said so
-                self.last = fleet
+                self.newest, self.last = self.state(fleet), fleet  # a person said so
                 self.start(fleet)
             case "rename":
                 self.machine.vault(fleet).rename(name, "b" if name == "a" else "a")
@@ -360,10 +353,10 @@ class Copies:
                 pass
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=_STEPS)
 def test_whatever_is_copied_moved_and_put_back_no_outdated_state_is_started(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, str, str]]
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, int, int]]
 ) -> None:
     monkeypatch.setattr("os.fsync", lambda _descriptor: None)
     root = tmp_path_factory.mktemp("m")
