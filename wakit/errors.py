@@ -11,6 +11,7 @@ the last after ``hint:``. None of the texts may hold a secret: numbers, codes an
     ├── StateDirectoryError     the state directory is unsafe, read-only, or not ours
     ├── HeldError               another process holds what is needed (a daemon, a credential)
     ├── CredentialError         a credential is missing, damaged, or not the one expected
+    ├── CredentialElsewhereError  it was used elsewhere since this copy of it was made; a person has to decide
     ├── CredentialUnreadableError  the system does not let a credential be read now; nothing is known about it
     ├── EndpointError           an [endpoint] that is not loopback, or cannot be used here
     ├── WorkerError             a worker could not be started or broke its contract
@@ -120,6 +121,14 @@ class HeldError(WakitError):
 
 class CredentialError(WakitError):
     """A credential is missing, damaged, or belongs to another account."""
+
+
+class CredentialElsewhereError(WakitError):
+    """A credential went on in another place since this copy of it was made; ``why`` names that place.
+
+    Not a :class:`CredentialError`, because there is nothing to repair: the copy is sound, and its keys are over. A
+    backup would be older still.
+    """
 
 
 class CredentialUnreadableError(WakitError):

@@ -43,6 +43,11 @@ def birth(pid: int) -> Birth | None:
     return Birth(_read("/proc/sys/kernel/random/boot_id"), int(fields[19]))
 
 
+def is_stopped(pid: int) -> bool:
+    """Return whether a process was stopped by a signal (SIGSTOP, SIGTSTP) or a debugger, and may go on."""
+    return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()[:1] in (["T"], ["t"])
+
+
 def die_with(parent: int, number: signal.Signals) -> bool:
     """Have the kernel send this process a signal when its parent ends.
 

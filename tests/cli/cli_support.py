@@ -67,7 +67,9 @@ def serving(folder: Path) -> Iterator[Served]:
 
 def environment(**more: str) -> dict[str, str]:
     """An environment for a command in a process of its own."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    kept = {
+        name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR", "XDG_STATE_HOME") if name in os.environ
+    }
     return kept | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"} | more
 
 

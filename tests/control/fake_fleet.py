@@ -132,8 +132,8 @@ class FakeFleet:
             self.on_pair(name, request)
         return found
 
-    async def restart(self, name: str) -> SessionInfo:
-        return await self._order("restart", name)
+    async def restart(self, name: str, *, take_over: bool = False) -> SessionInfo:
+        return await self._order("take over" if take_over else "restart", name)
 
     async def park(self, name: str) -> SessionInfo:
         return await self._order("park", name)

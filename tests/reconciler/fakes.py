@@ -37,10 +37,11 @@ from wakit.reconciler.ports import Ports
 from wakit.reconciler.roster import Roster
 from wakit.reconciler.tracked import Tracked
 from wakit.redact import Secret
-from wakit.vault import Vault
+from wakit.vault import Registry, Vault, open_accounts
 from wakit.vault.layout import Layout, open_layout
 from wakit.vault.record import read_record
 from wakit.whatsapp.port import (
+    AccountHold,
     CodeShown,
     Connected,
     LoggedOut,
@@ -217,6 +218,7 @@ class FakeWorkers:
         self.launches: list[WorkerLaunch] = []
         self.releases: list[tuple[str, str]] = []
         self.logouts: list[str] = []
+        self.holds: list[tuple[str, AccountHold]] = []
         self._pids = count(1000)
         self._payloads = count(1)
 
@@ -256,6 +258,9 @@ class FakeWorkers:
             worker.clients.pop(session).leave()
             return
         self.end(worker_id, asked=True, cause=why)
+
+    async def hold_account(self, worker_id: str, session: str, account: AccountHold) -> None:
+        self.holds.append((session, account))
 
     async def logout(self, worker_id: str, session: str, timeout: float) -> bool:  # noqa: ASYNC109
         self.logouts.append(session)
@@ -410,9 +415,14 @@ class FaultyVault(Vault):
     """The real vault, whose disk fails when told to."""
 
     def __init__(
-        self, layout: Layout, now: Callable[[], datetime], faults: list[Exception], unreadable: set[str]
+        self,
+        layout: Layout,
+        now: Callable[[], datetime],
+        faults: list[Exception],
+        unreadable: set[str],
+        registry: Registry,
     ) -> None:
-        super().__init__(layout, "shared", now)
+        super().__init__(layout, "shared", now, registry)
         self._faults, self._unreadable = faults, unreadable
 
     def find(self, name: str) -> Any:
@@ -456,8 +466,9 @@ class Fleet:
         <State.PAIRING: 'pairing'>
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, state_home: Path | None = None) -> None:
         self.root = root
+        self.state_home = state_home or root / "state"
         self.loop = VirtualLoop()
         self.ledger = FakeLedger()
         self.ledger.secrets |= {*NUMBERS.values(), "s.whatsapp.net"}
@@ -473,7 +484,9 @@ class Fleet:
     def _boot(self) -> None:
         self.workers = FakeWorkers(self.loop, self.ledger.secrets)
         self.layout = open_layout(self.root / ".wakit")
-        self.vault = FaultyVault(self.layout, self.now, self.disk_faults, self.unreadable)
+        accounts = open_accounts(self.layout.root, environ={"XDG_STATE_HOME": str(self.state_home)})
+        registry = Registry(accounts, None, self.now)
+        self.vault = FaultyVault(self.layout, self.now, self.disk_faults, self.unreadable, registry)
         ports = Ports(
             vault=self.vault,
             workers=self.workers,

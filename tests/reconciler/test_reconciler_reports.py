@@ -15,6 +15,7 @@ from wakit.core.observation import Credential
 from wakit.redact import Secret, account_hash
 from wakit.vault.record import SessionRecord, read_record
 from wakit.whatsapp.port import (
+    AccountHeld,
     Banned,
     ClientEnded,
     CodeShown,
@@ -56,6 +57,7 @@ EVENTS: dict[str, SessionEvent] = {
         DialFailed(cause=DialFailure.NAME_LOOKUP, detail="the name web.whatsapp.com is not known"),
         ClientEnded(why="the connection was closed"),
         Replaced(),
+        AccountHeld(why="process 4711 on box holds it"),
         LoggedOut(code="401"),
         Banned(code="101", seconds=600.0),
         Outdated(),
@@ -157,6 +159,7 @@ def test_every_event_in_every_state(fleet: Fleet, state: State, name: str) -> No
     ("name", "state", "words"),
     [
         ("Replaced", State.CONFLICT, "`wakit restart a` takes the session back"),
+        ("AccountHeld", State.CONFLICT, "process 4711 on box holds it; end that one"),
         ("LoggedOut", State.LOGGED_OUT, "`wakit pair a` links it again"),
         ("Banned", State.BANNED, "code 101"),
         ("Outdated", State.OUTDATED, "upgrade wakit"),
@@ -177,7 +180,14 @@ def test_a_verdict_says_why_and_what_to_do(fleet: Fleet, name: str, state: State
 @pytest.mark.parametrize("kill", [False, True])
 @pytest.mark.parametrize(
     ("name", "waits"),
-    [("Replaced", True), ("LoggedOut", True), ("Banned", True), ("Outdated", False), ("Refused", False)],
+    [
+        ("Replaced", True),
+        ("AccountHeld", True),
+        ("LoggedOut", True),
+        ("Banned", True),
+        ("Outdated", False),
+        ("Refused", False),
+    ],
 )
 def test_what_outlives_the_daemon_and_what_the_next_one_tries_again(
     fleet: Fleet, name: str, waits: bool, kill: bool

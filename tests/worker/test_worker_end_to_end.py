@@ -8,11 +8,15 @@ import select
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 from conftest import Crew, fresh_number
+from filelock import FileLock, Timeout
 from proxies import closed_port, serving, socks5_proxy
 
 from wakit.core.declaration import Endpoint, Pairing
@@ -35,6 +39,8 @@ from wakit.sim.scenarios import (
     Replaced as Replace,
 )
 from wakit.whatsapp.port import (
+    AccountHeld,
+    AccountHold,
     Banned,
     ClientEnded,
     CodeShown,
@@ -52,10 +58,12 @@ from wakit.whatsapp.port import (
     Refused,
     Replaced,
     SessionReport,
+    SessionStart,
     WentDeaf,
     WorkerExited,
 )
 from wakit.worker.bounds import Limits
+from wakit.worker.custody import take
 
 
 @pytest.fixture
@@ -160,6 +168,52 @@ async def test_a_credential_has_one_client(crew: Crew, paired: dict[str, str]):
     bad = await crew.expect(ClientEnded)  # no verdict: the holder will end, and then it is tried again
     assert f"process {first} on" in bad.why
     assert "w1" in crew.host.workers()
+
+
+async def test_an_account_that_was_linked_just_now_is_held_from_then_on(crew: Crew, sim: SimClient, tmp_path: Path):
+    lock, number = tmp_path / "account.lock", fresh_number()
+    await crew.launch("w1", crew.order("sales", Pairing.QR))
+    await sim.scan(number, (await crew.expect(QrShown)).payload.reveal())
+    await crew.expect(Connected)
+    await crew.host.hold_account("w1", "sales", AccountHold(lock=str(lock)))
+    await asyncio.to_thread(_until_held, lock)
+    assert await crew.host.stop_session("w1", "sales", 10)
+    with FileLock(lock).acquire(timeout=0):
+        pass
+    assert not any(isinstance(event, AccountHeld) for event in crew.told("sales"))
+
+
+def _until_held(lock: Path) -> None:
+    """Return once another process has the lock; the worker answers nothing when all is well."""
+    for _ in range(2000):
+        try:
+            with FileLock(lock, mode=0o600).acquire(timeout=0):
+                time.sleep(0.01)
+        except Timeout:
+            return
+    raise AssertionError("the account was not held")
+
+
+async def test_an_account_that_is_linked_twice_is_used_once(crew: Crew, sim: SimClient, tmp_path: Path):
+    account, number = AccountHold(lock=str(tmp_path / "account.lock")), fresh_number()
+    first = crew.order("first")
+    with closing_custody(SessionStart(name="other", directory=first.directory, epoch=1, account=account)):
+        await crew.launch("w1", crew.order("sales", Pairing.QR))
+        await sim.scan(number, (await crew.expect(QrShown)).payload.reveal())
+        await crew.expect(Connected)
+        await crew.host.hold_account("w1", "sales", account)
+        held = await crew.expect(AccountHeld)
+        assert f"process {os.getpid()} on" in held.why
+        await sim.wait_until(lambda status: status.connected(number.reveal()) == 0)
+
+
+@contextmanager
+def closing_custody(start: SessionStart) -> Iterator[None]:
+    custody = take(start)
+    try:
+        yield
+    finally:
+        custody.release()
 
 
 # --- what WhatsApp does to a session

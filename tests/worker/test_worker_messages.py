@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from wakit.core.declaration import Endpoint, Pairing
 from wakit.redact import PhoneNumber, Secret
 from wakit.whatsapp.port import (
+    AccountHeld,
+    AccountHold,
     Banned,
     CodeShown,
     Connected,
@@ -30,6 +32,7 @@ from wakit.worker.messages import (
     FrameSplitter,
     Heartbeat,
     Hello,
+    HoldAccount,
     Launch,
     Line,
     Permit,
@@ -55,12 +58,20 @@ LAUNCH = Launch(
                 phone=PhoneNumber("+34600000001"),
                 proxy=Secret("socks5://user:hunter22@127.0.0.1:1080"),
             ),
-            SessionStart(name="support", directory="/state/support", epoch=1),
+            SessionStart(
+                name="support", directory="/state/support", epoch=1, account=AccountHold(lock="/l", token="t")
+            ),
         ),
         endpoint=Endpoint("http://127.0.0.1:8443", "/ca.pem", "00" * 32),
     ),
 )
-TO_WORKER = [LAUNCH, Permit(session="a"), Cut(session="a", cut=True), Shutdown(grace=1.5)]
+TO_WORKER = [
+    LAUNCH,
+    Permit(session="a"),
+    HoldAccount(session="a", account=AccountHold(lock="/l", note="/n", token="t")),
+    Cut(session="a", cut=True),
+    Shutdown(grace=1.5),
+]
 EVENTS = [
     QrShown(payload=Secret("https://wa.me/x"), expires_at=AT),
     CodeShown(code=Secret("ABCD-2345"), expires_at=AT),
@@ -69,6 +80,7 @@ EVENTS = [
     Connected(account=Secret("34600000001")),
     DialFailed(cause=DialFailure.TLS, detail="no"),
     Banned(code="101", seconds=60.0),
+    AccountHeld(why="process 4711 on box holds it"),
 ]
 TO_HOST = [
     Hello(protocol=1, pid=3),

@@ -274,7 +274,20 @@ def events(
 
 @app.command()
 def restart(
-    context: typer.Context, *, names: Names, config: Config = None, sim: Sim = None, json: Json = False
+    context: typer.Context,
+    *,
+    names: Names,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over",
+            help="Use the credential here from now on, although it was used elsewhere since this copy was made. "
+            "It is refused there then, and messages that came since may stay unreadable.",
+        ),
+    ] = False,
+    config: Config = None,
+    sim: Sim = None,
+    json: Json = False,
 ) -> None:
     """Replace the clients of sessions.
 
@@ -282,7 +295,7 @@ def restart(
     """
     from wakit.cli import orders
 
-    orders.give(_fleet(context, config, sim), "restart", names, as_json=json)
+    orders.give(_fleet(context, config, sim), "restart", names, as_json=json, take_over=take_over)
 
 
 @app.command()

@@ -21,11 +21,13 @@ def show_status(fleet: Fleet, *, as_json: bool) -> None:
     render.show(render.status(told, unicode=render.speaks_unicode()))
 
 
-def give(fleet: Fleet, order: Literal["restart", "park", "resume"], names: Sequence[str], *, as_json: bool) -> None:
+def give(
+    fleet: Fleet, order: Literal["restart", "park", "resume"], names: Sequence[str], *, as_json: bool, **more: bool
+) -> None:
     """Give an order to each session, in turn; the first refusal ends it."""
     client = fleet.client
     for name in names:
-        told = getattr(client, order)(name)
+        told = getattr(client, order)(name, **more)
         if as_json:
             print_json(told.model_dump_json())
         else:

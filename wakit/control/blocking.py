@@ -85,9 +85,9 @@ class SyncClient:
         """See :meth:`Client.pair`."""
         return self._answer(calls.pair(name, method, phone))
 
-    def restart(self, name: str) -> SessionInfo:
+    def restart(self, name: str, *, take_over: bool = False) -> SessionInfo:
         """See :meth:`Client.restart`."""
-        return self._answer(calls.order(name, "restart"))
+        return self._answer(calls.restart(name, take_over=take_over))
 
     def park(self, name: str) -> SessionInfo:
         """See :meth:`Client.park`."""

@@ -23,6 +23,7 @@ from wakit.control.schemas import (
     PairRequest,
     PlanInfo,
     Readiness,
+    RestartRequest,
     RestoreRequest,
     SessionInfo,
     SqlRequest,
@@ -95,8 +96,14 @@ def pair(name: str, method: Literal["qr", "code"] | None, phone: str | PhoneNumb
     return Call("POST", _session(name, "pair"), _model(SessionInfo), body, seconds=30)
 
 
-def order(name: str, verb: Literal["restart", "park", "resume"]) -> Call[SessionInfo]:
-    """``POST /v1/sessions/{name}/restart|park|resume``."""
+def restart(name: str, *, take_over: bool) -> Call[SessionInfo]:
+    """``POST /v1/sessions/{name}/restart``."""
+    body = _json(RestartRequest(take_over=take_over))
+    return Call("POST", _session(name, "restart"), _model(SessionInfo), body, seconds=30)
+
+
+def order(name: str, verb: Literal["park", "resume"]) -> Call[SessionInfo]:
+    """``POST /v1/sessions/{name}/park|resume``."""
     return Call("POST", _session(name, verb), _model(SessionInfo), seconds=30)
 
 

@@ -102,9 +102,9 @@ class Client:
         """Begin to pair a session because a person asks; ``method`` and ``phone`` override the file for this once."""
         return await self._answer(calls.pair(name, method, phone))
 
-    async def restart(self, name: str) -> SessionInfo:
-        """Replace the session's client."""
-        return await self._answer(calls.order(name, "restart"))
+    async def restart(self, name: str, *, take_over: bool = False) -> SessionInfo:
+        """Replace the session's client; ``take_over``: its credential goes on here, though it was used elsewhere."""
+        return await self._answer(calls.restart(name, take_over=take_over))
 
     async def park(self, name: str) -> SessionInfo:
         """Stop the session's client until ``resume``."""

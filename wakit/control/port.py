@@ -39,8 +39,11 @@ class Fleet(Protocol):
     async def pair(self, name: str, request: PairRequest) -> SessionInfo:
         """Pair because a person asks: the only way a once-paired session shows a QR again."""
 
-    async def restart(self, name: str) -> SessionInfo:
-        """Replace the session's client; clears every verdict that waits for a person."""
+    async def restart(self, name: str, *, take_over: bool = False) -> SessionInfo:
+        """Replace the session's client; clears every verdict that waits for a person.
+
+        With ``take_over`` its credential goes on here even if it was used elsewhere since; refused there from now on.
+        """
 
     async def park(self, name: str) -> SessionInfo:
         """Stop the client until ``resume``, whatever the file says."""

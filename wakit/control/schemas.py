@@ -151,6 +151,12 @@ class RestoreRequest(_Request):
     backup: str | None = Field(default=None, description="Its id; the newest good one if none is named")
 
 
+class RestartRequest(_Request):
+    """``POST …/restart``; ``take_over`` has the credential go on here although it was used elsewhere since."""
+
+    take_over: bool = False
+
+
 class ApplyRequest(_Request):
     """``POST /v1/apply``."""
 

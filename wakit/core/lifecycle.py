@@ -92,6 +92,7 @@ class Happening(StrEnum):
     DIAL_FAILED = "dial_failed"  # [relay] a dial did not get through; true reason attached
     CLIENT_ENDED = "client_ended"  # [library] the client gave up, as after a first dial that fails
     REPLACED = "replaced"  # [library] another client logged in with this credential
+    ACCOUNT_HELD = "account_held"  # [worker, vault] the account, or this credential, is used by another fleet here
     LOGGED_OUT = "logged_out"  # [library] unlinked; the device row is gone
     BANNED = "banned"  # [library] temporary ban, with its end
     OUTDATED = "outdated"  # [library] WhatsApp refuses this version of the client
@@ -174,6 +175,7 @@ def _table() -> dict[tuple[State, Happening], State]:
     rule(h.DIAL_FAILED, s.RECONNECTING, frozenset({s.STARTING, s.CONNECTED, s.DEGRADED, s.RECONNECTING}))
     rule(h.CLIENT_ENDED, s.RECONNECTING)
     rule(h.REPLACED, s.CONFLICT)
+    rule(h.ACCOUNT_HELD, s.CONFLICT)
     rule(h.LOGGED_OUT, s.LOGGED_OUT)
     rule(h.BANNED, s.BANNED)
     rule(h.OUTDATED, s.OUTDATED)

@@ -100,9 +100,9 @@ class Session:
                 raise
             return None
 
-    def restart(self) -> Session:
+    def restart(self, *, take_over: bool = False) -> Session:
         """Replace its client; clears what waits for a person, too."""
-        self._client.restart(self.name)
+        self._client.restart(self.name, take_over=take_over)
         return self
 
     def park(self) -> Session:

@@ -257,8 +257,8 @@ class Desk:
         self._reconciler.wake()
         return self.session(name)
 
-    async def restart(self, name: str) -> SessionInfo:
-        """Replace the client."""
+    async def restart(self, name: str, *, take_over: bool = False) -> SessionInfo:
+        """Replace the client; with ``take_over`` the credential goes on here, even if it was used elsewhere since."""
         tracked = self._startable(name)
         if tracked.credential is Credential.DAMAGED:
             # A person may have put a copy back. What it is worth is found out before the library is given it.
@@ -271,6 +271,8 @@ class Desk:
                 why=f"its credential is {tracked.credential.value}",
                 hint=f"link the phone anew with `wakit pair {name}`",
             )
+        if take_over and tracked.running is None and tracked.credential is Credential.PRESENT:
+            await self._take_over(tracked)
         self._ask(tracked, Request.RESTART)
         self._reconciler.wake()
         return self.session(name)
@@ -356,6 +358,17 @@ class Desk:
         if tracked.held is not None:
             raise ControlError(f"{name} is not started", why=tracked.held, hint="mend the file; see `wakit plan`")
         return tracked
+
+    async def _take_over(self, tracked: Tracked) -> None:
+        try:
+            told = await asyncio.to_thread(self._roster.ports.vault.take_over, tracked.name)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise ControlError(
+                f"{tracked.name} was not taken over", why=why, hint="mend the disk, and ask again"
+            ) from None
+        if told:
+            self._roster.log("warning", tracked, reason=told)
 
     @staticmethod
     def _ask(tracked: Tracked, request: Request) -> None:

@@ -38,6 +38,7 @@ from wakit.reconciler.roster import Roster
 from wakit.reconciler.starting import Starter, in_words
 from wakit.reconciler.tracked import Tracked
 from wakit.reconciler.turns import Turns
+from wakit.redact import Secret
 from wakit.vault.manifest import Why
 from wakit.vault.recovery import Recovery
 from wakit.vault.vault import Finding
@@ -99,6 +100,11 @@ class Executor:
     def note(self, tracked: Tracked, write: Callable[[], object]) -> None:
         """Write to the vault in the background, in order with this session's other writes."""
         self._start(partial(self._in_turn, tracked.name, write), f"note {tracked.name}", [])
+
+    def hold_account(self, tracked: Tracked, user: Secret) -> None:
+        """Have the worker hold the account that its session was linked to just now."""
+        work = partial(self._hold_account, tracked.name, tracked.worker_id, user)
+        self._start(work, f"hold the account of {tracked.name}", [])
 
     def settle(self, tracked: Tracked) -> None:
         """Look again what there is of a session that nothing runs: it may have been linked after all."""
@@ -332,6 +338,11 @@ class Executor:
         tracked.take_over(source)
         source.spec = self._roster.declared(source.name)
         self._roster.happen(source, Happening.RETIRE, f"renamed to {tracked.name}")
+
+    async def _hold_account(self, name: str, worker_id: str | None, user: Secret) -> None:
+        account = await self._in_turn(name, partial(self._ports.vault.hold_account, name, user))
+        if account is not None and worker_id is not None:
+            await self._ports.workers.hold_account(worker_id, name, account)
 
     async def _settle(self, tracked: Tracked) -> None:
         vault = self._ports.vault

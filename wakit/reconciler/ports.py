@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from wakit.control.schemas import EventInfo
 from wakit.core.records import DeclarationRecord, EventRecord
 from wakit.vault import Vault
-from wakit.whatsapp.port import WorkerLaunch
+from wakit.whatsapp.port import AccountHold, WorkerLaunch
 
 REPLAYED: Final = 10_000
 """How many past events a live stream tells at most; older ones are a matter for SQL."""
@@ -24,6 +24,9 @@ class Workers(Protocol):
 
     async def release(self, worker_id: str, session: str, *, why: str) -> None:
         """Take one session out of its worker for good; returns when its credential is free for others."""
+
+    async def hold_account(self, worker_id: str, session: str, account: AccountHold) -> None:
+        """Have a worker hold the account that a session was linked to just now; it reports if another one has it."""
 
     async def logout(self, worker_id: str, session: str, timeout: float) -> bool:  # noqa: ASYNC109
         """Unlink a session at WhatsApp; False if it did not answer in time (seconds)."""

@@ -20,10 +20,11 @@ from wakit.core.records import JSON
 from wakit.core.retry import AFTER_CRASH, AFTER_DIAL
 from wakit.reconciler.roster import Roster
 from wakit.reconciler.tracked import Shown, Tracked
-from wakit.redact import account_hash
+from wakit.redact import Secret, account_hash
 from wakit.vault.manifest import Why
 from wakit.vault.record import Verdict
 from wakit.whatsapp.port import (
+    AccountHeld,
     Banned,
     ClientEnded,
     CodeShown,
@@ -60,6 +61,9 @@ class Hands(Protocol):
 
     def note(self, tracked: Tracked, write: Callable[[], object]) -> None:
         """Write to the vault, in order with this session's other writes, without holding up the loop."""
+
+    def hold_account(self, tracked: Tracked, user: Secret) -> None:
+        """Have the worker hold the account that its session was linked to just now."""
 
     def settle(self, tracked: Tracked) -> None:
         """Look again at a credential whose worker died in the middle of pairing."""
@@ -106,7 +110,7 @@ class Reports:
             case PairingExpired() | PairingFailed() | PasskeyAsked():
                 self._pairing_ended(tracked, event)
             case Paired():
-                self._paired(tracked, account_hash(event.account.reveal(), self._roster.ports.vault.key))
+                self._paired(tracked, event.account)
             case Connected():
                 self._connected(tracked, event, at)
             case WentDeaf():
@@ -121,7 +125,7 @@ class Reports:
                 self._dial_failed(tracked, event)
             case ClientEnded():
                 self._client_ended(tracked, event)
-            case Replaced() | LoggedOut() | Banned() | Outdated() | Refused() | CredentialBad():
+            case Replaced() | AccountHeld() | LoggedOut() | Banned() | Outdated() | Refused() | CredentialBad():
                 self._verdict(tracked, event)
             case _:
                 assert_never(event)
@@ -163,7 +167,8 @@ class Reports:
         self._hands.note(tracked, lambda: self._roster.ports.vault.update(tracked.name, verdict=verdict))
         self._hands.release(tracked, why=reason)
 
-    def _paired(self, tracked: Tracked, account: str) -> None:
+    def _paired(self, tracked: Tracked, user: Secret) -> None:
+        account = account_hash(user.reveal(), self._roster.ports.vault.key)
         tracked.shown = None
         tracked.account = account
         tracked.credential = Credential.PRESENT
@@ -173,13 +178,14 @@ class Reports:
         tracked.request = None if tracked.request is Request.PAIR else tracked.request
         tracked.end_pairing()
         self._hands.note(tracked, lambda: self._roster.ports.vault.mark_paired(tracked.name, account))
+        self._hands.hold_account(tracked, user)
         self._roster.happen(tracked, Happening.PAIRED, "the phone linked this device")
 
     def _connected(self, tracked: Tracked, event: Connected, at: datetime) -> None:
         if not self._roster.matters(tracked, event.happening):
             return  # late: a verdict stands, and with it the wait for a person or for the end of a ban
         if tracked.credential is not Credential.PRESENT and event.account is not None:
-            self._paired(tracked, account_hash(event.account.reveal(), self._roster.ports.vault.key))
+            self._paired(tracked, event.account)
         tracked.shown = None
         tracked.begin()
         tracked.last_connected_at = at
@@ -206,7 +212,7 @@ class Reports:
         self._hands.release(tracked, why=reason)
 
     def _verdict(
-        self, tracked: Tracked, event: Replaced | LoggedOut | Banned | Outdated | Refused | CredentialBad
+        self, tracked: Tracked, event: Replaced | AccountHeld | LoggedOut | Banned | Outdated | Refused | CredentialBad
     ) -> None:
         name, vault, now = tracked.name, self._roster.ports.vault, self._roster.ports.now()
         accepted = self._roster.matters(tracked, event.happening)
@@ -220,6 +226,11 @@ class Reports:
                 reason = (
                     "another client logged in with this credential; "
                     f"stop that one, then `wakit restart {name}` takes the session back"
+                )
+            case AccountHeld():
+                reason = (
+                    f"its account has a live session on this machine already: {event.why}; "
+                    f"end that one, then `wakit restart {name}` runs this one"
                 )
             case LoggedOut():
                 code = event.code
@@ -248,7 +259,7 @@ class Reports:
             tracked.request = None if tracked.request is Request.RESTART else tracked.request
             verdict = Verdict(State.LOGGED_OUT.value, reason, now)
             self._hands.note(tracked, lambda: vault.mark_unlinked(name, verdict))
-        elif isinstance(event, Replaced | Banned):
+        elif isinstance(event, Replaced | AccountHeld | Banned):
             # The others are tried again by the next daemon: an upgrade or a repair may have mended them.
             self._hands.note(tracked, lambda: vault.update(name, verdict=verdict))
         self._hands.release(tracked, why=reason)

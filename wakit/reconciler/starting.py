@@ -20,7 +20,7 @@ from wakit.core.declaration import Pairing, SessionSpec
 from wakit.core.lifecycle import Happening
 from wakit.core.observation import Credential, Request
 from wakit.core.retry import AFTER_CRASH, AFTER_DIAL
-from wakit.errors import CredentialError, HeldError, WakitError
+from wakit.errors import CredentialElsewhereError, CredentialError, HeldError, WakitError
 from wakit.reconciler.roster import Roster
 from wakit.reconciler.tracked import Tracked
 from wakit.redact import PhoneNumber, scrub
@@ -110,6 +110,8 @@ class Starter:
             if isinstance(ticket, StartTicket):
                 if ticket.recovered is not None:
                     self._recovered(candidate.tracked, ticket.recovered)
+                if ticket.note:
+                    self._roster.log("warning", candidate.tracked, reason=ticket.note)
                 starts.append(_order(candidate, ticket, pairing))
                 aboard.append(candidate.tracked)
             else:
@@ -155,6 +157,12 @@ class Starter:
         """A credential that must not be given to the library, or that somebody holds."""
         tracked.running = None
         reason = in_words(error)
+        if isinstance(error, CredentialElsewhereError):
+            reason = f"{reason}; {error.hint}"
+            tracked.end_pairing()
+            tracked.wait_for_person(reason)
+            self._roster.happen(tracked, Happening.ACCOUNT_HELD, reason)
+            return
         if isinstance(error, CredentialError):
             tracked.credential = Credential.DAMAGED
             if tracked.request is Request.RESTART:
@@ -186,4 +194,5 @@ def _order(candidate: _Candidate, ticket: StartTicket, pairing: Pairing | None) 
         phone=candidate.phone,
         proxy=candidate.spec.proxy,
         device_name=candidate.spec.device_name,
+        account=ticket.account,
     )

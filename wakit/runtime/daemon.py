@@ -53,7 +53,7 @@ from wakit.runtime.place import Place
 from wakit.runtime.rehearsal import Phones, rehearsed
 from wakit.runtime.staffing import Pace, Staff
 from wakit.sim.endpoint import running_sim
-from wakit.vault import Vault
+from wakit.vault import Registry, Vault, open_accounts
 from wakit.vault.layout import Layout, open_layout
 from wakit.vault.privacy import mend
 from wakit.worker.bounds import Limits
@@ -213,8 +213,15 @@ def _join(
     )
     ledger = JournalLedger(journal)
     chance = random.SystemRandom()
+    registry = Registry(open_accounts(layout.root), fleet.endpoint, _now)
     ports = Ports(
-        vault=Vault(layout, fleet.strategy, _now, policy=lambda: _in_force(roster, declaration).fleet.vault),
+        vault=Vault(
+            layout,
+            fleet.strategy,
+            _now,
+            registry,
+            policy=lambda: _in_force(roster, declaration).fleet.vault,
+        ),
         workers=Staff(host),
         ledger=ledger,
         now=_now,
@@ -261,8 +268,9 @@ async def _run(
     daemon.roster.log("daemon_start", reason="the daemon starts", detail={"version": __version__, "pid": facts.pid})
     for said in await asyncio.to_thread(mend, place.state_dir):
         daemon.roster.log("warning", reason=f"{said}; mended", code="permissions")
-    if daemon.address.note:
-        daemon.roster.log("warning", reason=daemon.address.note)
+    registry = daemon.roster.ports.vault.registry
+    for note in filter(None, (daemon.address.note, registry.note if registry else "")):
+        daemon.roster.log("warning", reason=note)
     await reconciler.recall()
     await reconciler.accept(following.adapt(following.first))
     tasks: list[asyncio.Task[None]] = []

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 from wakit.core.pacing import TokenBucket
 from wakit.errors import WorkerError
-from wakit.whatsapp.port import WorkerLaunch
+from wakit.whatsapp.port import AccountHold, WorkerLaunch
 from wakit.worker.host import WorkerHost
 
 _LEAVE = 5.0  # seconds until a session must have left a shared worker
@@ -75,6 +76,11 @@ class Staff:
                 pass  # it is gone already, or about to be
         self._aboard.pop(worker_id, None)
         await self._host.stop(worker_id, grace=_GRACE, why=why)
+
+    async def hold_account(self, worker_id: str, session: str, account: AccountHold) -> None:
+        """Have a worker hold an account."""
+        with suppress(WorkerError):  # it is gone already, and so is its session
+            await self._host.hold_account(worker_id, session, account)
 
     async def logout(self, worker_id: str, session: str, timeout: float) -> bool:  # noqa: ASYNC109
         """Unlink a session at WhatsApp."""

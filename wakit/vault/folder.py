@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from wakit.core.observation import Credential
 from wakit.durable import move, sync_folder, write_file
 from wakit.errors import CredentialError, CredentialUnreadableError, HeldError
+from wakit.owner import describe_holder
 from wakit.vault.layout import private_folder
 from wakit.vault.record import RECORD, DamagedRecordError, SessionRecord, read_record, refusal
 
@@ -54,7 +55,7 @@ def locked(folder: Path) -> Iterator[None]:
     except Timeout:
         raise HeldError(
             f"The credential in {folder} is in use",
-            why=_holder(folder),
+            why=describe_holder(folder / "owner.json"),
             hint="stop that process, or wait until it has ended",
         ) from None
     try:
@@ -208,12 +209,3 @@ def _highest_epoch(folder: Path) -> int:
         with suppress(OSError):
             epochs += [int(digits) for digits in _EPOCH.findall(path.read_bytes())]
     return max(epochs)
-
-
-def _holder(folder: Path) -> str:
-    """Name the process that a worker's owner file names."""
-    try:
-        owner = msgspec.json.decode((folder / "owner.json").read_bytes())
-        return f"process {owner['pid']} on {owner['host']} holds it"
-    except (OSError, msgspec.DecodeError, KeyError, TypeError):
-        return "another process holds it"

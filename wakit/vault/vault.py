@@ -8,6 +8,7 @@ ever moved under a client. Lock files are never deleted: two processes could the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from wakit.core.declaration import SESSION_NAME, VaultPolicy
 from wakit.core.observation import Credential
 from wakit.durable import move
 from wakit.errors import CredentialError, CredentialUnreadableError
+from wakit.redact import Secret
 from wakit.vault.account_key import account_key
 from wakit.vault.backups import Backups, Taken
 from wakit.vault.clean_stop import kept, take
@@ -41,7 +43,9 @@ from wakit.vault.layout import Layout, private_folder
 from wakit.vault.manifest import Why
 from wakit.vault.record import SessionRecord, Verdict, read_record, write_record
 from wakit.vault.recovery import Patient, Recovery, choose, put_back, recover
+from wakit.vault.registry import UNWATCHED, Registry, Seat
 from wakit.vault.verification import Backup
+from wakit.whatsapp.port import AccountHold
 
 __all__ = ["Finding", "StartTicket", "Vault"]
 
@@ -51,10 +55,20 @@ _OF_A_LIFE: Final = frozenset({"verdict", "retired_at", "parked"})
 
 @dataclass(frozen=True, slots=True)
 class StartTicket:
-    """What a worker needs to run a credential: its folder, the epoch of this start, and what was mended before it."""
+    """What a worker needs to run a credential.
+
+    Attributes:
+        directory: Its folder.
+        epoch: Of this start.
+        account: What has to be held of its account; None while it is to be linked.
+        note: What a person should know of this start, or "".
+        recovered: What was mended before it, or None.
+    """
 
     directory: Path
     epoch: int
+    account: AccountHold | None = None
+    note: str = ""
     recovered: Recovery | None = None
 
 
@@ -65,6 +79,7 @@ class Vault:
         layout: An opened layout.
         namespace: Which checkout's credentials (``strategy``).
         now: The clock (UTC).
+        registry: The accounts of this machine; without it a copy of a credential is not told from the original.
         policy: Reads how backups are kept, whenever it matters.
 
     Raises:
@@ -76,6 +91,7 @@ class Vault:
         layout: Layout,
         namespace: str,
         now: Callable[[], datetime],
+        registry: Registry | None = None,
         *,
         policy: Callable[[], VaultPolicy] = VaultPolicy,
     ) -> None:
@@ -83,6 +99,7 @@ class Vault:
         self._namespace = namespace
         self._now = now
         self._policy = policy
+        self.registry = registry
         self.key = account_key(layout)
         self._moved: dict[str, Path] = {}  # where a name's credential went last: a late note follows it
 
@@ -164,8 +181,9 @@ class Vault:
         Raises:
             CredentialError: It is missing, damaged, or of another account, and no backup of it is good; the library
                 must not be given it.
+            CredentialElsewhereError: It is an outdated copy of one that went on elsewhere.
             CredentialUnreadableError: The system does not let it be read now.
-            HeldError: A worker still uses it.
+            HeldError: A worker still uses it, or another live session has its account.
         """
         folder = self._folder(name)
         with locked(folder):
@@ -185,8 +203,39 @@ class Vault:
                 "keys": record.keys or found.keys,
             }
             fresh = {"epoch": epoch, "verdict": None, "retired_at": None}
-            write_record(folder, msgspec.structs.replace(record, **fresh, **linked))
-        return StartTicket(folder, epoch, recovered)
+            registry, seat = self.registry, Seat(name, folder, record.epoch)
+            with registry.permission(seat) if registry else nullcontext(UNWATCHED) as permission:
+                write_record(folder, msgspec.structs.replace(record, **fresh, **linked))
+                account = permission.take(epoch)  # last: a note of a start that was not counted would fence off our own
+        return StartTicket(folder, epoch, account, permission.note, recovered)
+
+    def hold_account(self, name: str, user: Secret) -> AccountHold | None:
+        """Note which device was linked just now; return what its worker has to hold of the account from now on."""
+        folder = self._folder(name)
+        if self.registry is None or not in_use(folder):
+            return None
+        return self.registry.hold(Seat(name, folder, read_record(folder).epoch), user)
+
+    def take_over(self, name: str) -> str:
+        """Let a credential go on here, a copy or not, because a person says so; other copies are refused from now on.
+
+        Returns:
+            What was decided, in words; "" if there was nothing to decide.
+
+        Raises:
+            CredentialError: There is no credential that could be used.
+            HeldError: It is in use.
+        """
+        folder = self._folder(name)
+        if self.registry is None:
+            return ""
+        with locked(folder):
+            record = read_record(folder)
+
+            def count(epoch: int) -> None:
+                write_record(folder, msgspec.structs.replace(record, epoch=epoch))
+
+            return self.registry.take_over(Seat(name, folder, record.epoch), count)
 
     def backup(self, name: str, why: Why) -> Taken | None:
         """Back a credential up, also while a worker uses it; None if there is none in use.

@@ -158,6 +158,13 @@ class Refused(_Event, frozen=True, tag=True, kw_only=True):
     why: str = ""
 
 
+class AccountHeld(_Event, frozen=True, tag=True, kw_only=True):
+    """The account that was linked just now has a live session on this machine already; ``why`` names its process."""
+
+    happening: ClassVar[Happening] = Happening.ACCOUNT_HELD
+    why: str
+
+
 class CredentialBad(_Event, frozen=True, tag=True, kw_only=True):
     """The worker would not, or could not, use the credential; nothing was paired anew."""
 
@@ -183,8 +190,23 @@ SessionEvent: TypeAlias = (
     | Banned
     | Outdated
     | Refused
+    | AccountHeld
     | CredentialBad
 )
+
+
+class AccountHold(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker has to hold of an account, beside the credential's own lock.
+
+    Attributes:
+        lock: Absolute path of the account's lock file, which every fleet of this user on this machine looks at.
+        note: Absolute path of the note on where this credential was started last, or "" if there is none yet.
+        token: What the note must bear; another token means that the credential was given to somebody else since.
+    """
+
+    lock: str
+    note: str = ""
+    token: str = ""
 
 
 class SessionStart(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,6 +220,7 @@ class SessionStart(msgspec.Struct, frozen=True, kw_only=True):
         phone: The account's number, needed for pairing by code.
         proxy: Upstream proxy URL, given to the relay and never to the library.
         device_name: What the phone shows under linked devices.
+        account: What has to be held of its account, or None while that is not known.
     """
 
     name: str
@@ -207,6 +230,7 @@ class SessionStart(msgspec.Struct, frozen=True, kw_only=True):
     phone: PhoneNumber | None = None
     proxy: Secret | None = None
     device_name: str = "wakit"
+    account: AccountHold | None = None
 
 
 class WorkerLaunch(msgspec.Struct, frozen=True, kw_only=True):

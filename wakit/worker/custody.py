@@ -1,90 +1,108 @@
-"""One live client a credential: the lock a worker holds on it from before its client starts until the process ends.
+"""One live client a credential and an account: the locks a worker holds from before a client starts until its own end.
 
-The kernel frees the lock when the process is gone, however it went; the file stays, since deleting a locked file would
-let two processes hold two files of one name. Who holds it stands in a file beside it, for people and for error texts.
-The descriptor is not inherited, so no child of the worker can keep the lock alive.
+Two of them, because a credential can be copied: one beside the credential, and one of its account, which every fleet of
+this user on this machine looks at. The kernel frees a lock when the process is gone, however it went, and not before: a
+stopped process keeps its own. The files stay, since deleting a locked file would let two processes hold two files of
+one name. Who holds a lock stands in a file beside it, for people and for error texts.
+
+The descriptors are not inherited, so no child of the worker can keep a lock alive.
 """
 
 from __future__ import annotations
 
-import os
-import socket
+import time
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from filelock import FileLock, Timeout
 
-from wakit.durable import write_file
 from wakit.errors import HeldError
-from wakit.process import birth
-from wakit.whatsapp.port import SessionStart
+from wakit.owner import describe_holder, write_owner
+from wakit.whatsapp.port import AccountHold, SessionStart
 
 OWNER: Final = "owner.json"
 
 
-class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """Who holds a credential. Boot and start time make the number unmistakable after a reboot or a reuse.
+class _Note(msgspec.Struct):
+    """What matters here of the note on where a credential was started last."""
 
-    Attributes:
-        host: The machine's name.
-        pid: The worker's process id there.
-        boot_id: The kernel's id of this boot.
-        started: The process's start in clock ticks since boot (proc(5), field 22 of ``stat``).
-        session: Whose credential it is.
-        epoch: Which start of the credential this is.
+    token: str
+
+
+class Custody:
+    """The locks of one session, held until they are released or the process ends.
+
+    Args:
+        start: Whose, and where its credential lies.
     """
 
-    host: str
-    pid: int
-    boot_id: str
-    started: int
-    session: str
-    epoch: int
+    def __init__(self, start: SessionStart) -> None:
+        self._start = start
+        self._locks: list[FileLock] = []
+
+    def hold_credential(self, *, patience: float) -> None:
+        """Lock the credential; as :func:`take`."""
+        folder = Path(self._start.directory)
+        self._hold(folder / "lock", folder / OWNER, f"The credential of {self._start.name} is in use", patience)
+
+    def hold_account(self, account: AccountHold, *, patience: float) -> None:
+        """Lock the account; as :func:`take`."""
+        lock = Path(account.lock)
+        what = f"The account of {self._start.name} is in use on this machine"
+        self._hold(lock, lock.with_suffix(".json"), what, patience)
+        if account.note and not _bears(Path(account.note), account.token):
+            raise HeldError(
+                f"The credential of {self._start.name} is not used here",
+                why="it was given to another fleet of this machine while it was about to start",
+                hint=f"`wakit restart {self._start.name}` says to whom",
+            )
+
+    def release(self) -> None:
+        """Let everything go."""
+        while self._locks:
+            self._locks.pop().release()
+
+    def _hold(self, path: Path, owner: Path, what: str, patience: float) -> None:
+        # Without flock there is no lock that dies with its holder, and none that a stopped one keeps.
+        lock = FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
+        try:
+            lock.acquire(timeout=patience, poll_interval=0.02)
+        except Timeout:
+            raise HeldError(what, why=describe_holder(owner), hint="end the other process") from None
+        self._locks.append(lock)
+        start = self._start
+        write_owner(owner, session=start.name, epoch=start.epoch, directory=start.directory)
 
 
-def take(start: SessionStart, *, patience: float = 0.0) -> FileLock:
-    """Lock a session's credential and write down who holds it.
+def take(start: SessionStart, *, patience: float = 0.0) -> Custody:
+    """Lock a session's credential and its account, and write down who holds them.
 
     Args:
         start: Whose, and where it lies.
-        patience: Seconds to wait for a holder that is about to end.
+        patience: Seconds to wait for holders that are about to end.
 
     Returns:
-        The lock. It is held for as long as this object is kept.
+        The locks. They are held for as long as this object is kept.
 
     Raises:
-        HeldError: Another process holds it, which is named.
-        OSError: The folder cannot be written.
+        HeldError: Another process holds one of them, which is named; or the credential was given away.
+        OSError: A folder cannot be written.
     """
-    folder = Path(start.directory)
-    lock = FileLock(folder / "lock", mode=0o600, thread_local=False)
+    until = time.monotonic() + patience
+    custody = Custody(start)
     try:
-        lock.acquire(timeout=patience, poll_interval=0.02)
-    except Timeout:
-        raise HeldError(
-            f"The credential of {start.name} is in use", why=_holder(folder), hint="end the other process"
-        ) from None
-    _write_owner(folder, start)
-    return lock
+        custody.hold_credential(patience=patience)
+        if start.account is not None:
+            custody.hold_account(start.account, patience=max(0.0, until - time.monotonic()))
+    except BaseException:
+        custody.release()
+        raise
+    return custody
 
 
-def _write_owner(folder: Path, start: SessionStart) -> None:
-    born = birth(os.getpid())
-    owner = Owner(
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        boot_id=born.boot_id if born else "",
-        started=born.ticks if born else 0,
-        session=start.name,
-        epoch=start.epoch,
-    )
-    write_file(folder / OWNER, msgspec.json.encode(owner))
-
-
-def _holder(folder: Path) -> str:
+def _bears(note: Path, token: str) -> bool:
     try:
-        owner = msgspec.json.decode((folder / OWNER).read_bytes(), type=Owner)
-    except (OSError, msgspec.MsgspecError):
-        return "another process holds its lock"
-    return f"process {owner.pid} on {owner.host} holds it"
+        return msgspec.json.decode(note.read_bytes(), type=_Note).token == token
+    except (FileNotFoundError, msgspec.DecodeError):
+        return False

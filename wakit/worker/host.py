@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from wakit.errors import WorkerError
-from wakit.whatsapp.port import WorkerLaunch, WorkerReport
+from wakit.whatsapp.port import AccountHold, WorkerLaunch, WorkerReport
 from wakit.worker.bounds import Limits, Outlets, WorkerInfo
 from wakit.worker.link import WorkerLink
 from wakit.worker.placement import LocalPlacer, Placer
@@ -123,6 +123,16 @@ class WorkerHost:
             WorkerError: No such worker runs, or the session is not aboard.
         """
         return (await self._aboard(worker_id, session).request_logout(session, timeout)).ok
+
+    async def hold_account(self, worker_id: str, session: str, account: AccountHold) -> None:
+        """Have a worker hold the account of a session that was linked just now.
+
+        What comes of it is told: ``AccountHeld`` if another process has the account, nothing if all is well.
+
+        Raises:
+            WorkerError: No such worker runs, or the session is not aboard.
+        """
+        self._aboard(worker_id, session).hold_account(session, account)
 
     async def cut(self, worker_id: str, session: str) -> None:
         """Close a session's network and refuse its dials until :meth:`uncut`."""

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Final, assert_never
 
 from wakit.errors import EndpointError, WakitError, WorkerError
-from wakit.whatsapp.port import SessionReport, WorkerExited, WorkerLaunch
+from wakit.whatsapp.port import AccountHold, SessionReport, WorkerExited, WorkerLaunch
 from wakit.worker.bounds import Limits, Outlets, Window, WorkerInfo
 from wakit.worker.exits import LastWords, explain
 from wakit.worker.messages import (
@@ -31,6 +31,7 @@ from wakit.worker.messages import (
     FrameSplitter,
     Heartbeat,
     Hello,
+    HoldAccount,
     Launch,
     Line,
     LogoutSession,
@@ -141,6 +142,10 @@ class WorkerLink:
     def set_cut(self, session: str, *, cut: bool) -> None:
         """Close one session's network, or open it again."""
         self.send(Cut(session=session, cut=cut))
+
+    def hold_account(self, session: str, account: AccountHold) -> None:
+        """Have it hold an account; it tells only if it cannot."""
+        self.send(HoldAccount(session=session, account=account))
 
     async def request_stop(self, session: str, within: float) -> Done:
         """Ask for one client's end; a worker that does not answer in time counts as no."""

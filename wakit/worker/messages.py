@@ -19,9 +19,9 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from wakit.redact import PhoneNumber, Secret
-from wakit.whatsapp.port import SessionEvent, WorkerLaunch
+from wakit.whatsapp.port import AccountHold, SessionEvent, WorkerLaunch
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 """Grows with every change that an older end would misread."""
 
 MAX_FRAME: Final = 4 << 20
@@ -68,6 +68,13 @@ class LogoutSession(_Message, frozen=True, tag=True, kw_only=True):
     session: str
 
 
+class HoldAccount(_Message, frozen=True, tag=True, kw_only=True):
+    """Hold the account that a session was linked to just now, or tell :class:`~wakit.whatsapp.port.AccountHeld`."""
+
+    session: str
+    account: AccountHold
+
+
 class Cut(_Message, frozen=True, tag=True, kw_only=True):
     """Close one session's network and refuse its dials, or let them through again."""
 
@@ -81,7 +88,7 @@ class Shutdown(_Message, frozen=True, tag=True, kw_only=True):
     grace: float
 
 
-ToWorker: TypeAlias = Launch | Permit | StopSession | LogoutSession | Cut | Shutdown
+ToWorker: TypeAlias = Launch | Permit | StopSession | LogoutSession | HoldAccount | Cut | Shutdown
 
 
 # --- worker to host

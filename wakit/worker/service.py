@@ -24,11 +24,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar, assert_never
 
-from filelock import FileLock
-
 from wakit.errors import HeldError
 from wakit.redact import scrub
 from wakit.whatsapp.port import (
+    AccountHeld,
+    AccountHold,
     ClientEnded,
     CredentialBad,
     DialFailed,
@@ -38,7 +38,7 @@ from wakit.whatsapp.port import (
     WorkerLaunch,
 )
 from wakit.whatsapp.translation import Ear
-from wakit.worker.custody import take
+from wakit.worker.custody import Custody, take
 from wakit.worker.dialing import LOGIN_HOST, DialError, SharedLookUps, route_for
 from wakit.worker.exits import ExitCode
 from wakit.worker.messages import (
@@ -49,6 +49,7 @@ from wakit.worker.messages import (
     FrameSplitter,
     Heartbeat,
     Hello,
+    HoldAccount,
     Launch,
     Line,
     LogoutSession,
@@ -127,7 +128,7 @@ class Service:
             clock=time.monotonic,
         )
         self._clients: dict[str, NeonizeClient] = {}
-        self._locks: dict[str, FileLock] = {}  # a lock that is collected is released
+        self._custody: dict[str, Custody] = {}  # a lock that is collected is released
         self._all_started = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._writer: asyncio.StreamWriter | None = None
@@ -176,8 +177,8 @@ class Service:
         start = Start(session=name, run=lambda: None, called=self._relay.called(name))
         try:
             # On a thread: it may wait, and the heartbeat must not.
-            lock = await asyncio.to_thread(take, order, patience=max(0.0, patience_until - time.monotonic()))
-            self._locks[name] = lock
+            patience = max(0.0, patience_until - time.monotonic())
+            self._custody[name] = await asyncio.to_thread(take, order, patience=patience)
             client = self._library(order, self._relay.proxy_url(name), self._ear(name, start))
         except HeldError as error:
             self._tell(name, ClientEnded(why=str(error)))  # the holder will end: no verdict, another try
@@ -238,7 +239,7 @@ class Service:
         self._loop.call_soon_threadsafe(call, *arguments)
 
     def _tell(self, session: str, event: SessionEvent) -> None:
-        if isinstance(event, CredentialBad):
+        if isinstance(event, CredentialBad | AccountHeld):
             # Whatever the client is about to do with this credential, it must not reach WhatsApp.
             self._relay.cut(session)
         self._send(Told(session=session, at=datetime.now(UTC), event=event))
@@ -268,6 +269,8 @@ class Service:
                 self._spawn(self._let_go(request, session))
             case LogoutSession(request=request, session=session):
                 self._spawn(self._answer(request, session, _log_out))
+            case HoldAccount(session=session, account=account):
+                self._spawn(self._hold_account(session, account))
             case Launch() | Shutdown():  # the first was the launch; a shutdown never comes here
                 raise FrameError("a second launch order")
             case _:
@@ -282,6 +285,19 @@ class Service:
         why = await self._on_thread(partial(action, session, client))
         self._send(Done(request=request, ok=not why, why=why))
 
+    async def _hold_account(self, session: str, account: AccountHold) -> None:
+        custody = self._custody.get(session)
+        if custody is None:
+            return  # it has left
+        try:
+            await asyncio.to_thread(custody.hold_account, account, patience=LOCK_PATIENCE)
+        except HeldError as error:
+            self._tell(session, AccountHeld(why=error.why))
+        except OSError as error:
+            self._tell(session, ClientEnded(why=f"the account's lock cannot be taken now: {error.strerror}"))
+        if self._custody.get(session) is not custody:  # it left meanwhile
+            custody.release()
+
     async def _let_go(self, request: int, session: str) -> None:
         """Let a session leave: no dial of it goes out any more, its client is off, its credential is free.
 
@@ -292,9 +308,9 @@ class Service:
         client = self._clients.pop(session, None)
         if client is not None:
             await self._on_thread(client.disconnect)
-        lock = self._locks.pop(session, None)
-        if lock is not None:
-            lock.release()
+        custody = self._custody.pop(session, None)
+        if custody is not None:
+            custody.release()
         self._send(Done(request=request, ok=True, why=""))
 
     async def _shut_down(self, grace: float) -> None:

@@ -26,6 +26,7 @@ from wakit.control.schemas import (
     PairRequest,
     PlanInfo,
     Readiness,
+    RestartRequest,
     RestoreRequest,
     SessionInfo,
     SqlRequest,
@@ -127,9 +128,9 @@ async def pair(here: Here, name: Name, request: PairRequest | None = None) -> Re
 
 
 @router.post("/sessions/{name}/restart", response_model=SessionInfo)
-async def restart(here: Here, name: Name) -> Response:
+async def restart(here: Here, name: Name, request: RestartRequest | None = None) -> Response:
     """Replace the session's client."""
-    return answer(await here.fleet.restart(name))
+    return answer(await here.fleet.restart(name, take_over=request is not None and request.take_over))
 
 
 @router.post("/sessions/{name}/park", response_model=SessionInfo)

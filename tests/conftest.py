@@ -1,0 +1,24 @@
+"""What holds for every test: nothing is written into the home of whoever runs them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+_FOLDER = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give this test process, and all it starts, a folder of its own for what wakit keeps of a user."""
+    folder = Path(tempfile.mkdtemp(prefix="wk", dir="/tmp"))
+    config.stash[_FOLDER] = folder
+    os.environ["XDG_STATE_HOME"] = str(folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove it."""
+    shutil.rmtree(config.stash[_FOLDER], ignore_errors=True)
