@@ -20,7 +20,7 @@ from wakit.core.declaration import Pairing, SessionSpec
 from wakit.core.lifecycle import Happening
 from wakit.core.observation import Credential, Request
 from wakit.core.retry import AFTER_CRASH, AFTER_DIAL
-from wakit.errors import CredentialError, HeldError, WakitError
+from wakit.errors import CredentialError, GivenAwayError, HeldError, WakitError
 from wakit.reconciler.roster import Roster
 from wakit.reconciler.tracked import Tracked
 from wakit.redact import PhoneNumber, scrub
@@ -144,7 +144,8 @@ class Starter:
         tracked.running = None
         reason = in_words(error)
         if isinstance(error, CredentialError):
-            tracked.credential = Credential.DAMAGED
+            given = isinstance(error, GivenAwayError)  # by another command, and nobody told us
+            tracked.credential = Credential.GIVEN_AWAY if given else Credential.DAMAGED
             if tracked.request is Request.RESTART:
                 tracked.request = None  # asked for meanwhile; it would find the same
             reason = f"{reason}; {error.hint}" if error.hint else reason
