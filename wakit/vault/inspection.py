@@ -98,10 +98,15 @@ def _bad_pages(verdict: str) -> Inspection:
     return Inspection("the credential database is damaged (quick_check)")
 
 
-def _failed(error: sqlite3.Error) -> Inspection:
+def speaks_of_damage(error: sqlite3.Error) -> bool:
+    """Return whether an error is about what the file holds, rather than about the moment."""
     # Errors of Python's own making carry no code; they are about what a value holds.
     code: int | None = getattr(error, "sqlite_errorcode", None)
+    return code is None or code & 0xFF in _DAMAGE  # the extended code's low byte is the primary one
+
+
+def _failed(error: sqlite3.Error) -> Inspection:
     name = getattr(error, "sqlite_errorname", type(error).__name__)
-    if code is not None and code & 0xFF not in _DAMAGE:  # the extended code's low byte is the primary one
+    if not speaks_of_damage(error):
         return Inspection(f"the credential database cannot be read ({name})", unreadable=True)
     return Inspection(f"the credential database is damaged or incomplete ({name})")

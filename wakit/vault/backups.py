@@ -1,0 +1,294 @@
+"""The backups of one credential: when one is taken, which can be put back, and which may go.
+
+Nothing here knows who runs the credential. Copies may be taken under a live worker, from a process that does not run
+the library; whoever puts one back holds the credential's own lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+
+from wakit.core.declaration import VaultPolicy
+from wakit.errors import CredentialError, CredentialUnreadableError
+from wakit.vault.disk import FREE_SPACE_FLOOR, BackupError, in_pieces, pieces, refused, require_space, write
+from wakit.vault.folder import DATABASE, present
+from wakit.vault.inspection import Inspection, inspect
+from wakit.vault.manifest import VERSION, Manifest, Sealed, Why, versions
+from wakit.vault.record import SessionRecord
+from wakit.vault.retention import Item, Standing, expendable
+from wakit.vault.sealing import check_recipients, fingerprints, seal
+from wakit.vault.shelf import Shelf
+from wakit.vault.snapshot import COMPANIONS, Snapshot, drafted, source_digest
+from wakit.vault.verification import Backup, check_bytes, look, plain_bytes, unusable, verify
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A backup that stands for what the credential is now.
+
+    Attributes:
+        backup: It, with its manifest.
+        new: False if nothing changed since it was taken.
+    """
+
+    backup: Backup
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What can be put back.
+
+    Attributes:
+        backup: The newest good one, or None.
+        passed_over: Newer ones that are bad or cannot be judged, each with its problem.
+    """
+
+    backup: Backup | None
+    passed_over: tuple[Backup, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What thinning out did.
+
+    Attributes:
+        deleted: Names.
+        bad: Backups that were found to be of no use, deleted or not, each with its problem.
+    """
+
+    deleted: tuple[str, ...] = ()
+    bad: tuple[Backup, ...] = ()
+
+
+class Backups:
+    """The backups of the credential in one folder.
+
+    Args:
+        folder: ``sessions/<name>/<namespace>``.
+        policy: How many are kept, in how much room, and for whom they are sealed.
+        now: The clock (UTC).
+        key: The state directory's account key.
+        free_space_floor: Bytes that must stay free on the disk.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        policy: VaultPolicy,
+        now: Callable[[], datetime],
+        key: bytes,
+        *,
+        free_space_floor: int = FREE_SPACE_FLOOR,
+    ) -> None:
+        self._folder = folder
+        self._shelf = Shelf(folder / "backups")
+        self._policy = policy
+        self._now = now
+        self._key = key
+        self._floor = free_space_floor
+
+    def take(self, why: Why, record: SessionRecord) -> Taken:
+        """Copy the credential, unless the newest good backup is the same.
+
+        Raises:
+            CredentialError: It is missing, damaged, holds no device, or another account than the record says.
+            CredentialUnreadableError: It cannot be read now.
+            NoSpaceError: The disk is too full; it says how much is missing.
+            BackupError: The copy cannot be written for another reason.
+            SealError: One of the recipients is no public key.
+            HeldError: Another process is at the backups.
+        """
+        check_recipients(self._policy.recipients)
+        database = self._folder / DATABASE
+        if not present(database):
+            raise self._unfit("the credential database is missing")
+        with self._shelf.alone():
+            source = source_digest(database)
+            if same := self._same_as_last(record.account, source=source):
+                return Taken(same, new=False)
+            with drafted(database, self._shelf.place, free_space_floor=self._floor) as (draft, copy):
+                account = self._fit(inspect(draft, self._key), record)
+                if same := self._same_as_last(account, sha256=copy.sha256):
+                    return Taken(same, new=False)
+                says = self._manifest(why, record.epoch, account, copy, source)
+                return Taken(self._shelf.put(*self._sealed(draft, says)), new=True)
+
+    def listed(self) -> list[Backup]:
+        """List all backups, the newest first, each with what can be told without reading the copies.
+
+        Raises:
+            CredentialUnreadableError: The system does not let them be listed now.
+        """
+        return self._shelf.listed()
+
+    def verify(self, backup: Backup) -> Backup:
+        """Read a backup's bytes, hash them, and look at the database in them; return it with what was found."""
+        return verify(look(backup.folder), self._key)
+
+    def choose(self, account: str | None) -> Choice:
+        """Find the newest good backup of an account, verified, and name the bad ones that are newer.
+
+        Args:
+            account: Keyed hash. Backups of another one are never offered. None if the record does not say: any will do.
+        """
+        passed_over: list[Backup] = []
+        for listed in self.listed():
+            if account is not None and listed.manifest is not None and listed.manifest.account != account:
+                continue
+            backup = verify(listed, self._key)
+            if backup.good:
+                return Choice(backup, tuple(passed_over))
+            passed_over.append(backup)
+        return Choice(None, tuple(passed_over))
+
+    def newest_good(self, account: str | None) -> Backup | None:
+        """Return the newest good backup of an account, verified, or None; :meth:`choose` also tells of bad ones."""
+        return self.choose(account).backup
+
+    def put_back(
+        self,
+        backup: Backup,
+        database: Path,
+        *,
+        account: str | None = None,
+        identities: Sequence[Path] = (),
+    ) -> Manifest:
+        """Write a backup's bytes as a credential that nobody runs; the caller holds its lock.
+
+        Args:
+            backup: One of these.
+            database: Where to; neither it nor any companion of it may be there.
+            account: Whose it has to be, or None if that does not matter.
+            identities: Key files, if it is sealed.
+
+        Raises:
+            CredentialError: The backup is bad, or of another account.
+            SealError: It is sealed, and no key fits.
+            NoSpaceError: The disk is too full.
+            BackupError: Something is in the place, or it cannot be written.
+        """
+        with self._shelf.alone():
+            verified = self.verify(backup)
+            says = verified.manifest
+            if says is None or not verified.good:
+                raise unusable(verified)
+            if account not in (None, says.account):
+                why = "it is of another account than the one last linked here"
+                raise CredentialError(f"The backup {backup.name} is refused", why=why, hint="take another one")
+            _must_be_free(database)
+            require_space(database.parent, says.size)
+            data = plain_bytes(verified, identities=identities)
+            try:
+                for leftover in database.parent.glob(f".{database.name}.*.tmp"):
+                    leftover.unlink()
+                write(database, in_pieces(data), sha256=says.sha256)
+            except OSError as error:
+                raise refused(database.parent, says.size, error) from None
+            return says
+
+    def prune(self) -> Pruned:
+        """Delete what the policy does not keep, and what interrupted operations left behind.
+
+        Raises:
+            BackupError: Something cannot be deleted.
+            HeldError: Another process is at the backups.
+        """
+        if not present(self._shelf.place):
+            return Pruned()
+        with self._shelf.alone():
+            judged = self._judged()
+            deleted = expendable([_item(backup) for backup in judged], self._policy, self._now())
+            for name in deleted:
+                self._shelf.discard(name)
+            return Pruned(tuple(deleted), tuple(backup for backup in judged if not backup.good))
+
+    def _judged(self) -> list[Backup]:
+        """Read every backup; of each account look into the newest, until one is good."""
+        judged: list[Backup] = []
+        settled: set[str] = set()
+        for listed in self.listed():
+            account = listed.manifest.account if listed.manifest else ""
+            backup = check_bytes(listed) if account in settled else verify(listed, self._key)
+            if backup.good:
+                settled.add(account)
+            judged.append(backup)
+        return judged
+
+    def _same_as_last(self, account: str | None, *, source: str = "", sha256: str = "") -> Backup | None:
+        """Return the newest backup if it is a sound copy of the same, sealed for the same."""
+        last = next((backup for backup in self.listed() if backup.good), None)
+        says = last.manifest if last else None
+        if last is None or says is None or account not in (None, says.account):
+            return None
+        same = says.source == source or says.sha256 == sha256
+        sealed_for = says.sealed.recipients if says.sealed else ()
+        if not same or sealed_for != fingerprints(self._policy.recipients):
+            return None
+        return last if verify(last, self._key).good else None
+
+    def _fit(self, found: Inspection, record: SessionRecord) -> str:
+        """Return the account in a copy that is worth keeping."""
+        if found.unreadable:
+            raise CredentialUnreadableError(
+                f"The credential in {self._folder} cannot be copied now", why=found.problem, hint="it is tried again"
+            )
+        if found.problem or found.account is None:
+            raise self._unfit(found.problem)
+        if record.account not in (None, found.account):
+            raise self._unfit("it belongs to another account than the one last linked here")
+        return found.account
+
+    def _unfit(self, why: str) -> CredentialError:
+        return CredentialError(
+            f"The credential in {self._folder} is not worth a backup",
+            why=why,
+            hint="put back a good backup, or link the phone anew",
+        )
+
+    def _manifest(self, why: Why, epoch: int, account: str, copy: Snapshot, source: str) -> Manifest:
+        return Manifest(
+            version=VERSION,
+            created_at=self._now().astimezone(UTC),
+            why=why,
+            session=self._folder.parent.name,
+            namespace=self._folder.name,
+            account=account,
+            epoch=epoch,
+            sha256=copy.sha256,
+            size=copy.size,
+            rows=copy.rows,
+            source=source,
+            made_with=versions(),
+        )
+
+    def _sealed(self, draft: Path, says: Manifest) -> tuple[Iterable[bytes | memoryview], Manifest]:
+        """Return what is to be written of a draft, and the manifest that goes with it."""
+        if not self._policy.recipients:
+            return pieces(draft), says
+        data = seal(draft.read_bytes(), self._policy.recipients)
+        sealed = Sealed(sha256(data).hexdigest(), len(data), fingerprints(self._policy.recipients))
+        return in_pieces(data), msgspec.structs.replace(says, sealed=sealed)
+
+
+def _must_be_free(database: Path) -> None:
+    for suffix in ("", *COMPANIONS):
+        if present(database.with_name(database.name + suffix)):
+            raise BackupError(
+                f"No backup can be put back as {database}",
+                why=f"there is still a {database.name}{suffix}",
+                hint="set the old credential aside first",
+            )
+
+
+def _item(backup: Backup) -> Item:
+    says = backup.manifest
+    standing = Standing.UNKNOWN if backup.unknown else Standing.GOOD if backup.good else Standing.BAD
+    taken_at = says.created_at if says else backup.stamp
+    return Item(backup.name, taken_at, says.account if says else None, backup.size, standing)
