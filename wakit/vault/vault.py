@@ -335,7 +335,8 @@ class Vault:
 
     def _folder(self, name: str) -> Path:
         if not SESSION_NAME.fullmatch(name):  # the last fence before a name becomes a path
-            raise CredentialError(f"{name!r} is no session name", why="names match [a-z0-9][a-z0-9_-]{0,62}")
+            why = "names match [a-z0-9][a-z0-9_-]{0,62}"
+            raise CredentialError(f"{name!r} is no session name", why=why, hint="give the name that is in the file")
         return self._layout.session(name, self._namespace)
 
     def _make(self, name: str) -> Path:
