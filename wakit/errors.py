@@ -11,8 +11,10 @@ the last after ``hint:``. None of the texts may hold a secret: numbers, codes an
     ├── StateDirectoryError     the state directory is unsafe, read-only, or not ours
     ├── HeldError               another process holds what is needed (a daemon, a credential)
     ├── CredentialError         a credential is missing, damaged, or not the one expected
+    │   └── GivenAwayError      a credential was given to another place and is not started here
     ├── CredentialElsewhereError  it was used elsewhere since this copy of it was made; a person has to decide
     ├── CredentialUnreadableError  the system does not let a credential be read now; nothing is known about it
+    ├── BundleError             a bundle cannot be read or written
     ├── EndpointError           an [endpoint] that is not loopback, or cannot be used here
     ├── WorkerError             a worker could not be started or broke its contract
     ├── JournalError            the journal cannot be opened or written
@@ -123,6 +125,10 @@ class CredentialError(WakitError):
     """A credential is missing, damaged, or belongs to another account."""
 
 
+class GivenAwayError(CredentialError):
+    """A credential was given to another place; started here, too, two clients would use one device."""
+
+
 class CredentialElsewhereError(WakitError):
     """A credential went on in another place since this copy of it was made; ``why`` names that place.
 
@@ -148,6 +154,10 @@ class CredentialUnreadableError(WakitError):
             why=error.strerror or type(error).__name__,
             hint="mend the disk or the permissions; it is looked at again by itself",
         )
+
+
+class BundleError(WakitError):
+    """A bundle of credentials cannot be read as one, or cannot be written."""
 
 
 class EndpointError(WakitError):

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-# The fake fleet is the control room's; its tests and these speak to the same one.
+# The fake fleet is the control room's; its tests and these speak to the same one. Credentials are the vault's.
 sys.path.insert(0, str(Path(__file__).parents[1] / "control"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "vault"))
 
 from cli_support import FILE, Served, serving
 

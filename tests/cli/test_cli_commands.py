@@ -85,6 +85,8 @@ def test_help_names_every_command(line: list[str], capsys: pytest.CaptureFixture
         "restart",
         "park",
         "resume",
+        "export",
+        "import",
         "logs",
         "doctor",
         "sim",

@@ -212,7 +212,7 @@ def test_a_person_who_asks_goes_first() -> None:
     assert kinds(plan(wanted, world, NOW)) == [("Create", "b")]
 
 
-@pytest.mark.parametrize("credential", [Credential.UNLINKED, Credential.DAMAGED])
+@pytest.mark.parametrize("credential", [Credential.UNLINKED, Credential.DAMAGED, Credential.GIVEN_AWAY])
 @pytest.mark.parametrize("waits", [True, False])
 def test_what_was_paired_never_pairs_by_itself(credential: Credential, waits: bool) -> None:
     seen = SessionObservation("a", State.LOGGED_OUT, credential, waits_for_person=waits)

@@ -128,7 +128,7 @@ def test_what_cannot_be_taken_over_now_is_told(start: Callable[[str], Fleet], mo
     copied(one, "two")
     two = start("two")
     declared(two)
-    with two.vault._registry._held("a", Secret(NUMBER)), pytest.raises(HeldError):  # type: ignore[union-attr]
+    with two.vault.registry._held("a", Secret(NUMBER)), pytest.raises(HeldError):  # type: ignore[union-attr]
         two.run(two.desk.restart("a", take_over=True))
 
     def full(_name: str) -> str:
@@ -143,7 +143,7 @@ def test_what_cannot_be_taken_over_now_is_told(start: Callable[[str], Fleet], mo
 def test_a_live_account_is_waited_for(start: Callable[[str], Fleet]) -> None:
     one = start("one")
     one.paired("a")
-    with one.vault._registry._held("a", Secret(NUMBER)):  # type: ignore[union-attr]
+    with one.vault.registry._held("a", Secret(NUMBER)):  # type: ignore[union-attr]
         one.restart()
         one.advance(5)
         assert one.state("a") is State.RECONNECTING

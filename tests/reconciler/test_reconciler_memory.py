@@ -37,6 +37,7 @@ def verdict(state: State, until: datetime | None = None) -> Verdict:
         (Credential.PRESENT, LINKED, State.DECLARED, False),
         (Credential.ARCHIVED, LINKED, State.RETIRED, False),
         (Credential.DAMAGED, LINKED, State.FAILED, True),
+        (Credential.GIVEN_AWAY, LINKED, State.FAILED, True),
         (Credential.UNLINKED, SessionRecord(paired_at=PAIRED, unlinked_at=PAIRED), State.LOGGED_OUT, True),
         (Credential.PRESENT, SessionRecord(paired_at=PAIRED, retired_at=PAIRED), State.RETIRED, False),
         (Credential.ABSENT, SessionRecord(verdict=verdict(State.DECLARED)), State.DECLARED, True),

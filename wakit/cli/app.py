@@ -317,6 +317,71 @@ def resume(context: typer.Context, *, names: Names, config: Config = None, sim: 
     orders.give(_fleet(context, config, sim), "resume", names, as_json=json)
 
 
+Passphrase = Annotated[
+    Path | None,
+    typer.Option("--passphrase-file", metavar="F", help="A file with a passphrase in it; nobody else may read it."),
+]
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    *,
+    names: Names,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The bundle's file, which is new.")],
+    recipient: Annotated[
+        list[str] | None,
+        typer.Option("--recipient", metavar="KEY", help="Who can open it: a public age or ssh key; repeatable."),
+    ] = None,
+    passphrase_file: Passphrase = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Also what was given away already, if that bundle is lost and was used nowhere."),
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    config: Config = None,
+    sim: Sim = None,
+    json: Json = False,
+) -> None:
+    """Give sessions to another place, in an encrypted bundle.
+
+    They must be stopped (`wakit park`, or no daemon). Here they are not started any more; their credentials stay.
+    """
+    from wakit.cli import moving
+
+    asked = moving.Export(names, output, recipient or [], passphrase_file, again, force)
+    moving.give(_fleet(context, config, sim), asked, as_json=json)
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    *,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A bundle that `wakit export` made.")],
+    identity: Annotated[
+        list[Path] | None,
+        typer.Option("--identity", metavar="KEYFILE", help="An age identity file or ssh private key; repeatable."),
+    ] = None,
+    passphrase_file: Passphrase = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="OLD=NEW", help="Take a session in under another name; repeatable."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
+    config: Config = None,
+    sim: Sim = None,
+    json: Json = False,
+) -> None:
+    """Take sessions in that another place gave away.
+
+    They connect without a QR as soon as the file has them. A bundle is taken in once.
+    """
+    from wakit.cli import moving
+
+    asked = moving.Import(file, identity or [], passphrase_file, name or [], dry_run)
+    raise typer.Exit(moving.take(_fleet(context, config, sim), asked, as_json=json))
+
+
 @app.command()
 def logs(
     context: typer.Context,

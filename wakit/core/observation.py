@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Final
 
 from wakit.core.declaration import SessionSpec
 from wakit.core.lifecycle import State
@@ -20,6 +21,11 @@ class Credential(StrEnum):
     ARCHIVED = "archived"  # retired, can be revived
     UNLINKED = "unlinked"  # the phone or WhatsApp unlinked it; kept as evidence
     DAMAGED = "damaged"  # it was paired, and what is there cannot be given to the library
+    GIVEN_AWAY = "given_away"  # it was exported and belongs to another place now; a bundle brings it back
+
+
+UNUSABLE: Final = frozenset({Credential.UNLINKED, Credential.DAMAGED, Credential.GIVEN_AWAY})
+"""It was linked once and cannot be started as it is: only a person helps."""
 
 
 class Request(StrEnum):

@@ -47,6 +47,8 @@ _PAIRING_STATES: Final = frozenset({State.STARTING, State.PAIRING, State.RECONNE
 # What a retirement takes out of service. An unlinked or damaged credential is lost already, but not the memory that the
 # session was linked once: retired by mistake it would come back as a new one, and pair by itself.
 _ONCE_LINKED: Final = frozenset({Credential.PRESENT, Credential.UNLINKED, Credential.DAMAGED})
+# One that was given away leaves its memory behind, which moves like the others: under the new name, too, it is not new.
+_MOVABLE: Final = frozenset({Credential.PRESENT, Credential.ARCHIVED, Credential.UNLINKED, Credential.GIVEN_AWAY})
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -123,7 +125,7 @@ def _plan_renames(draft: _Draft, declaration: Declaration, observation: Observat
         source = observation.sessions.get(spec.renamed_from or "")
         if source is None or source.name in declaration.sessions or source.name in moved.values():
             continue  # nothing to move, or not to be moved, or the first who asks for it has it
-        if source.credential not in (Credential.PRESENT, Credential.ARCHIVED, Credential.UNLINKED):
+        if source.credential not in _MOVABLE:
             continue
         seen = observation.sessions.get(name) or SessionObservation(name)
         # A target that pairs already has a worker and maybe soon a credential; a move would lose one of the two.
@@ -274,7 +276,8 @@ def _plan_start(draft: _Draft, spec: SessionSpec, seen: SessionObservation, free
         draft.actions.append(Restore(spec.name, "a person asked" if asked else "enabled and not running"))
         return 0
     if seen.credential is not Credential.ABSENT and seen.request is not Request.PAIR:
-        draft.waiting[spec.name] = f"its credential is {seen.credential}; only `wakit pair {spec.name}` pairs it again"
+        what = seen.credential.replace("_", " ")
+        draft.waiting[spec.name] = f"its credential is {what}; only `wakit pair {spec.name}` pairs it again"
         return 0
     if free <= 0 and seen.request is not Request.PAIR:
         draft.waiting[spec.name] = "waits for its turn to pair"

@@ -34,7 +34,7 @@ from wakit.control.schemas import (
 from wakit.core.actions import Plan, describe
 from wakit.core.declaration import Pairing
 from wakit.core.lifecycle import FINAL
-from wakit.core.observation import Credential, Request
+from wakit.core.observation import UNUSABLE, Credential, Request
 from wakit.core.remedies import remedies
 from wakit.errors import ControlError, UnknownSessionError
 from wakit.reconciler.feed import Feed
@@ -47,6 +47,8 @@ from wakit.vault.manifest import Why
 from wakit.vault.verification import Backup
 
 _LISTED = 12  # names that fit a hint
+_MAY_BE_BACK = frozenset({Credential.DAMAGED, Credential.GIVEN_AWAY})
+_ANEW = "link the phone anew with `wakit pair {}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +237,8 @@ class Desk:
     # -- asking ------------------------------------------------------------------------------------------------------
 
     async def apply(self, *, confirm: bool) -> PlanInfo:
-        """Look now; with ``confirm`` what is held for confirmation is done too."""
+        """Look now, also at what other commands did; with ``confirm`` what is held for confirmation is done too."""
+        await self._reconciler.executor.look_again()
         force = self._roster.in_force
         if confirm and force is not None:
             self._roster.confirmed = force.declaration.sha256
@@ -260,16 +263,17 @@ class Desk:
     async def restart(self, name: str, *, take_over: bool = False) -> SessionInfo:
         """Replace the client; with ``take_over`` the credential goes on here, even if it was used elsewhere since."""
         tracked = self._startable(name)
-        if tracked.credential is Credential.DAMAGED:
+        if tracked.credential in _MAY_BE_BACK:
             # A person may have put a copy back. What it is worth is found out before the library is given it.
             found = await asyncio.to_thread(self._roster.ports.vault.find, name)
-            if tracked.credential is Credential.DAMAGED and not tracked.busy:
+            if tracked.credential in _MAY_BE_BACK and not tracked.busy:
                 tracked.remember(found)
-        if tracked.credential in (Credential.UNLINKED, Credential.DAMAGED):
+        if tracked.credential in UNUSABLE:
+            given = tracked.credential is Credential.GIVEN_AWAY
             raise ControlError(
                 f"{name} cannot be restarted",
-                why=f"its credential is {tracked.credential.value}",
-                hint=f"link the phone anew with `wakit pair {name}`",
+                why=(given and tracked.why_waits) or f"its credential is {tracked.credential.replace('_', ' ')}",
+                hint=(f"take it back with `wakit import`, or {_ANEW}" if given else _ANEW).format(name),
             )
         if take_over and tracked.running is None and tracked.credential is Credential.PRESENT:
             await self._take_over(tracked)

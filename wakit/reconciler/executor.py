@@ -34,6 +34,7 @@ from wakit.core.placement import assign
 from wakit.core.retry import AFTER_DIAL
 from wakit.errors import ControlError
 from wakit.reconciler.keeping import Keeper
+from wakit.reconciler.looking import Looker
 from wakit.reconciler.roster import Roster
 from wakit.reconciler.starting import Starter, in_words
 from wakit.reconciler.tracked import Tracked
@@ -65,6 +66,7 @@ class Executor:
         self._in_turn = Turns()
         self._starter = Starter(roster, self._in_turn)
         self.keeper = Keeper(roster, self._in_turn)
+        self._looker = Looker(roster, self._in_turn)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def carry_out(self, actions: Sequence[Action]) -> list[Action]:
@@ -110,7 +112,13 @@ class Executor:
         """Look again what there is of a session that nothing runs: it may have been linked after all."""
         # What is under way looks again before a start, or if it fails.
         if not tracked.busy and tracked.worker_id is None:
-            self._begin([tracked], lambda: self._settle(tracked), f"{_LOOK} {tracked.name}")
+            self._begin([tracked], lambda: self._looker.settle(tracked), f"{_LOOK} {tracked.name}")
+
+    async def look_again(self) -> None:
+        """Look again at every session that nothing runs; another command may have brought or given away credentials."""
+        resting = [t for t in self._roster.sessions.values() if not t.busy and t.worker_id is None]
+        looks = [self._begin([t], partial(self._looker.look_again, t), f"{_LOOK} {t.name}") for t in resting]
+        await asyncio.gather(*looks)
 
     async def look(self, tracked: Tracked, read: Callable[[], T]) -> T:
         """Read from the vault, in turn with what happens to this session."""
@@ -164,15 +172,16 @@ class Executor:
 
     # -- how work is begun and ended ---------------------------------------------------------------------------------
 
-    def _begin(self, concerned: Sequence[Tracked], work: _Work, what: str) -> None:
+    def _begin(self, concerned: Sequence[Tracked], work: _Work, what: str) -> asyncio.Task[None]:
         for tracked in concerned:
             tracked.busy = True
-        self._start(work, what, concerned)
+        return self._start(work, what, concerned)
 
-    def _start(self, work: _Work, what: str, concerned: Sequence[Tracked]) -> None:
+    def _start(self, work: _Work, what: str, concerned: Sequence[Tracked]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(self._guard(work, what, concerned))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         # Only now nothing is under way any more: a look at the whole before this would not call it converged.
@@ -343,13 +352,6 @@ class Executor:
         account = await self._in_turn(name, partial(self._ports.vault.hold_account, name, user))
         if account is not None and worker_id is not None:
             await self._ports.workers.hold_account(worker_id, name, account)
-
-    async def _settle(self, tracked: Tracked) -> None:
-        vault = self._ports.vault
-        finding = await self._in_turn(tracked.name, lambda: vault.settle(tracked.name))
-        # A folder that vanished makes no new session out of one that was linked: the next start says what is missing.
-        if finding.credential is not Credential.ABSENT or tracked.paired_at is None:
-            tracked.remember(finding)
 
     def _shares(self, names: Sequence[str]) -> list[tuple[str, ...]]:
         if not names:

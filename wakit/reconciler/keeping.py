@@ -18,8 +18,9 @@ from wakit.core.observation import Credential
 from wakit.core.retry import Backoff
 from wakit.errors import WakitError
 from wakit.reconciler.roster import Roster
-from wakit.reconciler.starting import InTurn, in_words
+from wakit.reconciler.starting import in_words
 from wakit.reconciler.tracked import Tracked
+from wakit.reconciler.turns import Turns
 from wakit.vault.backups import Taken
 from wakit.vault.manifest import Why
 
@@ -36,7 +37,7 @@ class Keeper:
         in_turn: Does the vault's work.
     """
 
-    def __init__(self, roster: Roster, in_turn: InTurn) -> None:
+    def __init__(self, roster: Roster, in_turn: Turns) -> None:
         self._roster = roster
         self._ports = roster.ports
         self._in_turn = in_turn

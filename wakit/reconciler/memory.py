@@ -28,7 +28,7 @@ def recollect(name: str, finding: Finding, now: datetime) -> Tracked:
     never_used = finding.credential is Credential.ABSENT and record.verdict is None
     if record.retired_at is not None or finding.credential is Credential.ARCHIVED or never_used:
         tracked.state = State.RETIRED
-    elif finding.credential is Credential.DAMAGED:
+    elif finding.credential in (Credential.DAMAGED, Credential.GIVEN_AWAY):
         way_out = f"`wakit restore {name} --list` shows what there is, `wakit pair {name}` links the phone anew"
         said = finding.problem if "`wakit" in finding.problem else f"{finding.problem}; {way_out}"
         tracked.state, tracked.reason = State.FAILED, said

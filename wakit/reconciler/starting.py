@@ -13,34 +13,25 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
 
 from wakit.core.actions import Create
 from wakit.core.declaration import Pairing, SessionSpec
 from wakit.core.lifecycle import Happening
 from wakit.core.observation import Credential, Request
 from wakit.core.retry import AFTER_CRASH, AFTER_DIAL
-from wakit.errors import CredentialElsewhereError, CredentialError, HeldError, WakitError
+from wakit.errors import CredentialElsewhereError, CredentialError, GivenAwayError, HeldError, WakitError
 from wakit.reconciler.roster import Roster
 from wakit.reconciler.tracked import Tracked
+from wakit.reconciler.turns import Turns
 from wakit.redact import PhoneNumber, scrub
 from wakit.vault import StartTicket
 from wakit.vault.recovery import Recovery
 from wakit.whatsapp.port import SessionStart, WorkerLaunch
 
-T = TypeVar("T")
-
 
 def in_words(error: BaseException) -> str:
     """Say an error without what it may quote."""
     return str(error) if isinstance(error, WakitError) else f"{type(error).__name__}: {scrub(str(error))}"
-
-
-class InTurn(Protocol):
-    """Does blocking work in a thread, in order with this session's other work."""
-
-    async def __call__(self, name: str, work: Callable[[], T]) -> T:
-        """Return what the work returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +52,7 @@ class Starter:
         in_turn: Does the vault's work.
     """
 
-    def __init__(self, roster: Roster, in_turn: InTurn) -> None:
+    def __init__(self, roster: Roster, in_turn: Turns) -> None:
         self._roster = roster
         self._ports = roster.ports
         self._in_turn = in_turn
@@ -164,7 +155,8 @@ class Starter:
             self._roster.happen(tracked, Happening.ACCOUNT_HELD, reason)
             return
         if isinstance(error, CredentialError):
-            tracked.credential = Credential.DAMAGED
+            given = isinstance(error, GivenAwayError)  # by another command, and nobody told us
+            tracked.credential = Credential.GIVEN_AWAY if given else Credential.DAMAGED
             if tracked.request is Request.RESTART:
                 tracked.request = None  # asked for meanwhile; it would find the same
             reason = f"{reason}; {error.hint}" if error.hint else reason

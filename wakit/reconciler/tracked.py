@@ -9,7 +9,7 @@ from typing import Final
 from wakit.control.schemas import PairingShown, SessionInfo
 from wakit.core.declaration import Pairing, SessionSpec
 from wakit.core.lifecycle import STATUS, State
-from wakit.core.observation import Credential, Request, SessionObservation
+from wakit.core.observation import UNUSABLE, Credential, Request, SessionObservation
 from wakit.redact import PhoneNumber, Secret
 from wakit.vault.vault import Finding
 
@@ -96,7 +96,7 @@ class Tracked:
         self.credential = finding.credential
         self.account = finding.record.account
         self.paired_at = finding.record.paired_at
-        if self.request is Request.RESTART and self.credential in (Credential.UNLINKED, Credential.DAMAGED):
+        if self.request is Request.RESTART and self.credential in UNUSABLE:
             self.request = None  # there is nothing left to restart; only pairing anew helps
 
     def take_over(self, source: Tracked) -> None:
@@ -159,7 +159,7 @@ class Tracked:
 
     def _needs_person(self) -> bool:
         # What was linked once and cannot be used now is started by nobody but a person, whatever became of the verdict.
-        lost = self.credential in (Credential.UNLINKED, Credential.DAMAGED) and self.state not in _AT_REST
+        lost = self.credential in UNUSABLE and self.state not in _AT_REST
         stuck = lost and self.running is None and self.request is None
         return self.waits_for_person or self.state is State.HELD or self.shown is not None or stuck
 

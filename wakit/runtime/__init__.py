@@ -13,10 +13,17 @@ from wakit.runtime.place import Place, locate
 if TYPE_CHECKING:
     from wakit.runtime.daemon import DaemonOptions, serve
     from wakit.runtime.offline import plan_offline
+    from wakit.runtime.vaults import looked_at, open_vault
 
-__all__ = ["DaemonOptions", "Place", "locate", "plan_offline", "serve"]
+__all__ = ["DaemonOptions", "Place", "locate", "looked_at", "open_vault", "plan_offline", "serve"]
 
-_LAZY = {"serve": "daemon", "DaemonOptions": "daemon", "plan_offline": "offline"}
+_LAZY = {
+    "serve": "daemon",
+    "DaemonOptions": "daemon",
+    "plan_offline": "offline",
+    "open_vault": "vaults",
+    "looked_at": "vaults",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -23,7 +23,7 @@ from wakit.durable import move, sync_folder, write_file
 from wakit.errors import CredentialError, CredentialUnreadableError, HeldError
 from wakit.owner import describe_holder
 from wakit.vault.layout import private_folder
-from wakit.vault.record import RECORD, DamagedRecordError, SessionRecord, read_record, refusal
+from wakit.vault.record import RECORD, DamagedRecordError, NewerRecordError, SessionRecord, read_record, refusal
 
 DATABASE: Final = "creds.db"
 # What stays when a credential is set aside: lock and memory must never be missing, and copies are no credential.
@@ -43,15 +43,19 @@ class Finding:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
     """Hold the lock that a worker holds for its life.
+
+    Args:
+        folder: The credential's.
+        patience: Seconds to wait for a worker that is about to end.
 
     Raises:
         HeldError: Somebody has it.
     """
     lock = FileLock(folder / "lock", mode=0o600)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=patience)
     except Timeout:
         raise HeldError(
             f"The credential in {folder} is in use",
@@ -99,12 +103,19 @@ def look(folder: Path) -> Finding:
         return Finding(Credential.DAMAGED, SessionRecord(), str(error))
     if not present(folder / RECORD) and _lost_memory(folder) is not None:
         return Finding(Credential.DAMAGED, SessionRecord(), f"{folder / RECORD} is missing")
+    if record.given_away_at is not None:
+        return Finding(Credential.GIVEN_AWAY, record, given_away(record))
     if record.unlinked_at is not None:
         return Finding(Credential.UNLINKED, record)
     if record.paired_at is None:
         return Finding(Credential.ABSENT, record)
     problem = _from_outside(folder / DATABASE)
     return Finding(Credential.DAMAGED if problem else Credential.PRESENT, record, problem)
+
+
+def given_away(record: SessionRecord) -> str:
+    """Say when and in what a credential was given away."""
+    return f"it was given away on {record.given_away_at:%Y-%m-%d %H:%M} UTC in the bundle {record.given_to}"
 
 
 def usable_but_for_its_record(folder: Path) -> bool:
@@ -119,9 +130,15 @@ def usable_but_for_its_record(folder: Path) -> bool:
 
 
 def memory(folder: Path, now: datetime) -> SessionRecord:
-    """Read a record that is about to be replaced; a damaged or vanished one still counts as once paired."""
+    """Read a record that is about to be replaced; a damaged or vanished one still counts as once paired.
+
+    Raises:
+        CredentialError: A newer wakit wrote it, so it is not ours to replace.
+    """
     try:
         record = read_record(folder)
+    except NewerRecordError:
+        raise
     except CredentialError:
         return SessionRecord(paired_at=now, epoch=_highest_epoch(folder))
     if present(folder / RECORD):

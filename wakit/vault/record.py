@@ -6,8 +6,11 @@ says that there was one.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -17,7 +20,12 @@ import msgspec
 from wakit.durable import write_file
 from wakit.errors import CredentialError, CredentialUnreadableError
 
-VERSION: Final = 1
+VERSION: Final = 2
+"""The newest record this wakit understands. Each is written as the oldest version that can be trusted with it: what an
+older wakit would not know of and may ignore costs nothing, but a credential that was given away it would start."""
+
+_PLAIN: Final = 1
+_GIVEN_AWAY: Final = 2
 RECORD: Final = "session.json"
 
 
@@ -68,9 +76,13 @@ class SessionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         pairing: Its place was cleared to link it anew, and no link was noted since: a device row found there is new.
         keys: Keyed hash of the linked device's own keys, which never change, or None if it was not taken yet.
         stopped: What the last clean stop left behind, or None.
+        given_away_at: When it was exported and given to another place (UTC), or None while it is ours.
+        given_to: The bundle it was given away in.
+        given_epoch: Its epoch when it was given away: what comes back from elsewhere has seen more starts.
+        imported_from: The bundle it came in, or None.
     """
 
-    version: int = VERSION
+    version: int = _PLAIN
     epoch: int = 0
     paired_at: datetime | None = None
     account: str | None = None
@@ -81,6 +93,14 @@ class SessionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     pairing: bool = False
     keys: str | None = None
     stopped: CleanStop | None = None
+    given_away_at: datetime | None = None
+    given_to: str | None = None
+    given_epoch: int = 0
+    imported_from: str | None = None
+
+
+class NewerRecordError(CredentialError):
+    """A newer wakit wrote ``session.json``; what it says is not to be guessed at, and not to be overwritten."""
 
 
 class DamagedRecordError(CredentialError):
@@ -129,7 +149,7 @@ def read_record(folder: Path) -> SessionRecord:
             f"{path} cannot be read", why="it is damaged", hint="put back the file from a copy of the state directory"
         ) from None
     if record.version > VERSION:
-        raise CredentialError(
+        raise NewerRecordError(
             f"{path} cannot be read", why="a newer wakit wrote it", hint="run the newer wakit, or an older copy"
         )
     return record
@@ -137,4 +157,29 @@ def read_record(folder: Path) -> SessionRecord:
 
 def write_record(folder: Path, record: SessionRecord) -> None:
     """Write the record durably."""
+    if record.version <= VERSION:
+        version = _PLAIN if record.given_away_at is None else _GIVEN_AWAY
+        record = msgspec.structs.replace(record, version=version)
     write_file(folder / RECORD, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
+
+
+@contextmanager
+def recording(folder: Path) -> Iterator[None]:
+    """Hold a record still while it is read and written again: a daemon and a command may both have something to note.
+
+    The lock is on the folder itself, so nothing is left behind, and it is held for a read and a write only. Whoever
+    waited while the folder was moved away takes the one that lies there now.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+    """
+    while True:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if not os.path.samestat(os.fstat(descriptor), folder.stat()):
+                continue
+            yield
+            return
+        finally:
+            os.close(descriptor)

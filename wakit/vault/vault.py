@@ -19,15 +19,16 @@ import msgspec
 from wakit.core.declaration import SESSION_NAME, VaultPolicy
 from wakit.core.observation import Credential
 from wakit.durable import move
-from wakit.errors import CredentialError, CredentialUnreadableError
+from wakit.errors import CredentialError, CredentialUnreadableError, GivenAwayError
 from wakit.redact import Secret
+from wakit.vault import examination
 from wakit.vault.account_key import account_key
 from wakit.vault.backups import Backups, Taken
 from wakit.vault.clean_stop import kept, take
-from wakit.vault.examination import examine
 from wakit.vault.folder import (
     DATABASE,
     Finding,
+    given_away,
     in_use,
     locked,
     look,
@@ -41,7 +42,7 @@ from wakit.vault.folder import (
 from wakit.vault.inspection import Inspection, inspect
 from wakit.vault.layout import Layout, private_folder
 from wakit.vault.manifest import Why
-from wakit.vault.record import SessionRecord, Verdict, read_record, write_record
+from wakit.vault.record import SessionRecord, Verdict, read_record, recording, write_record
 from wakit.vault.recovery import Patient, Recovery, choose, put_back, recover
 from wakit.vault.registry import UNWATCHED, Registry, Seat
 from wakit.vault.verification import Backup
@@ -49,6 +50,9 @@ from wakit.whatsapp.port import AccountHold
 
 __all__ = ["Finding", "StartTicket", "Vault"]
 
+# A credential that was linked here is nobody else's, whatever became of an earlier one.
+_OURS: Final = {"given_away_at": None, "given_to": None, "given_epoch": 0, "imported_from": None}
+_NOTHING: Final = frozenset({Credential.ABSENT})
 # What a note says of the credential in use; on one that was put away meanwhile it would call it back into a life.
 _OF_A_LIFE: Final = frozenset({"verdict", "retired_at", "parked"})
 
@@ -95,9 +99,9 @@ class Vault:
         *,
         policy: Callable[[], VaultPolicy] = VaultPolicy,
     ) -> None:
-        self._layout = layout
-        self._namespace = namespace
-        self._now = now
+        self._layout = self.layout = layout
+        self._namespace = self.namespace = namespace
+        self._now = self.now = now
         self._policy = policy
         self.registry = registry
         self.key = account_key(layout)
@@ -140,12 +144,13 @@ class Vault:
         """
         finding = self.find(name)
         folder = self._folder(name)
-        if finding.credential not in (Credential.ABSENT, Credential.UNLINKED):
+        if finding.credential not in (Credential.ABSENT, Credential.UNLINKED, Credential.GIVEN_AWAY):
             return finding
         if not present(folder / DATABASE):
-            return finding if finding.credential is Credential.UNLINKED else self._settle_archived(name, finding)
-        if finding.credential is Credential.UNLINKED and not finding.record.pairing:
-            return finding  # the row of the device that was unlinked, which the library had no time to delete
+            return self._settle_archived(name, finding)
+        if finding.credential is not Credential.ABSENT and not finding.record.pairing:
+            # The row of the device that was unlinked, which the library had no time to delete, or was given away.
+            return finding
         found = self._inspect(folder)
         if found.linked and found.account is not None:
             return Finding(Credential.PRESENT, self.mark_paired(name, found.account))
@@ -181,14 +186,21 @@ class Vault:
         Raises:
             CredentialError: It is missing, damaged, or of another account, and no backup of it is good; the library
                 must not be given it.
+            GivenAwayError: It belongs to another place now.
             CredentialElsewhereError: It is an outdated copy of one that went on elsewhere.
             CredentialUnreadableError: The system does not let it be read now.
             HeldError: A worker still uses it, or another live session has its account.
         """
         folder = self._folder(name)
         with locked(folder):
-            record = read_record(folder)
-            found = readable(folder, examine(folder / DATABASE, record, self.key))
+            if (record := read_record(folder)).given_away_at is not None:
+                raise GivenAwayError(
+                    f"{name!r} is not started here",
+                    why=given_away(record),
+                    hint="take it back with `wakit import` of that bundle or of one from where it is now, "
+                    f"remove it from the file, or link the phone anew with `wakit pair {name}`",
+                )
+            found = readable(folder, examination.examine(folder / DATABASE, record, self.key))
             recovered: Recovery | None = None
             if found.problem:
                 recovered = recover(self._patient(name, folder, record), found)
@@ -283,6 +295,12 @@ class Vault:
         folder = self._folder(name)
         with locked(folder):
             record = memory(folder, self._now())
+            if record.given_away_at is not None:
+                raise GivenAwayError(
+                    f"No backup of {name!r} is put back",
+                    why=given_away(record),
+                    hint="take it back with `wakit import`: what is here is older",
+                )
             patient = self._patient(name, folder, record)
             found = choose(name, record, patient.backups, chosen)
             asked = Inspection(problem="a person asked for it")
@@ -290,6 +308,24 @@ class Vault:
             fresh = {"verdict": None, "retired_at": None, "stopped": None}
             write_record(folder, msgspec.structs.replace(record, **fresh))
         return recovery
+
+    def examine(self, name: str) -> tuple[SessionRecord, Inspection]:
+        """Look into a credential that no worker uses now; whoever asks holds its lock.
+
+        Raises:
+            CredentialError: It is missing, damaged, or of another account.
+            CredentialUnreadableError: The system does not let it be read now.
+        """
+        folder = self._folder(name)
+        record = read_record(folder)
+        found = readable(folder, examination.examine(folder / DATABASE, record, self.key))
+        if found.problem:
+            raise CredentialError(
+                f"The credential of {name!r} cannot be used",
+                why=found.problem,
+                hint=f"`wakit restore {name}` puts a backup back; `wakit pair {name}` links the phone anew",
+            )
+        return record, found
 
     def update(self, name: str, **changes: object) -> SessionRecord:
         """Change fields of the record; keys as in :class:`SessionRecord`.
@@ -308,13 +344,14 @@ class Vault:
                 folder = self._gone_to(name)
                 if folder.is_relative_to(self._layout.archive):
                     changes = {key: value for key, value in changes.items() if key not in _OF_A_LIFE}
-        record = msgspec.structs.replace(memory(folder, self._now()), **changes)
-        write_record(folder, record)
+        with recording(folder):
+            record = msgspec.structs.replace(memory(folder, self._now()), **changes)
+            write_record(folder, record)
         return record
 
     def mark_paired(self, name: str, account: str) -> SessionRecord:
         """Note that a device was linked: from now on the session never pairs by itself."""
-        fresh = {"unlinked_at": None, "retired_at": None, "verdict": None, "pairing": False, "keys": None}
+        fresh = {"unlinked_at": None, "retired_at": None, "verdict": None, "pairing": False, "keys": None, **_OURS}
         return self.update(name, paired_at=self._now(), account=account, **fresh)
 
     def mark_unlinked(self, name: str, verdict: Verdict) -> SessionRecord:
@@ -335,6 +372,15 @@ class Vault:
             stopped = take(folder / DATABASE, record.epoch, self._now())
             if stopped is not None:
                 write_record(folder, msgspec.structs.replace(record, stopped=stopped))
+
+    def mark_given_away(self, name: str, bundle: str) -> SessionRecord:
+        """Note that a credential belongs to another place now: it stays, and is not started any more.
+
+        That it was parked is forgotten: people park a session to export it, and mean to have it run when it is back.
+        """
+        epoch = read_record(self._folder(name)).epoch
+        fresh = {"verdict": None, "parked": False}
+        return self.update(name, given_away_at=self._now(), given_to=bundle, given_epoch=epoch, **fresh)
 
     def retire(self, name: str, *, keep: bool) -> None:
         """Put a credential away: into the archive, or, with ``keep``, out of use where it is.
@@ -391,15 +437,30 @@ class Vault:
             )
         self._moved[source] = self._move_in(old, target, f"{source!r} cannot be renamed to {target!r}")
 
-    def _move_in(self, old: Path, name: str, refused: str) -> Path:
-        """Move a credential's folder to where that name's is, from the archive or from another name."""
+    def place(self, name: str, folder: Path, refused: str) -> None:
+        """Move a credential in that comes from elsewhere; one that was given away makes room for it.
+
+        Args:
+            name: The session.
+            folder: The credential with its record, on the file system of the state directory.
+            refused: What to tell if it is not possible.
+
+        Raises:
+            CredentialError: The name has a credential that is in use here.
+            HeldError: Somebody uses it.
+        """
+        self._move_in(folder, name, refused, instead_of=frozenset({Credential.ABSENT, Credential.GIVEN_AWAY}))
+
+    def _move_in(self, old: Path, name: str, refused: str, *, instead_of: frozenset[Credential] = _NOTHING) -> Path:
+        """Move a credential's folder to where that name's is: from the archive, another name, or another place."""
         new = self._folder(name)
         epoch = 0
         if present(new):
-            with locked(new):
+            with locked(new), recording(new):
                 here = look(new)
-                linked = present(new / DATABASE) and self._inspect(new).linked
-                if here.credential is not Credential.ABSENT or linked:
+                fresh_link = here.credential is Credential.ABSENT or here.record.pairing
+                linked = fresh_link and present(new / DATABASE) and self._inspect(new).linked
+                if here.credential not in instead_of or linked:
                     raise CredentialError(
                         refused, why="the target has a credential of its own", hint=f"retire {name!r} first"
                     )
@@ -418,9 +479,14 @@ class Vault:
             move(old, new)
         return new
 
+    def folder(self, name: str) -> Path:
+        """Return where a session's credential lies, or would lie."""
+        return self._folder(name)
+
     def _folder(self, name: str) -> Path:
         if not SESSION_NAME.fullmatch(name):  # the last fence before a name becomes a path
-            raise CredentialError(f"{name!r} is no session name", why="names match [a-z0-9][a-z0-9_-]{0,62}")
+            why = "names match [a-z0-9][a-z0-9_-]{0,62}"
+            raise CredentialError(f"{name!r} is no session name", why=why, hint="give the name that is in the file")
         return self._layout.session(name, self._namespace)
 
     def _make(self, name: str) -> Path:
@@ -458,12 +524,17 @@ class Vault:
         return sorted((entry for entry in parent.iterdir() if entry.is_dir()), reverse=True)
 
     def _trace(self, name: str) -> tuple[Path | None, Finding | None]:
-        """Find what the archive knows: the newest credential that can be used, else the newest that was ever linked."""
+        """Find what the archive knows: the newest credential that can be used, else the newest that was ever linked.
+
+        One that was given away ends the search.
+        """
         lost: tuple[Path | None, Finding | None] = (None, None)
         for folder in self._archives(name):
             finding = self._look(folder)
             if finding.credential is Credential.PRESENT:
                 return folder, Finding(Credential.ARCHIVED, finding.record)
+            if finding.credential is Credential.GIVEN_AWAY and lost[0] is None:
+                return folder, finding  # what is older than that must not come back in its place
             if finding.credential is Credential.DAMAGED and usable_but_for_its_record(folder):
                 return folder, Finding(Credential.ARCHIVED, memory(folder, self._now()))
             if finding.credential is not Credential.ABSENT and lost[0] is None:
@@ -487,12 +558,14 @@ class Vault:
     def _memory(self, name: str, folder: Path) -> SessionRecord:
         """Return what must not be forgotten of a name when it is linked anew, wherever it is written."""
         record = memory(folder, self._now())
-        archives = self._archives(name)
-        epoch = max([record.epoch, *(memory(archived, self._now()).epoch for archived in archives)])
         archived, _ = self._trace(name) if record.paired_at is None else (None, None)
         if archived is not None:
             record = msgspec.structs.replace(memory(archived, self._now()), parked=record.parked)
-        return msgspec.structs.replace(record, epoch=epoch)
+        return msgspec.structs.replace(record, epoch=self.highest_epoch(name))
+
+    def highest_epoch(self, name: str) -> int:
+        """Return the highest number that a start of this name has had here, wherever its record went."""
+        return max(memory(each, self._now()).epoch for each in (self._folder(name), *self._archives(name)))
 
     def _gone_to(self, name: str) -> Path:
         place = self._moved.get(name)

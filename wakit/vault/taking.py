@@ -1,0 +1,256 @@
+"""Import: credentials arrive from another place, each by one rename, and none that could run twice.
+
+Everything is looked at before anything is changed: the bundle, its databases (:mod:`wakit.vault.arrival`), and whether
+each name and each account is free here. Then one session after the other is moved in, whole, with a record that names
+the bundle. A bundle is taken in once: what it holds is over as soon as it was used. Whoever is killed half way does it
+again; what has arrived is known by its record and left alone.
+
+A name is free if nothing was ever linked under it. What was given away from here may come back: in the very bundle it
+left in, or in one from where it was used since, which has seen more starts. An older copy would put old keys back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wakit.core.observation import Credential
+from wakit.durable import sync_folder
+from wakit.errors import BundleError, CredentialError, HeldError
+from wakit.vault.arrival import Arrival, unpack
+from wakit.vault.bundle import Bundle, Manifest
+from wakit.vault.folder import DATABASE, Finding, given_away, locked, present, tighten
+from wakit.vault.inspection import inspect
+from wakit.vault.record import SessionRecord, write_record
+from wakit.vault.transfer import Import, imported, note_import, scratch
+from wakit.vault.vault import Vault
+
+_RUNNABLE = frozenset({Credential.PRESENT, Credential.ARCHIVED, Credential.DAMAGED})
+
+
+class Outcome(StrEnum):
+    """What becomes of a session of a bundle."""
+
+    NEW = "new"  # it is taken in
+    BACK = "back"  # it was given away from here, and comes back
+    HERE = "here"  # it came in an import of this bundle that was cut off
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What becomes of one session.
+
+    Attributes:
+        name: Its name here.
+        source: Its name in the bundle.
+        outcome: What was done, or would be done.
+        problem: Why it is refused, or "".
+        hint: How to mend that, or "".
+        parked: It was parked here, and stays so.
+        size: Of its database.
+    """
+
+    name: str
+    source: str
+    outcome: Outcome
+    problem: str
+    hint: str
+    parked: bool
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A session that arrives, and what there is of its name here."""
+
+    name: str
+    arrival: Arrival
+    finding: Finding
+    account: str
+    ident: str
+
+    def taken(self, outcome: Outcome, problem: str = "", hint: str = "") -> Taken:
+        record, source = self.finding.record, self.arrival.session
+        return Taken(self.name, source.name, outcome, problem, hint, record.parked, source.size)
+
+    def refused(self, problem: str, hint: str) -> Taken:
+        return self.taken(Outcome.REFUSED, problem, hint)
+
+
+def take(vault: Vault, bundle: Bundle, *, names: Mapping[str, str], dry_run: bool) -> list[Taken]:
+    """Take the sessions of a bundle in.
+
+    Args:
+        vault: Where to.
+        bundle: Looked through already.
+        names: New names of sessions, by the name in the bundle.
+        dry_run: Only say what would happen; refusals are told instead of raised.
+
+    Raises:
+        BundleError: A database in the bundle is no credential.
+        CredentialError: The bundle was imported here already, or a name or an account is taken.
+        HeldError: A client uses one of the names, or another command is at it.
+    """
+    manifest = bundle.manifest
+    _check_names(manifest, names)
+    with scratch(vault.layout) as folder:
+        arrivals = unpack(bundle, folder, vault.key)
+        _refuse_again(vault, manifest)
+        cases = [_case(vault, arrival, names, manifest.bundle) for arrival in arrivals]
+        decided = [_decide(vault, case, cases) for case in cases]
+        if dry_run:
+            return decided
+        for taken in decided:
+            if taken.outcome is Outcome.REFUSED:
+                raise CredentialError(
+                    f"{taken.source!r} cannot be imported", why=taken.problem, hint=taken.hint or "nothing was changed"
+                )
+        for case, taken in zip(cases, decided, strict=True):
+            if taken.outcome is not Outcome.HERE:
+                _place(vault, case)
+        note_import(
+            vault.layout, manifest.bundle, Import(at=vault.now(), sessions=tuple(taken.name for taken in decided))
+        )
+    return decided
+
+
+def _check_names(manifest: Manifest, names: Mapping[str, str]) -> None:
+    there = [session.name for session in manifest.sessions]
+    for source in names:
+        if source not in there:
+            raise BundleError(
+                f"{source!r} cannot be renamed", why="it is not in the bundle", hint=f"there are: {', '.join(there)}"
+            )
+    here = [names.get(name, name) for name in there]
+    if twice := sorted({name for name in here if here.count(name) > 1}):
+        raise BundleError(
+            "The bundle cannot be imported", why=f"two sessions would be {twice[0]!r}", hint="choose other names"
+        )
+
+
+def _refuse_again(vault: Vault, manifest: Manifest) -> None:
+    done = imported(vault.layout, manifest.bundle)
+    if done is not None:
+        raise CredentialError(
+            "The bundle was imported here already",
+            why=f"on {done.at:%Y-%m-%d %H:%M} UTC, as {', '.join(done.sessions) or 'sessions that are not known'}; "
+            "its keys are over since",
+            hint="there is nothing left to do; to move a session once more, export it again where it is now",
+        )
+
+
+def _case(vault: Vault, arrival: Arrival, names: Mapping[str, str], ident: str) -> _Case:
+    name = names.get(arrival.session.name, arrival.session.name)
+    folder = vault.folder(name)
+    finding = vault.find(name)
+    if present(folder / "lock"):
+        try:
+            with locked(folder):
+                finding = vault.find(name)
+        except HeldError as error:
+            raise HeldError(
+                f"{name!r} cannot be imported",
+                why=f"a client runs under that name here: {error.why}",
+                hint=f"stop it with `wakit park {name}`, or give the session another name with --name",
+            ) from None
+    return _Case(name, arrival, finding, arrival.account, ident)
+
+
+def _decide(vault: Vault, case: _Case, cases: Sequence[_Case]) -> Taken:
+    """Say what becomes of one session, by its name and by its account."""
+    finding, record = case.finding, case.finding.record
+    here = finding.credential is Credential.PRESENT and record.imported_from == case.ident
+    if here and record.account == case.account:
+        return case.taken(Outcome.HERE)
+    for other in cases:
+        if other is not case and other.account == case.account:
+            return case.refused(f"{other.name!r} in the bundle has the same account", "one account has one session")
+    if refusal := _taken_account(vault, case):
+        return refusal
+    match finding.credential:
+        case Credential.ABSENT:
+            if present(vault.folder(case.name) / DATABASE) and _account(vault, case.name, finding) is not None:
+                return case.refused("a device was linked under that name just now", "give it another name with --name")
+            return case.taken(Outcome.NEW)
+        case Credential.GIVEN_AWAY:
+            return _back(case)
+        case _:
+            return case.refused(
+                "a session of that name was linked here",
+                f"give it another name: --name {case.arrival.session.name}=NEW",
+            )
+
+
+def _back(case: _Case) -> Taken:
+    record = case.finding.record
+    if record.account not in (None, case.account):
+        return case.refused(
+            f"another account was given away under that name, and may come back ({given_away(record)})",
+            f"give it another name: --name {case.arrival.session.name}=NEW",
+        )
+    if _may_return(case, record):
+        return case.taken(Outcome.BACK)
+    return _outdated(case, record)
+
+
+def _may_return(case: _Case, record: SessionRecord) -> bool:
+    return record.given_to == case.ident or case.arrival.session.epoch > record.given_epoch
+
+
+def _outdated(case: _Case, record: SessionRecord) -> Taken:
+    return case.refused(
+        f"its keys are older than those that left here: {given_away(record)}",
+        "use that bundle, or export the session where it is now",
+    )
+
+
+def _taken_account(vault: Vault, case: _Case) -> Taken | None:
+    for name in vault.names():
+        if name == case.name:
+            continue
+        finding = vault.find(name)
+        if _account(vault, name, finding) != case.account:
+            continue
+        if finding.credential is Credential.GIVEN_AWAY and not _may_return(case, finding.record):
+            return _outdated(case, finding.record)
+        if finding.credential in _RUNNABLE or finding.credential is Credential.ABSENT:
+            return case.refused(
+                f"its account is linked as {name!r} here already",
+                "one account has one session: retire that one first, and unlink it on the phone",
+            )
+    return None
+
+
+def _account(vault: Vault, name: str, finding: Finding) -> str | None:
+    """Return whose a session is, also of one whose link was not noted yet."""
+    database = vault.folder(name) / DATABASE
+    if finding.credential is Credential.ABSENT and present(database):
+        return inspect(database, vault.key).account
+    return finding.record.account
+
+
+def _place(vault: Vault, case: _Case) -> None:
+    """Move one session in. What has a retirement's date is out of use until the file has it: nobody retires it."""
+    folder, session = case.arrival.folder, case.arrival.session
+    tighten(folder)
+    record = SessionRecord(
+        epoch=max(session.epoch, vault.highest_epoch(case.name)) + 1,
+        paired_at=session.paired_at,
+        account=case.account,
+        retired_at=vault.now(),
+        parked=case.finding.record.parked,
+        imported_from=case.ident,
+    )
+    refused = f"{session.name!r} cannot be imported as {case.name!r}"
+    try:
+        write_record(folder, record)
+        sync_folder(folder)
+        vault.place(case.name, folder, refused)
+    except OSError as error:
+        raise CredentialError(
+            refused,
+            why=error.strerror or type(error).__name__,
+            hint="mend the disk, then import the bundle again: what has arrived already is left alone",
+        ) from None
