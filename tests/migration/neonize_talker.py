@@ -1,8 +1,8 @@
 """The stock neonize client with somebody at the keyboard, as a process for the tests of migration.
 
 ``python neonize_talker.py CONFIG``: JSON with proxy, ca_file, noise_root_key, database and log. Prints one JSON line an
-event; reads one JSON line a command, ``{"to": "user@server", "text": "…"}``. It depends on nothing of wakit, so that what wakit
-carried over is judged by the library alone.
+event; reads one JSON line a command, ``{"to": "user@server", "text": "…"}``. It depends on nothing of wakit, so that
+what wakit carried over is judged by the library alone.
 """
 
 from __future__ import annotations

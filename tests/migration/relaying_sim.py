@@ -67,7 +67,8 @@ async def relay(exchange: Exchange, sender: Presence, message: Node) -> None:
         if meant:
             content = (*own, *shared, *(each for each in message.children if each.tag == "device-identity"))
             note(kind="message", enc=[each.text("type") for each in content if each.tag == "enc"])
-            await recipient.line.send(envelope(exchange, sender, recipient, message, to, content))
+            attrs = envelope(sender, recipient, message, to) | {"t": str(int(exchange.clock()))}
+            await recipient.line.send(Node("message", attrs, content))
 
 
 def is_at(jid: Jid | None, presence: Presence) -> bool:
@@ -75,25 +76,18 @@ def is_at(jid: Jid | None, presence: Presence) -> bool:
     return jid is not None and jid.user in users and jid.device == presence.device.number
 
 
-def envelope(
-    exchange: Exchange, sender: Presence, recipient: Presence, message: Node, to: Jid, content: tuple[Node, ...]
-) -> Node:
+def envelope(sender: Presence, recipient: Presence, message: Node, to: Jid) -> dict[str, Any]:
     author: Account = sender.account
     device = sender.device.number
     names = (author.jid(device), author.hidden_jid(device))
-    attrs: dict[str, Any] = {
-        "id": message.text("id"),
-        "type": message.text("type"),
-        "t": str(int(exchange.clock())),
-        "notify": "somebody",
-    }
+    attrs: dict[str, Any] = {"id": message.text("id"), "type": message.text("type"), "notify": "somebody"}
     if to.server == "g.us":
         attrs |= {"from": to, "participant": names[1], "participant_pn": names[0], "addressing_mode": "lid"}
     else:
         attrs |= {"from": names[1], "sender_pn": names[0]}
     if author is recipient.account:
         attrs |= {"recipient": to}
-    return Node("message", attrs, content)
+    return attrs
 
 
 async def serve(self: Any, presence: Presence, *, passive: bool) -> None:

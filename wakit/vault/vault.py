@@ -372,18 +372,19 @@ class Vault:
             CredentialUnreadableError: What is there cannot be read now.
             HeldError: A worker uses the folder.
         """
+        refused = f"Session {name!r} cannot take in a credential"
+        # Before there is a folder: one that stayed empty would look like a session.
+        if (other := self._holder_of(account, self._folder(name))) is not None:
+            raise CredentialError(
+                refused,
+                why=f"its account is linked as {other!r} already; one account has one session",
+                hint=f"retire {other!r} first",
+            )
         folder = self._make(name)
         with locked(folder):
-            refused = f"Session {name!r} cannot take in a credential"
             if self.settle(name).credential not in (Credential.ABSENT, Credential.UNLINKED):
                 raise CredentialError(
                     refused, why="it has, or had, one of its own", hint="choose another name, or retire this one first"
-                )
-            if (other := self._holder_of(account, folder)) is not None:
-                raise CredentialError(
-                    refused,
-                    why=f"its account is linked as {other!r} already; one account has one session",
-                    hint=f"retire {other!r} first",
                 )
             record = self._memory(name, folder)
             set_aside(folder, self._stamp())

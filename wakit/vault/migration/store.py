@@ -31,6 +31,19 @@ _TABLES: Final = (
     " AND sql LIKE 'CREATE TABLE%' AND sql NOT LIKE '%SELECT%'"
 )
 _BACK: Final = "put the store back from a copy, or link the phone anew: `wakit pair NAME`"
+# The primary result codes that speak of the moment (sqlite.org/rescode.html), and not of what a database holds.
+_OF_THE_MOMENT: Final = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +108,29 @@ def opened(database: Path, *, checked: bool = False) -> Iterator[Store]:
             connection.execute("PRAGMA trusted_schema=OFF")
             connection.execute("PRAGMA cell_size_check=ON")
             if checked and connection.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
-                raise damaged("integrity_check")
+                raise _damaged(None)
             yield Store(connection, _tables(connection))
     except (sqlite3.Error, sqlite3.Warning) as error:
-        raise damaged(getattr(error, "sqlite_errorname", "a value of a wrong kind")) from None
+        raise of_the_moment(error) or _damaged(error) from None
 
 
-def damaged(what: str) -> CredentialError:
-    """Return the error for a store that SQLite, or its tables, do not take."""
+def of_the_moment(error: sqlite3.Error | sqlite3.Warning) -> CredentialError | None:
+    """Return the error for what a full disk or a missing permission kept from being read or written, else None."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    if code is None or code & 0xFF not in _OF_THE_MOMENT:  # an extended code's low byte is the primary one
+        return None
+    name = getattr(error, "sqlite_errorname", "")
     return CredentialError(
-        "The store cannot be carried over", why=f"it is damaged, or not as the library makes it ({what})", hint=_BACK
+        "The credential could not be carried over",
+        why=f"the system did not let a database be read or written ({name})",
+        hint="make room on the disk, or mend the permissions, then try again; nothing was changed",
+    )
+
+
+def _damaged(error: sqlite3.Error | sqlite3.Warning | None) -> CredentialError:
+    name = getattr(error, "sqlite_errorname", "a value of a wrong kind") if error else "integrity_check"
+    return CredentialError(
+        "The store cannot be carried over", why=f"it is damaged, or not as the library makes it ({name})", hint=_BACK
     )
 
 

@@ -18,6 +18,7 @@ from wakit.errors import CredentialError
 from wakit.redact import account_hash
 from wakit.vault.inspection import inspect
 from wakit.vault.migration.belongings import Belongings, Table, words
+from wakit.vault.migration.store import of_the_moment
 
 
 def fill(database: Path, belongings: Belongings) -> Mapping[str, int]:
@@ -43,7 +44,7 @@ def fill(database: Path, belongings: Belongings) -> Mapping[str, int]:
             connection.execute("COMMIT")
             _check(connection)
         except sqlite3.Error as error:
-            raise _unfit(table, error) from None
+            raise of_the_moment(error) or _unfit(table, error) from None
         return carried
 
 
