@@ -1,7 +1,8 @@
 """The composition root: the only place that knows every room and joins them into a daemon.
 
-Takes the place of a fleet (a ``sessions.toml`` and its state directory), gives a running daemon (:func:`serve`) or what
-can be said without one (:func:`plan_offline`). Used by the command line and the notebook; runs in the daemon.
+Takes the place of a fleet (a ``sessions.toml`` and its state directory), gives a running daemon (:func:`serve`), what
+can be said without one (:func:`plan_offline`), or another tool's credential as a session (:func:`import_foreign`). Used
+by the command line and the notebook; runs in the daemon.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from wakit.runtime.place import Place, locate
 
 if TYPE_CHECKING:
     from wakit.runtime.daemon import DaemonOptions, serve
+    from wakit.runtime.migrating import import_foreign
     from wakit.runtime.offline import plan_offline
     from wakit.runtime.vaults import looked_at, open_vault
 
-__all__ = ["DaemonOptions", "Place", "locate", "looked_at", "open_vault", "plan_offline", "serve"]
+__all__ = ["DaemonOptions", "Place", "import_foreign", "locate", "looked_at", "open_vault", "plan_offline", "serve"]
 
 _LAZY = {
     "serve": "daemon",
     "DaemonOptions": "daemon",
+    "import_foreign": "migrating",
     "plan_offline": "offline",
     "open_vault": "vaults",
     "looked_at": "vaults",

@@ -42,7 +42,7 @@ from wakit.vault.folder import (
 from wakit.vault.inspection import Inspection, inspect
 from wakit.vault.layout import Layout, private_folder
 from wakit.vault.manifest import Why
-from wakit.vault.record import SessionRecord, Verdict, read_record, recording, write_record
+from wakit.vault.record import RECORD, SessionRecord, Verdict, read_record, recording, write_record
 from wakit.vault.recovery import Patient, Recovery, choose, put_back, recover
 from wakit.vault.registry import UNWATCHED, Registry, Seat
 from wakit.vault.verification import Backup
@@ -577,6 +577,64 @@ class Vault:
 
     def _stamp(self) -> str:
         return f"{self._now().astimezone(UTC):%Y%m%dT%H%M%S%fZ}"
+
+    def adopt(self, name: str, database: Path, account: str, *, resting: bool) -> SessionRecord:
+        """Put a credential that was made elsewhere in place, as one that has just been linked.
+
+        Whatever a crash leaves of it is as before or as after: without its note, the next look at the device row notes
+        it (:meth:`settle`).
+
+        Args:
+            name: Whose credential it becomes.
+            database: Checked, complete, and on this file system; it is moved.
+            account: Keyed hash of its account.
+            resting: It stays out of use until the session is declared.
+
+        Raises:
+            CredentialError: The session has a credential, or another session has the account.
+            CredentialUnreadableError: What is there cannot be read now.
+            HeldError: A worker uses the folder.
+        """
+        refused = f"Session {name!r} cannot take in a credential"
+        # Before there is a folder: one that stayed empty would look like a session.
+        if (other := self._holder_of(account, self._folder(name))) is not None:
+            raise CredentialError(
+                refused,
+                why=f"its account is linked as {other!r} already; one account has one session",
+                hint=f"retire {other!r} first",
+            )
+        folder = self._make(name)
+        with locked(folder):
+            if self.settle(name).credential not in (Credential.ABSENT, Credential.UNLINKED):
+                raise CredentialError(
+                    refused, why="it has, or had, one of its own", hint="choose another name, or retire this one first"
+                )
+            record = self._memory(name, folder)
+            set_aside(folder, self._stamp())
+            cleared = {"epoch": record.epoch + 1, "verdict": None, "retired_at": None, "pairing": True}
+            write_record(folder, msgspec.structs.replace(record, **cleared))
+            move(database, folder / DATABASE)
+            now = self._now()
+            record = SessionRecord(
+                epoch=record.epoch + 1,
+                paired_at=now,
+                account=account,
+                retired_at=now if resting else None,
+                parked=record.parked,
+            )
+            write_record(folder, record)
+        return record
+
+    def _holder_of(self, account: str, folder: Path) -> str | None:
+        """Name a session, of whatever namespace, that is linked to an account; ``folder`` is not asked."""
+        for path in sorted(self._layout.sessions.glob(f"*/*/{RECORD}")):
+            try:
+                record = read_record(path.parent)
+            except CredentialError:
+                continue  # who holds what cannot be told by it
+            if path.parent != folder and record.account == account and record.unlinked_at is None:
+                return path.parent.parent.name
+        return None
 
 
 def _resting(trace: Finding, now: datetime, *, parked: bool) -> Finding:

@@ -66,7 +66,7 @@ def _work(channel: socket.socket) -> ExitCode:
     except FrameError:
         return ExitCode.BROKEN_FRAME
     try:
-        library = _load_library(launch)
+        library = load_library(launch)
     except WakitError as error:
         is_endpoint = isinstance(error, EndpointError)
         channel.sendall(encode(CannotStart(what=error.what, why=error.why, hint=error.hint, endpoint=is_endpoint)))
@@ -106,7 +106,7 @@ def _read_launch(channel: socket.socket, splitter: FrameSplitter) -> tuple[Worke
     return message.launch, bodies[1:]
 
 
-def _load_library(launch: WorkerLaunch) -> type[NeonizeClient]:
+def load_library(launch: WorkerLaunch) -> type[NeonizeClient]:
     """Load the Go library, prepared for the endpoint if there is one."""
     if launch.endpoint is not None:
         loopback_address(launch.endpoint.proxy)
