@@ -40,6 +40,13 @@ app = typer.Typer(
 )
 
 
+class Foreign(StrEnum):
+    """Whose credentials ``import --from`` understands."""
+
+    BAILEYS = "baileys"
+    WHATSMEOW = "whatsmeow"
+
+
 class SimPhones(StrEnum):
     """Who operates the virtual phones of ``up --sim``."""
 
@@ -357,7 +364,13 @@ def export(
 def import_(
     context: typer.Context,
     *,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A bundle that `wakit export` made.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A bundle of `wakit export`; with --from a folder or database."),
+    ],
+    foreign: Annotated[
+        Foreign | None, typer.Option("--from", help="Take another tool's credential in, as --name NAME.")
+    ] = None,
     identity: Annotated[
         list[Path] | None,
         typer.Option("--identity", metavar="KEYFILE", help="An age identity file or ssh private key; repeatable."),
@@ -365,7 +378,13 @@ def import_(
     passphrase_file: Passphrase = None,
     name: Annotated[
         list[str] | None,
-        typer.Option("--name", metavar="OLD=NEW", help="Take a session in under another name; repeatable."),
+        typer.Option(
+            "--name", metavar="OLD=NEW", help="Take a session in under another name; repeatable. With --from: NAME."
+        ),
+    ] = None,
+    account: Annotated[
+        str | None,
+        typer.Option("--account", metavar="NUMBER", help="With --from: which of several; `-` reads it from stdin."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
     config: Config = None,
@@ -374,8 +393,18 @@ def import_(
 ) -> None:
     """Take sessions in that another place gave away.
 
-    They connect without a QR as soon as the file has them. A bundle is taken in once.
+    They connect without a QR as soon as the file has them. A bundle is taken in once. With --from the credential of a
+    Baileys folder or a whatsmeow database becomes a session; that tool must never use it again.
     """
+    if foreign is not None:
+        if identity or passphrase_file:
+            raise typer.BadParameter("--identity and --passphrase-file are for bundles; --from takes what is open")
+        from wakit.cli import migrating
+
+        migration = migrating.Migration(file, foreign.value, migrating.one_name(name), account, dry_run)
+        raise typer.Exit(migrating.bring(_fleet(context, config, sim), migration, as_json=json))
+    if account is not None:
+        raise typer.BadParameter("--account belongs to --from: a bundle names its sessions itself")
     from wakit.cli import moving
 
     asked = moving.Import(file, identity or [], passphrase_file, name or [], dry_run)

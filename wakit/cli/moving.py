@@ -95,7 +95,7 @@ def give(fleet: Fleet, asked: Export, *, as_json: bool) -> None:
     else:
         with looked_at(fleet.place) as nothing:
             given = giving.give(nothing, asked.names, asked.output, seal)
-    _tell_daemon(fleet)
+    tell_daemon(fleet)
     sessions = given.manifest.sessions
     if as_json:
         told = [{"name": s.name, "size": s.size, "rows": sum(s.rows.values()), "epoch": s.epoch} for s in sessions]
@@ -128,7 +128,7 @@ def take(fleet: Fleet, asked: Import, *, as_json: bool) -> int:
             taken = taken_by(vault)
     else:
         taken = taken_by(open_vault(fleet.place))
-        _tell_daemon(fleet)
+        tell_daemon(fleet)
     declared = _declared(fleet)
     if as_json:
         told = [_described(one, declared=one.name in declared) for one in taken]
@@ -205,7 +205,8 @@ def _names(given: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _tell_daemon(fleet: Fleet) -> None:
+def tell_daemon(fleet: Fleet) -> None:
+    """Have a daemon look at what this command did, if there is one."""
     try:
         fleet.client.apply()
     except NoDaemonError:

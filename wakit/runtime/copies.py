@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from wakit.control.schemas import BackupInfo, BackupList, BackupTaken
 from wakit.core.observation import Credential
-from wakit.declare import load
 from wakit.errors import ControlError, UnknownSessionError
 from wakit.reconciler.desk import backup_info
 from wakit.runtime.place import Place
+from wakit.runtime.vaults import open_vault
 from wakit.vault import Vault
-from wakit.vault.layout import open_layout
 from wakit.vault.manifest import Why
 from wakit.vault.recovery import Recovery
 
@@ -24,14 +22,14 @@ def back_up(place: Place, names: Sequence[str]) -> list[BackupTaken]:
     Raises:
         WakitError: One could not be; those before it were.
     """
-    vault = _vault(place)
+    vault = open_vault(place)
     wanted = names or [name for name in vault.names() if vault.find(name).credential is Credential.PRESENT]
     return [_back_up(vault, name) for name in wanted]
 
 
 def listed(place: Place, name: str) -> BackupList:
     """Return the backups of a session, also of one that was retired."""
-    vault = _vault(place)
+    vault = open_vault(place)
     if name not in vault.names():
         raise UnknownSessionError("There is no credential of that name", hint="`wakit status` lists the sessions")
     return BackupList(session=name, backups=[backup_info(backup) for backup in vault.listed_backups(name)])
@@ -44,7 +42,7 @@ def put_back(place: Place, name: str, backup: str | None, *, identity: Path | No
         CredentialError: There is no such backup, or it is not good.
         HeldError: The session is running; `wakit park` it first.
     """
-    return _vault(place).put_back(name, backup, identities=[identity] if identity else [])
+    return open_vault(place).put_back(name, backup, identities=[identity] if identity else [])
 
 
 def _back_up(vault: Vault, name: str) -> BackupTaken:
@@ -54,10 +52,3 @@ def _back_up(vault: Vault, name: str) -> BackupTaken:
             f"{name} is not backed up", why="it has no credential in use", hint="see `wakit status` for its state"
         )
     return BackupTaken(session=name, new=taken.new, backup=BackupInfo.model_validate(backup_info(taken.backup)))
-
-
-def _vault(place: Place) -> Vault:
-    declaration = load(place.config)
-    policy = declaration.fleet.vault
-    layout = open_layout(place.state_dir)
-    return Vault(layout, declaration.fleet.strategy, lambda: datetime.now(UTC), policy=lambda: policy)
