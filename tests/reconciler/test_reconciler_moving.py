@@ -185,7 +185,7 @@ def test_looking_again_starts_nothing_that_waits_for_a_person(fleet: Fleet) -> N
     fleet.restart()
     fleet.advance(3)
     assert fleet.tracked("a").credential is Credential.DAMAGED
-    launched = len(fleet.workers.launches)
+    begun = fleet.begun["Restore"]
     tell(fleet)
     assert (fleet.tracked("a").credential, fleet.state("b")) == (Credential.DAMAGED, State.CONNECTED)
-    assert len(fleet.workers.launches) == launched
+    assert fleet.begun["Restore"] == begun

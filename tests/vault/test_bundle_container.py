@@ -186,6 +186,16 @@ def test_sizes_and_checksums_that_lie() -> None:
     refused(_with(["sessions", 0, "size"], bundle.MAX_DATABASE + 1), "not one of a bundle")
 
 
+def test_a_member_that_ends_before_its_size() -> None:
+    """A stored member may be shorter than it says, with a checksum that fits: zipfile does not mind."""
+    said = session("a", _DATA, size=len(_DATA) + 1000)
+    data = archive({"manifest.json": msgspec.json.encode(manifest([said])), "0.db": _DATA}, kind=zipfile.ZIP_STORED)
+    lying = bytearray(data)
+    for at in (_central(data, "0.db") + 24, data.index(b"0.db") - 30 + 22):
+        struct.pack_into("<L", lying, at, said.size)
+    refused(bytes(lying), "shorter than it says")
+
+
 def test_more_than_any_bundle_has_is_not_even_inflated() -> None:
     big = [session(f"s{index}", _DATA, size=bundle.MAX_DATABASE) for index in range(3)]
     said = msgspec.json.encode(manifest(big))

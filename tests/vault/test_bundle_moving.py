@@ -22,7 +22,7 @@ from places import Place, place, tree
 
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
-from wakit.errors import BundleError, CredentialError, GivenAwayError, HeldError
+from wakit.errors import BundleError, CredentialError, GivenAwayError, HeldError, StateDirectoryError
 from wakit.redact import account_hash
 from wakit.vault import Vault, bundle, giving
 from wakit.vault.bundle import VERSION
@@ -271,25 +271,36 @@ def test_a_note_that_comes_at_the_same_moment_loses_no_mark(a: Place, file: Path
     assert read_record(folder).given_away_at is not None
 
 
-def test_a_note_finds_the_folder_that_was_put_in_place_meanwhile(tmp_path: Path) -> None:
+def test_a_note_waits_for_the_folder_that_was_put_in_place_meanwhile(tmp_path: Path, monkeypatch: Any) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     for each in (old, new):
         each.mkdir()
-    held, found = Event(), []
+    opened, held = Event(), []
+    flock = fcntl.flock
+
+    def waiting(descriptor: int, how: int) -> None:
+        opened.set()
+        flock(descriptor, how)
 
     def note() -> None:
-        held.set()
         with recording(old):
-            found.append(old.stat().st_ino)
+            descriptor = os.open(old, os.O_RDONLY)
+            try:
+                flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                held.append(old)
+            finally:
+                os.close(descriptor)
 
     thread = Thread(target=note)
     with recording(old):
+        monkeypatch.setattr("fcntl.flock", waiting)
         thread.start()
-        held.wait(10)
+        assert opened.wait(10)
         old.rename(tmp_path / "away")
         new.rename(old)
     thread.join(10)
-    assert found == [old.stat().st_ino]
+    assert held == [old]
 
 
 # -- what is not exported --------------------------------------------------------------------------------------------
@@ -370,6 +381,19 @@ def test_one_that_is_about_to_stop_is_waited_for(a: Place, file: Path, monkeypat
     a.give(file, "sales")
     worker.join(10)
     assert file.exists()
+
+
+def test_what_another_export_gave_away_just_now_is_not_given_twice(a: Place, file: Path, monkeypatch: Any) -> None:
+    pair(a.vault, "sales")
+
+    def late(where: Path, **options: Any) -> Any:
+        a.vault.mark_given_away("sales", "b" * 16)
+        return locked(where, **options)
+
+    monkeypatch.setattr(giving, "locked", late)
+    with pytest.raises(GivenAwayError):
+        a.give(file, "sales")
+    assert not file.exists()
 
 
 def test_an_existing_file_is_not_overwritten(a: Place, file: Path, tmp_path: Path) -> None:
@@ -503,6 +527,19 @@ def test_one_command_at_a_time(a: Place, b: Place, file: Path) -> None:
     with scratch(b.vault.layout), pytest.raises(HeldError, match="another command"):
         b.take(file)
     b.take(file)
+
+
+def test_a_link_in_place_of_the_folder_they_pass_through_is_refused(
+    b: Place, a: Place, file: Path, tmp_path: Path
+) -> None:
+    pair(a.vault, "sales")
+    a.give(file, "sales")
+    (tmp_path / "stranger").mkdir()
+    (tmp_path / "stranger" / "kept").touch()
+    (b.root / "transfer").symlink_to(tmp_path / "stranger")
+    with pytest.raises(StateDirectoryError, match="symbolic link"):
+        b.take(file)
+    assert (tmp_path / "stranger" / "kept").exists()
 
 
 def test_what_was_parked_here_stays_parked(a: Place, b: Place, file: Path) -> None:

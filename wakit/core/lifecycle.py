@@ -98,7 +98,7 @@ class Happening(StrEnum):
     OUTDATED = "outdated"  # [library] WhatsApp refuses this version of the client
     REFUSED = "refused"  # [library] any other refusal at login
     WORKER_LOST = "worker_lost"  # [host] the worker ended, was killed, or fell silent
-    CREDENTIAL_BAD = "credential_bad"  # [vault] missing where one must be, damaged, or of another account
+    CREDENTIAL_BAD = "credential_bad"  # [vault] missing where one must be, damaged, given away, or of another account
     PARK = "park"  # [reconciler] enabled = false, or parked by a person
     HOLD = "hold"  # [reconciler] an action waits for a person's confirmation
     RETIRE = "retire"  # [reconciler] it left the file

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 from wakit.core.observation import Credential
 from wakit.durable import write_file
@@ -26,7 +27,7 @@ from wakit.vault.snapshot import snapshot
 from wakit.vault.transfer import scratch
 from wakit.vault.vault import Vault
 
-_PATIENCE = 3.0  # seconds: a client that was parked just now still has to leave
+_PATIENCE: Final = 3.0  # seconds: a client that was parked just now still has to leave
 
 
 @dataclass(frozen=True, slots=True)

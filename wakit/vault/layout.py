@@ -5,6 +5,7 @@
     <state_dir>/  daemon.lock  daemon.json  control.sock  journal.duckdb  account.key
                   sessions/<name>/<namespace>/  lock  owner.json  creds.db  session.json
                   archive/<name>/<utc>/         the same, retired
+                  imported/<bundle>.json  transfer/
                   logs/<name>.log
 
 Folders are 0700, files 0600. Looser modes are repaired; a foreign owner or a symbolic link is refused, because somebody

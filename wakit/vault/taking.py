@@ -11,9 +11,11 @@ left in, or in one from where it was used since, which has seen more starts. An 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final, TypeAlias
 
 from wakit.core.observation import Credential
 from wakit.durable import sync_folder
@@ -26,7 +28,10 @@ from wakit.vault.record import SessionRecord, write_record
 from wakit.vault.transfer import Import, imported, note_import, scratch
 from wakit.vault.vault import Vault
 
-_RUNNABLE = frozenset({Credential.PRESENT, Credential.ARCHIVED, Credential.DAMAGED})
+# One that is absent and has an account all the same was linked just now, and nobody noted it yet.
+_RUNNABLE: Final = frozenset({Credential.PRESENT, Credential.ARCHIVED, Credential.DAMAGED, Credential.ABSENT})
+Linked: TypeAlias = Mapping[str, Mapping[str, Finding]]
+"""Account -> session -> what there is of it."""
 
 
 class Outcome(StrEnum):
@@ -99,7 +104,8 @@ def take(vault: Vault, bundle: Bundle, *, names: Mapping[str, str], dry_run: boo
         arrivals = unpack(bundle, folder, vault.key)
         _refuse_again(vault, manifest)
         cases = [_case(vault, arrival, names, manifest.bundle) for arrival in arrivals]
-        decided = [_decide(vault, case, cases) for case in cases]
+        linked = _linked(vault)
+        decided = [_decide(vault, case, cases, linked) for case in cases]
         if dry_run:
             return decided
         for taken in decided:
@@ -158,7 +164,7 @@ def _case(vault: Vault, arrival: Arrival, names: Mapping[str, str], ident: str) 
     return _Case(name, arrival, finding, arrival.account, ident)
 
 
-def _decide(vault: Vault, case: _Case, cases: Sequence[_Case]) -> Taken:
+def _decide(vault: Vault, case: _Case, cases: Sequence[_Case], linked: Linked) -> Taken:
     """Say what becomes of one session, by its name and by its account."""
     finding, record = case.finding, case.finding.record
     here = finding.credential is Credential.PRESENT and record.imported_from == case.ident
@@ -167,7 +173,7 @@ def _decide(vault: Vault, case: _Case, cases: Sequence[_Case]) -> Taken:
     for other in cases:
         if other is not case and other.account == case.account:
             return case.refused(f"{other.name!r} in the bundle has the same account", "one account has one session")
-    if refusal := _taken_account(vault, case):
+    if refusal := _taken_account(case, linked):
         return refusal
     match finding.credential:
         case Credential.ABSENT:
@@ -206,16 +212,23 @@ def _outdated(case: _Case, record: SessionRecord) -> Taken:
     )
 
 
-def _taken_account(vault: Vault, case: _Case) -> Taken | None:
+def _linked(vault: Vault) -> Linked:
+    """Return who has each account here, whatever became of its credential."""
+    linked: defaultdict[str, dict[str, Finding]] = defaultdict(dict)
     for name in vault.names():
-        if name == case.name:
-            continue
         finding = vault.find(name)
-        if _account(vault, name, finding) != case.account:
+        if (account := _account(vault, name, finding)) is not None:
+            linked[account][name] = finding
+    return linked
+
+
+def _taken_account(case: _Case, linked: Linked) -> Taken | None:
+    for name, finding in linked.get(case.account, {}).items():
+        if name == case.name:
             continue
         if finding.credential is Credential.GIVEN_AWAY and not _may_return(case, finding.record):
             return _outdated(case, finding.record)
-        if finding.credential in _RUNNABLE or finding.credential is Credential.ABSENT:
+        if finding.credential in _RUNNABLE:
             return case.refused(
                 f"its account is linked as {name!r} here already",
                 "one account has one session: retire that one first, and unlink it on the phone",

@@ -27,9 +27,8 @@ def scratch(layout: Layout) -> Iterator[Path]:
         HeldError: Another command exports or imports here.
     """
     with _alone(layout.root):
-        folder = layout.root / "transfer"
-        if folder.exists():
-            shutil.rmtree(folder)
+        folder = private_folder(layout.root / "transfer")  # refused if it is a link to elsewhere
+        shutil.rmtree(folder)
         private_folder(folder)
         try:
             yield folder
