@@ -26,7 +26,7 @@ from pyrage import x25519
 from wakit.errors import WakitError
 from wakit.vault.disk import file_sha256
 
-_ROWS = 60
+_ROWS = 180
 
 
 def with_two_backups(folder: Path) -> None:
