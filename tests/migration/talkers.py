@@ -22,7 +22,7 @@ from wakit.sim.client import SyncSimClient
 from wakit.sim.requests import Ready, from_line
 
 HERE = Path(__file__).parent
-PATIENCE = 60.0
+PATIENCE = 30.0
 GROUP = "34600000000-1700000000@g.us"  # the id of a group from the days when they were made of a number and a time
 
 

@@ -74,29 +74,36 @@ def test_baileys_becomes_a_session(installed: Path, tmp_path: Path, running: lis
 def test_old_correspondents_are_understood_and_understand(
     installed: Path, tmp_path: Path, relaying: LoopbackWhatsApp, running: list[Talker]
 ) -> None:
-    """Ratchets and sender keys go on where Baileys left them: no message is asked for twice."""
-    sim = relaying.sim
-    running.append(moving := baileys(relaying, installed, tmp_path / "auth"))
-    sim.scan(fresh_number(), moving.expect("qr")["payload"])
-    running.append(friend := baileys(relaying, installed, tmp_path / "friend"))
-    sim.scan(fresh_number(), friend.expect("qr")["payload"])
-    people = [each.expect("connected")["lid"].partition(":")[0] + "@lid" for each in (moving, friend)]
-    to_moving, to_friend = people
+    """Ratchets and sender keys go on where Baileys left them: no message is asked for twice.
 
+    With the friend the last word was the friend's, so the chain on which it writes goes on. The stranger has not
+    answered yet, so the chain on which we write goes on, and with it how the session was begun.
+    """
+    people: list[str] = []
+    for name in ("moving", "friend", "stranger"):
+        running.append(talker := baileys(relaying, installed, tmp_path / name))
+        relaying.sim.scan(fresh_number(), talker.expect("qr")["payload"])
+        people.append(talker.expect("connected")["lid"].partition(":")[0] + "@lid")
+    moving, friend, stranger = running
+    to_moving, to_friend, to_stranger = people
+
+    for who, other in ((friend, moving), (moving, friend)):
+        who.write(GROUP, "hello all", members=people)
+        other.expect("message", text="hello all")
+    stranger.expect("message", text="hello all")
     moving.write(to_friend, "we met")
     friend.expect("message", text="we met")
     friend.write(to_moving, "so we did")
     moving.expect("message", text="so we did")
-    for who, other in ((friend, moving), (moving, friend)):
-        who.write(GROUP, "hello all", members=people)
-        other.expect("message", text="hello all")
+    moving.write(to_stranger, "you do not know me")
+    stranger.expect("message", text="you do not know me")
     moving.kill()
-    friend.write(to_moving, "nobody is there")  # lost: the ratchet has to step over it
+    friend.write(to_moving, "nobody is there")  # lost: the chain has to step over it
     friend.write(GROUP, "nobody heard", members=people)
 
     (tmp_path / "out").mkdir(mode=0o700)
-    migrated = migrate(tmp_path / "auth", tmp_path / "out" / "creds.db", blank=make_tables)
-    assert migrated.carried["sessions"] >= 1
+    migrated = migrate(tmp_path / "moving", tmp_path / "out" / "creds.db", blank=make_tables)
+    assert migrated.carried["sessions"] >= 2
     assert migrated.carried["sender keys"] == 2
     assert not migrated.left
 
@@ -105,6 +112,8 @@ def test_old_correspondents_are_understood_and_understand(
     moved.expect("connected")
     friend.write(to_moving, "are you back")
     moved.expect("message", text="are you back")
+    moved.write(to_stranger, "I have moved")
+    stranger.expect("message", text="I have moved")
     moved.write(to_friend, "I am")
     friend.expect("message", text="I am")
     friend.write(to_moving, "good")
@@ -114,7 +123,8 @@ def test_old_correspondents_are_understood_and_understand(
 
     since = relayed(relaying)[seen:]
     assert "qr" not in [each["event"] for each in moved.events]
-    assert [each["enc"] for each in since if each["kind"] == "message"] == [["msg"], ["msg"], ["msg"], ["skmsg"]]
+    one_to_one = [each["enc"] for each in since if each["kind"] == "message" and each["enc"] != ["skmsg"]]
+    assert one_to_one == [["msg"], ["pkmsg"], ["msg"], ["msg"]]
     assert "retry" not in [each["type"] for each in since if each["kind"] == "receipt"]
 
 

@@ -1,16 +1,17 @@
-"""One operation of the vault, in a process to be killed anywhere: ``killed_operation.py OPERATION STATE_DIR``."""
+"""Operations of the vault, in a process to be killed anywhere: see :mod:`support.killing`."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from support.killing import main
+
 from wakit.core.declaration import VaultPolicy
 from wakit.vault import Vault
 from wakit.vault.layout import Layout
-from wakit.vault.manifest import Why
+from wakit.vault.manifest import Why, versions
 
 
 def restore(vault: Vault) -> None:
@@ -52,4 +53,5 @@ def opened(state_dir: Path) -> Vault:
 
 
 if __name__ == "__main__":
-    OPERATIONS[sys.argv[1]](opened(Path(sys.argv[2])))
+    versions()  # looked up once; later it would count
+    main({name: lambda state, _do=do: _do(opened(state)) for name, do in OPERATIONS.items()})

@@ -7,21 +7,19 @@ offered, and the next step clears up and succeeds.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import killing
+import killed_backup
 import pytest
 from backed import ACCOUNT, backups, change, count, credential, set_aside, spoil, takes, unfinished
 from pyrage import x25519
+from support.killing import CALLS, kill_everywhere
 
 from wakit.errors import WakitError
 from wakit.vault.disk import file_sha256
@@ -80,17 +78,13 @@ def template(tmp_path: Path, operation: str) -> Path:
     return folder
 
 
-@pytest.mark.skipif(not killing.CALLS, reason="the numbers of this machine's system calls are not known")
+@pytest.mark.long
+@pytest.mark.skipif(not CALLS, reason="the numbers of this machine's system calls are not known")
 @by_case
 def test_it_may_be_killed_at_any_step(operation: str, template: Path, tmp_path: Path) -> None:
-    command = [sys.executable, killing.__file__, operation, template, tmp_path / "killed"]
-    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
-    traced = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
-    calls = json.loads(traced.stdout)
-    points = sorted((tmp_path / "killed").iterdir(), key=lambda path: int(path.name))
-    for point, call in zip(points, [*calls, "nothing"], strict=True):
-        check(operation, point / "sales" / "shared", template, f"killed at {point.name} of {len(calls)}, before {call}")
+    points, calls = kill_everywhere(killed_backup.__file__, operation, template, tmp_path / "killed")
+    for point in points:
+        check(operation, point.folder / "sales" / "shared", template, point.where)
     nothing_is_renamed_before_it_is_durable(calls)
 
 
@@ -105,7 +99,7 @@ def test_the_disk_may_be_full_at_any_step(operation: str, template: Path, tmp_pa
         told: WakitError | None = None
         with full_disk(step) as steps:
             try:
-                killing.OPERATIONS[operation](folder)
+                killed_backup.OPERATIONS[operation](folder)
             except WakitError as error:
                 told = error
         check(operation, folder, template, f"full at step {step}")
@@ -159,7 +153,7 @@ def check(operation: str, folder: Path, template: Path, where: str) -> None:
             database.unlink()
     else:
         assert file_sha256(database) == file_sha256(template / "creds.db"), f"{where}: the credential was changed"
-    killing.OPERATIONS[operation](folder)
+    killed_backup.OPERATIONS[operation](folder)
     assert unfinished(folder) == [], where
     assert len(good(folder)) == CASES[operation].good, where
     newest = kept.newest_good(ACCOUNT)

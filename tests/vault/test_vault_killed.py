@@ -6,16 +6,16 @@ offered is bad, and the operation can be done again.
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
+import killed_operation
 import pytest
 from credentials import NUMBER, run_sql, store
 from killed_operation import OPERATIONS, opened
-from support.killing import kill_at, points
+from support.killing import CALLS, Killed, kill_everywhere
 
 from wakit.core.observation import Credential
 from wakit.errors import CredentialError
@@ -23,9 +23,6 @@ from wakit.redact import account_hash
 from wakit.vault import Vault
 from wakit.vault.layout import open_layout
 from wakit.vault.manifest import Why
-
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
-SCRIPT = str(Path(__file__).with_name("killed_operation.py"))
 
 
 def prepared(root: Path, operation: str) -> None:
@@ -62,40 +59,38 @@ def alive(vault: Vault) -> Iterator[str]:
             yield name
 
 
+@pytest.mark.long
+@pytest.mark.skipif(not CALLS, reason="the numbers of this machine's system calls are not known")
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_killed_at_every_step(operation: str, tmp_path: Path) -> None:
-    template, state = tmp_path / "template", tmp_path / "state"
+    template = tmp_path / "template"
     prepared(template, operation)
     wanted = content(next(template.glob("*/a/*/backups/*/creds.db" if operation == "restore" else "*/a/*/creds.db")))
-    again: Callable[[Vault], None] = OPERATIONS[operation]
+    points, calls = kill_everywhere(killed_operation.__file__, operation, template, tmp_path / "killed")
+    assert len(calls) >= 5, "else nothing was tried"
+    for point in points:
+        check(operation, point, wanted)
 
-    shutil.copytree(template, state)
-    found = points([SCRIPT, operation, str(state)], tmp_path / "calls")
-    assert len(found) >= 5, "else nothing was tried"
-    for call, ordinal in found:
-        shutil.rmtree(state)
-        shutil.copytree(template, state)
-        kill_at([SCRIPT, operation, str(state)], call, ordinal)
-        where = f"{operation} killed at {call} {ordinal}"
 
-        vault = opened(state)
-        names = list(alive(vault))
-        assert len(names) == 1, f"{where}: {names}"
-        (name,) = names
-        for backup in vault.listed_backups(name):
-            if not backup.problem:
-                vault.find_backup(name, backup.name)  # raises if it is not as good as it says
-        with suppress(CredentialError):  # it was done already
-            again(vault)
-        (name,) = alive(vault)
-        if vault.find(name).credential is Credential.ARCHIVED:
-            vault.revive(name)
-        folder = vault.prepare_restore(name).directory
-        kept = content(folder / "creds.db")
-        if operation in ("restore", "put_back"):
-            assert set(kept) >= {line for line in wanted if "whatsmeow_device" in line}, where
-        else:
-            assert kept == wanted, where
-        vault.backup(name, Why.MANUAL)
-        left = [path for path in folder.rglob("*") if path.name.endswith(".tmp") or ".tmp-" in path.name]
-        assert not left, f"{where}: {left}"
+def check(operation: str, point: Killed, wanted: list[str]) -> None:
+    vault = opened(point.folder)
+    names = list(alive(vault))
+    assert len(names) == 1, f"{point.where}: {names}"
+    (name,) = names
+    for backup in vault.listed_backups(name):
+        if not backup.problem:
+            vault.find_backup(name, backup.name)  # raises if it is not as good as it says
+    with suppress(CredentialError):  # it was done already
+        OPERATIONS[operation](vault)
+    (name,) = alive(vault)
+    if vault.find(name).credential is Credential.ARCHIVED:
+        vault.revive(name)
+    folder = vault.prepare_restore(name).directory
+    kept = content(folder / "creds.db")
+    if operation in ("restore", "put_back"):
+        assert set(kept) >= {line for line in wanted if "whatsmeow_device" in line}, point.where
+    else:
+        assert kept == wanted, point.where
+    vault.backup(name, Why.MANUAL)
+    left = [path for path in folder.rglob("*") if path.name.endswith(".tmp")]
+    assert not left, f"{point.where}: {left}"
