@@ -14,6 +14,9 @@ the last after ``hint:``. None of the texts may hold a secret: numbers, codes an
     │   └── GivenAwayError      a credential was given to another place and is not started here
     ├── CredentialElsewhereError  it was used elsewhere since this copy of it was made; a person has to decide
     ├── CredentialUnreadableError  the system does not let a credential be read now; nothing is known about it
+    ├── BackupError             a backup could not be written, or cannot be used (wakit.vault.disk)
+    │   └── NoSpaceError        the disk has no room; it says how much is missing
+    ├── SealError               something could not be encrypted, or no key opens it (wakit.vault.sealing)
     ├── BundleError             a bundle cannot be read or written
     ├── EndpointError           an [endpoint] that is not loopback, or cannot be used here
     ├── WorkerError             a worker could not be started or broke its contract
