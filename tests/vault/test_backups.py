@@ -139,7 +139,7 @@ def test_every_flipped_byte_is_found(folder: Path, tmp_path: Path, sealed: bool)
     taken = kept.take(Why.PAIRED, RECORD).backup
     for path in sorted(taken.folder.iterdir()):
         whole = path.read_bytes()
-        step = max(1, len(whole) // 300)
+        step = max(1, len(whole) // 150)
         for position in range(0, len(whole), step):
             flip(path, position, position % 8)
             assert not kept.verify(taken).good, (path.name, position)

@@ -195,7 +195,7 @@ def test_strange_files_are_left_alone(folder: Path, kept: Backups) -> None:
 def test_a_link_in_place_of_the_folder_is_refused(folder: Path, kept: Backups, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (folder / "backups").symlink_to(tmp_path / "elsewhere")
-    for step in (lambda: kept.take(Why.MANUAL, RECORD), kept.prune):
+    for step in (lambda: kept.take(Why.MANUAL, RECORD), kept.prune, kept.listed, lambda: kept.choose(ACCOUNT)):
         with pytest.raises(StateDirectoryError, match="symbolic link"):
             step()
     assert names(tmp_path / "elsewhere") == []

@@ -77,19 +77,22 @@ def test_each_of_several_holders_opens_it(tmp_path: Path) -> None:
     assert unseal(sealed, identities=[other.file, keys[1].file]) == DATA, "any one of the given is enough"
 
 
-def test_a_passphrase_opens_it() -> None:
-    sealed = seal_with_passphrase(DATA, Secret("correct horse"))
-    assert unseal(sealed, passphrase=Secret("correct horse")) == DATA
+@pytest.fixture(scope="module")
+def with_passphrase() -> bytes:
+    return seal_with_passphrase(DATA, Secret("correct horse"))
+
+
+def test_a_passphrase_opens_it(with_passphrase: bytes) -> None:
+    assert unseal(with_passphrase, passphrase=Secret("correct horse")) == DATA
     with pytest.raises(SealError, match="passphrase is wrong") as caught:
-        unseal(sealed, passphrase=Secret("battery"))
+        unseal(with_passphrase, passphrase=Secret("battery"))
     assert "battery" not in str(caught.value)
     with pytest.raises(SealError, match="none was given"):
-        unseal(sealed)
+        unseal(with_passphrase)
 
 
-def test_a_passphrase_that_would_take_for_ever_is_refused() -> None:
-    sealed = seal_with_passphrase(b"", Secret("x"))
-    header, _, rest = sealed.partition(b"\n---")
+def test_a_passphrase_that_would_take_for_ever_is_refused(with_passphrase: bytes) -> None:
+    header, _, rest = with_passphrase.partition(b"\n---")
     stanza = header.splitlines()[1]
     costly = b" ".join([*stanza.split(b" ")[:-1], b"40"])
     with pytest.raises(SealError):

@@ -111,6 +111,20 @@ def spoil_pages(database: Path) -> None:
     database.write_bytes(data)
 
 
+def mix_up_indexes(database: Path) -> None:
+    """Damage that reading does not meet: each of two indexes holds what belongs to the other."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE pairs (a, b)")
+        connection.execute("INSERT INTO pairs VALUES (1, 2)")
+        connection.execute("CREATE INDEX of_a ON pairs (a)")
+        connection.execute("CREATE INDEX of_b ON pairs (b)")
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(
+            "UPDATE sqlite_master SET rootpage = (SELECT sum(rootpage) FROM sqlite_master WHERE tbl_name = 'pairs' "
+            "AND type = 'index') - rootpage WHERE name IN ('of_a', 'of_b')"
+        )
+
+
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
@@ -119,10 +133,11 @@ def spoil_pages(database: Path) -> None:
         (lambda db: db.write_bytes(b"not a database" * 999), "NOTADB"),
         (lambda db: os.truncate(db, 4096 * 3), "damaged"),
         (spoil_pages, "damaged"),
+        (mix_up_indexes, "integrity_check"),
         (lambda db: (db.rename(db.with_name("x")), db.symlink_to(db.with_name("x"))), "symbolic link"),
         (lambda db: (db.unlink(), db.mkdir()), "not a plain file"),
     ],
-    ids=["missing", "empty", "something else", "cut off", "zeroed pages", "a link", "a folder"],
+    ids=["missing", "empty", "something else", "cut off", "zeroed pages", "mixed-up indexes", "a link", "a folder"],
 )
 def test_what_is_damaged_is_not_copied(
     database: Path, target: Path, damage: Callable[[Path], object], says: str

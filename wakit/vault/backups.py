@@ -103,6 +103,7 @@ class Backups:
             NoSpaceError: The disk is too full; it says how much is missing.
             BackupError: The copy cannot be written for another reason.
             SealError: One of the recipients is no public key.
+            StateDirectoryError: The folder is a link, or somebody else's.
             HeldError: Another process is at the backups.
         """
         check_recipients(self._policy.recipients)
@@ -124,6 +125,7 @@ class Backups:
         """List all backups, the newest first, each with what can be told without reading the copies.
 
         Raises:
+            StateDirectoryError: The folder is a link, or somebody else's.
             CredentialUnreadableError: The system does not let them be listed now.
         """
         return self._shelf.listed()

@@ -3,7 +3,7 @@
 ::
 
     <state_dir>/  daemon.lock  daemon.json  control.sock  journal.duckdb  account.key
-                  sessions/<name>/<namespace>/  lock  owner.json  creds.db  session.json
+                  sessions/<name>/<namespace>/  lock  owner.json  creds.db  session.json  backups/
                   archive/<name>/<utc>/         the same, retired
                   imported/<bundle>.json  transfer/
                   logs/<name>.log

@@ -48,6 +48,7 @@ class Shelf:
         """Hold the lock of whoever changes anything, with no leftovers in the way.
 
         Raises:
+            StateDirectoryError: The folder is a link, or somebody else's.
             HeldError: Another process has it for too long.
             BackupError: The block, or what comes before it, was refused by the disk.
         """
@@ -69,12 +70,13 @@ class Shelf:
         """List all, the newest first, each with what can be told without reading the copies.
 
         Raises:
+            StateDirectoryError: The folder is a link, or somebody else's.
             CredentialUnreadableError: The system does not let them be listed now.
         """
         try:
-            names = [entry.name for entry in self.place.iterdir() if stamp_of(entry.name)]
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+            if not present(self.place):
+                return []
+            names = [entry.name for entry in private_folder(self.place).iterdir() if stamp_of(entry.name)]
         except OSError as error:
             raise CredentialUnreadableError.of(self.place, error) from None
         found = [look(self.place / name) for name in sorted(names, reverse=True)]

@@ -23,6 +23,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -85,8 +86,10 @@ def drafted(source: Path, folder: Path, *, free_space_floor: int = FREE_SPACE_FL
     """
     needed = 2 * _size(source) + free_space_floor  # the draft, and what is made of it
     require_space(folder, needed)
-    draft = folder / f".draft.{secrets.token_hex(4)}.tmp"
+    place = folder / f".draft.{secrets.token_hex(4)}.tmp"  # a folder, so that what SQLite puts beside it goes with it
+    draft = place / source.name
     try:
+        place.mkdir(mode=0o700)
         os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         rows = _copy(source, draft)
         yield draft, Snapshot(file_sha256(draft), draft.lstat().st_size, rows)
@@ -95,8 +98,7 @@ def drafted(source: Path, folder: Path, *, free_space_floor: int = FREE_SPACE_FL
     except sqlite3.Error as error:
         raise _failed(source, folder, needed, error) from None
     finally:
-        for suffix in ("", *COMPANIONS):
-            draft.with_name(draft.name + suffix).unlink(missing_ok=True)
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def source_digest(database: Path) -> str:
@@ -125,6 +127,7 @@ def source_digest(database: Path) -> str:
 
 def _copy(source: Path, target: Path) -> dict[str, int]:
     with closing(_connect(target, "rw")) as copy:
+        copy.execute("PRAGMA locking_mode=EXCLUSIVE")  # nobody else opens it, so it needs no shared memory beside it
         copy.execute("PRAGMA synchronous=OFF")
         copy.execute("PRAGMA journal_mode=OFF")
         with closing(_connect(source, "ro")) as live:
@@ -179,8 +182,10 @@ def _size(source: Path) -> int:
 
 def _failed(source: Path, folder: Path, needed: int, error: sqlite3.Error) -> WakitError:
     name = getattr(error, "sqlite_errorname", type(error).__name__)
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
-        return NoSpaceError(folder, needed=needed, free=free_space(folder))
+    code, free = getattr(error, "sqlite_errorcode", 0) & 0xFF, free_space(folder)
+    # A full disk comes in more than one dress: what cannot be written beside the source is an I/O error.
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and free < needed):
+        return NoSpaceError(folder, needed=needed, free=free)
     if speaks_of_damage(error):
         return _damaged(source, f"it cannot be copied ({name})")
     return CredentialUnreadableError(
