@@ -49,19 +49,13 @@ def unpack(bundle: Bundle, folder: Path, key: bytes) -> list[Arrival]:
         key: The state directory's account key.
 
     Raises:
-        BundleError: One cannot be written, or is not what the manifest says.
+        BundleError: One is not what the manifest says.
+        OSError: One cannot be written.
     """
     arrivals = []
     for index, session in enumerate(bundle.manifest.sessions):
-        try:
-            place = private_folder(folder / str(index))
-            _write(bundle, index, place / DATABASE)
-        except OSError as error:
-            raise BundleError(
-                "The bundle cannot be unpacked",
-                why=error.strerror or type(error).__name__,
-                hint=f"mend the disk that holds {folder.parent}; nothing was changed",
-            ) from None
+        place = private_folder(folder / str(index))
+        _write(bundle, index, place / DATABASE)
         arrivals.append(Arrival(session, place, _account(place / DATABASE, session, bundle.manifest.bundle, key)))
     return arrivals
 

@@ -24,7 +24,7 @@ from wakit.vault.bundle import BundledSession, Manifest
 from wakit.vault.folder import DATABASE, locked, present
 from wakit.vault.inspection import inspect
 from wakit.vault.snapshot import snapshot
-from wakit.vault.transfer import scratch
+from wakit.vault.transfer import scratch, told
 from wakit.vault.vault import Vault
 
 _PATIENCE: Final = 3.0  # seconds: a client that was parked just now still has to leave
@@ -59,33 +59,30 @@ def give(
             longer.
 
     Raises:
-        BundleError: The file exists, or cannot be written.
+        BundleError: The file exists, or there cannot be one.
         CredentialError: A session has no credential that could be exported.
         GivenAwayError: A session was given away already.
         HeldError: A client uses one of them.
+        StateDirectoryError: The disk does not take it.
     """
     wanted = sorted(set(names))  # in one order, so that two exports never wait for each other's locks
     _check_target(target, overwrite=overwrite)
     for name in wanted:
         _check(vault, name, again=again)
     with ExitStack() as stack:
-        for name in wanted:
-            stack.enter_context(_still(vault, name))
-            _check(vault, name, again=again)  # once more, now that nobody else changes it
-        folder = stack.enter_context(scratch(vault.layout))
-        manifest, databases = _copy(vault, wanted, folder)
-        sealed = seal(bundle.write(manifest, databases))
+        with told("The sessions cannot be exported", "mend the disk; nothing was given away"):
+            for name in wanted:
+                stack.enter_context(_still(vault, name))
+                _check(vault, name, again=again)  # once more, now that nobody else changes it
+            manifest, databases = _copy(vault, wanted, stack.enter_context(scratch(vault.layout)))
+            sealed = seal(bundle.write(manifest, databases))
         _check_target(target, overwrite=overwrite)
-        try:
+        with told(f"{target} cannot be written", "nothing was given away; mend that, or name another file"):
             write_file(target, sealed)
-        except OSError as error:
-            raise BundleError(
-                f"{target} cannot be written",
-                why=error.strerror or type(error).__name__,
-                hint="nothing was given away; mend that, or name another file",
-            ) from None
         for name in wanted:
-            vault.mark_given_away(name, manifest.bundle)
+            redo = f"mend the disk, do not import {target}, which has it, and export anew what is not marked"
+            with told(f"{name!r} could not be marked as given away", redo):
+                vault.mark_given_away(name, manifest.bundle)
     return Given(manifest, len(sealed))
 
 

@@ -25,7 +25,7 @@ from wakit.vault.bundle import Bundle, Manifest
 from wakit.vault.folder import DATABASE, Finding, given_away, locked, present, tighten
 from wakit.vault.inspection import inspect
 from wakit.vault.record import SessionRecord, write_record
-from wakit.vault.transfer import Import, imported, note_import, scratch
+from wakit.vault.transfer import Import, imported, note_import, scratch, told
 from wakit.vault.vault import Vault
 
 # One that is absent and has an account all the same was linked just now, and nobody noted it yet.
@@ -97,10 +97,12 @@ def take(vault: Vault, bundle: Bundle, *, names: Mapping[str, str], dry_run: boo
         BundleError: A database in the bundle is no credential.
         CredentialError: The bundle was imported here already, or a name or an account is taken.
         HeldError: A client uses one of the names, or another command is at it.
+        StateDirectoryError: The disk does not take it.
     """
     manifest = bundle.manifest
     _check_names(manifest, names)
-    with scratch(vault.layout) as folder:
+    again = "mend the disk, then import the bundle again: what has arrived already is left alone"
+    with told("The bundle cannot be imported", again), scratch(vault.layout) as folder:
         arrivals = unpack(bundle, folder, vault.key)
         _refuse_again(vault, manifest)
         cases = [_case(vault, arrival, names, manifest.bundle) for arrival in arrivals]
@@ -116,9 +118,8 @@ def take(vault: Vault, bundle: Bundle, *, names: Mapping[str, str], dry_run: boo
         for case, taken in zip(cases, decided, strict=True):
             if taken.outcome is not Outcome.HERE:
                 _place(vault, case)
-        note_import(
-            vault.layout, manifest.bundle, Import(at=vault.now(), sessions=tuple(taken.name for taken in decided))
-        )
+        done = Import(at=vault.now(), sessions=tuple(taken.name for taken in decided))
+        note_import(vault.layout, manifest.bundle, done)
     return decided
 
 
@@ -151,7 +152,7 @@ def _case(vault: Vault, arrival: Arrival, names: Mapping[str, str], ident: str) 
     name = names.get(arrival.session.name, arrival.session.name)
     folder = vault.folder(name)
     finding = vault.find(name)
-    if present(folder / "lock"):
+    if present(folder / "lock") and not _arrived(finding, arrival, ident):
         try:
             with locked(folder):
                 finding = vault.find(name)
@@ -164,11 +165,17 @@ def _case(vault: Vault, arrival: Arrival, names: Mapping[str, str], ident: str) 
     return _Case(name, arrival, finding, arrival.account, ident)
 
 
+def _arrived(finding: Finding, arrival: Arrival, ident: str) -> bool:
+    """Return whether an import of this bundle that was cut off brought the session already; it may even run."""
+    record = finding.record
+    present_here = finding.credential is Credential.PRESENT and record.imported_from == ident
+    return present_here and record.account == arrival.account
+
+
 def _decide(vault: Vault, case: _Case, cases: Sequence[_Case], linked: Linked) -> Taken:
     """Say what becomes of one session, by its name and by its account."""
-    finding, record = case.finding, case.finding.record
-    here = finding.credential is Credential.PRESENT and record.imported_from == case.ident
-    if here and record.account == case.account:
+    finding = case.finding
+    if _arrived(finding, case.arrival, case.ident):
         return case.taken(Outcome.HERE)
     for other in cases:
         if other is not case and other.account == case.account:
@@ -256,14 +263,6 @@ def _place(vault: Vault, case: _Case) -> None:
         parked=case.finding.record.parked,
         imported_from=case.ident,
     )
-    refused = f"{session.name!r} cannot be imported as {case.name!r}"
-    try:
-        write_record(folder, record)
-        sync_folder(folder)
-        vault.place(case.name, folder, refused)
-    except OSError as error:
-        raise CredentialError(
-            refused,
-            why=error.strerror or type(error).__name__,
-            hint="mend the disk, then import the bundle again: what has arrived already is left alone",
-        ) from None
+    write_record(folder, record)
+    sync_folder(folder)
+    vault.place(case.name, folder, f"{session.name!r} cannot be imported as {case.name!r}")

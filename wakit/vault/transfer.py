@@ -13,8 +13,17 @@ from pathlib import Path
 import msgspec
 
 from wakit.durable import sync_folder, write_file
-from wakit.errors import HeldError
+from wakit.errors import HeldError, StateDirectoryError
 from wakit.vault.layout import Layout, private_folder
+
+
+@contextmanager
+def told(what: str, hint: str) -> Iterator[None]:
+    """Say in our words what the system refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise StateDirectoryError(what, why=error.strerror or type(error).__name__, hint=hint) from None
 
 
 @contextmanager
