@@ -255,6 +255,7 @@ class Reports:
         )
         was_pairing = tracked.credential is not Credential.PRESENT
         tracked.leave_worker()
+        self._hands.note(tracked, lambda: self._roster.ports.vault.rest(tracked.name))
         if not report.asked:
             self._roster.happen(tracked, Happening.WORKER_LOST, report.cause)
             tracked.alone = True

@@ -84,6 +84,7 @@ class Vault:
         self._now = now
         self._registry = registry
         self.key = account_key(layout)
+        self._tokens: dict[str, str] = {}  # of the notes on starts that have not ended
         self._moved: dict[str, Path] = {}  # where a name's credential went last: a late note follows it
 
     def names(self) -> list[str]:
@@ -182,19 +183,24 @@ class Vault:
             epoch = record.epoch + 1
             # The note that it was linked may have been lost to a full disk; the device row is the truth.
             linked = {"paired_at": record.paired_at or self._now(), "account": record.account or found.account}
-            fresh = {"epoch": epoch, "verdict": None, "retired_at": None}
-            registry, seat = self._registry, Seat(name, folder, record.epoch)
+            fresh = {"epoch": epoch, "verdict": None, "retired_at": None, "rested": ""}
+            registry, seat = self._registry, Seat(name, folder, record.epoch, record.rested)
             with registry.permission(seat) if registry else nullcontext(UNWATCHED) as permission:
                 write_record(folder, msgspec.structs.replace(record, **fresh, **linked))
                 account = permission.take(epoch)  # last: a note of a start that was not counted would fence off our own
-        return StartTicket(folder, epoch, account, permission.note)
+        return StartTicket(folder, epoch, self._holds(name, account), permission.note)
 
     def hold_account(self, name: str, user: Secret) -> AccountHold | None:
         """Note which device was linked just now; return what its worker has to hold of the account from now on."""
         folder = self._folder(name)
         if self._registry is None or not in_use(folder):
             return None
-        return self._registry.hold(Seat(name, folder, read_record(folder).epoch), user)
+        return self._holds(name, self._registry.hold(Seat(name, folder, read_record(folder).epoch), user))
+
+    def rest(self, name: str) -> None:
+        """Note that nobody runs a session any more: until it runs again, a copy of its credential is as good as it."""
+        if token := self._tokens.pop(name, ""):
+            self.update(name, rested=token)
 
     def take_over(self, name: str) -> str:
         """Let a credential go on here, a copy or not, because a person says so; other copies are refused from now on.
@@ -301,6 +307,10 @@ class Vault:
                 f"{source!r} cannot be renamed", why="it has no credential", hint="check renamed_from"
             )
         self._moved[source] = self._move_in(old, target, f"{source!r} cannot be renamed to {target!r}")
+
+    def _holds(self, name: str, account: AccountHold | None) -> AccountHold | None:
+        self._tokens[name] = account.token if account else ""
+        return account
 
     def _move_in(self, old: Path, name: str, refused: str) -> Path:
         """Move a credential's folder to where that name's is, from the archive or from another name."""
