@@ -621,8 +621,10 @@ def test_doctor_on_a_healthy_project(folder: Path, no_library: None, capsys: pyt
     code, found = examined(capsys)
     assert code == 0
     assert set(found) == {
-        "python", "file", "state", "privacy", "disk", "socket", "daemon", "journal", "credential", "endpoint"
+        "python", "file", "state", "privacy", "accounts", "disk", "socket", "daemon", "journal", "credential",
+        "endpoint",
     }  # fmt: skip
+    assert found["accounts"]["verdict"] == "ok"
     assert found["endpoint"]["verdict"] == "warn"
     assert not (folder / ".wakit").exists()
     assert run(["doctor"]) == 0
@@ -638,6 +640,21 @@ def test_doctor_finds_what_is_wrong(folder: Path, no_library: None, capsys: pyte
     assert {name for name, check in found.items() if check["verdict"] == "fail"} == {"file", "journal"}
     assert found["state"]["verdict"] == "warn"
     assert all(check["hint"] for check in found.values() if check["verdict"] != "ok")
+
+
+def test_doctor_looks_at_the_accounts_of_the_machine(
+    folder: Path, no_library: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state_home = folder / "state"
+    monkeypatch.setenv("XDG_STATE_HOME", str(state_home))
+    found = examined(capsys)[1]["accounts"]
+    assert (found["verdict"], found["said"]) == ("ok", f"noted in {state_home}/wakit/accounts")
+    assert not state_home.exists()
+    monkeypatch.setattr("os.access", lambda _path, _mode: False)
+    assert examined(capsys)[1]["accounts"]["verdict"] == "warn"
+    state_home.mkdir()
+    (state_home / "wakit").symlink_to(folder)
+    assert examined(capsys)[1]["accounts"]["verdict"] == "fail"
 
 
 def test_doctor_looks_at_the_endpoint(folder: Path, no_library: None, capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,7 +60,9 @@ def test_a_killed_worker_costs_only_its_own_session(fleet: Fleet, whatsapp: Loop
     after = {s.name: s for s in fleet.status().sessions}
     for name in ("a", "c"):
         assert (after[name].since, after[name].worker_pid) == (before[name].since, before[name].worker_pid)
-    story = fleet.sql(f"SELECT session, kind, state_to, reason FROM events WHERE seq > {seq} AND kind NOT IN ('plan', 'backup')")
+    story = fleet.sql(
+        f"SELECT session, kind, state_to, reason FROM events WHERE seq > {seq} AND kind NOT IN ('plan', 'backup')"
+    )
     assert {row["session"] for row in story} == {"b"}
     assert any(row["kind"] == "worker_exit" and "kill" in row["reason"].lower() for row in story), story
     assert not {row["kind"] for row in story} & {"qr", "code", "pair_started"}

@@ -622,10 +622,13 @@ class Fleet:
     def stop(self) -> None:
         """End the daemon in order, as the runtime does."""
         self.reconciler.halt()
-        for worker_id in list(self.workers.live):
-            self.workers.end(worker_id, asked=True, cause="the daemon is ending")
+        self.run(self._end_workers())
         self.run(self.executor.drain())
         self.run(self.main)
+
+    async def _end_workers(self) -> None:
+        for worker_id in list(self.workers.live):
+            self.workers.end(worker_id, asked=True, cause="the daemon is ending")
 
     def kill(self) -> None:
         """kill -9: what was under way is cut off, workers die with their parent, memory is gone."""

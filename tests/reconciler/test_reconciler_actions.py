@@ -366,7 +366,7 @@ def test_a_release_that_was_asked_for_during_a_launch_that_fails_is_over_with_it
     fleet.run(fleet.desk.restart("a"))
     fleet.advance(1)
     fleet.tracked("a").leaving = "it ended"
-    fleet.workers.end(fleet.tracked("a").worker_id or "", asked=False, cause="it crashed")
+    assert fleet.workers.crash("a", "it crashed")
     assert fleet.tracked("a").leaving is None
     fleet.workers.silent = False
     fleet.advance(20)

@@ -98,19 +98,31 @@ def test_a_copied_fleet_is_refused_until_a_person_decides(start: Callable[[str],
     assert one.state("a") is State.CONFLICT
 
 
-def test_the_next_daemon_looks_anew(start: Callable[[str], Fleet]) -> None:
+@pytest.mark.parametrize("while_it_ran", [False, True])
+def test_a_copy_whose_original_is_gone_goes_on_if_it_is_as_new(
+    start: Callable[[str], Fleet], while_it_ran: bool
+) -> None:
     one = start("one")
     one.paired("a")
-    copied(one, "two")
+    one.run(one.desk.restart("a"))
+    one.advance(5)
+    if while_it_ran:
+        copied(one, "two")
+    one.stop()
+    if not while_it_ran:
+        copied(one, "two")
     two = start("two")
     declared(two)
     assert two.state("a") is State.CONFLICT
-    one.stop()
     shutil.rmtree(one.root)
     two.restart()
     two.advance(5)
-    assert two.state("a") is State.CONNECTED
-    assert any("which is gone" in record.reason for record in two.ledger.told("warning", "a"))
+    if while_it_ran:
+        assert two.state("a") is State.CONFLICT
+        assert "this copy did not see the end of that start" in two.info("a").reason
+    else:
+        assert two.state("a") is State.CONNECTED
+        assert any("which is gone" in record.reason for record in two.ledger.told("warning", "a"))
 
 
 def test_a_running_session_is_not_taken_over_but_restarted(start: Callable[[str], Fleet]) -> None:

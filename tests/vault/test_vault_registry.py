@@ -62,9 +62,11 @@ class Machine:
         return self.root / fleet / "sessions" / name / "shared"
 
     def linked(self, fleet: str, user: str = NUMBER) -> Vault:
+        """A session that was linked, ran, and ended."""
         vault = self.vault(fleet)
         pair(vault, "a", user)
         assert vault.hold_account("a", Secret(user))
+        vault.rest("a")
         return vault
 
     def copy(self, fleet: str, to: str) -> Vault:
@@ -172,6 +174,35 @@ def test_a_move_across_file_systems_is_told_and_done(machine: Machine) -> None:
     assert two.prepare_restore("a").note == ""
 
 
+def test_a_copy_that_was_made_while_the_original_ran_is_no_move(machine: Machine) -> None:
+    one = machine.linked("one")
+    one.prepare_restore("a")
+    early = machine.copy("one", "early")
+    one.rest("a")
+    late = machine.copy("one", "late")
+    machine.move("one", "elsewhere")
+    with pytest.raises(CredentialElsewhereError, match="did not see the end of that start"):
+        early.prepare_restore("a")
+    late.prepare_restore("a")
+    with pytest.raises(CredentialElsewhereError):
+        machine.vault("elsewhere").prepare_restore("a")
+
+
+def test_an_end_is_noted_wherever_the_credential_is_by_then(machine: Machine) -> None:
+    one = machine.linked("one")
+    one.prepare_restore("a")
+    one.retire("a", keep=False)
+    one.rest("a")
+    one.revive("a")
+    one.prepare_restore("a")
+    one.rename("a", "b")
+    one.rest("a")
+    two = machine.copy("one", "two")
+    shutil.rmtree(machine.root / "one")
+    two.prepare_restore("b")
+    machine.vault("three").rest("a")
+
+
 def test_an_older_copy_is_no_move(machine: Machine) -> None:
     one = machine.linked("one")
     two = machine.copy("one", "two")
@@ -273,7 +304,8 @@ def test_two_copies_whose_original_is_gone_start_at_once_and_one_of_them_may(mac
     assert outcome.count(None) == 1, outcome
 
 
-_DOINGS = ["start", "start", "copy", "put back", "start", "move", "delete", "take over", "rename", "archive"]
+_DOINGS = ["start", "start", "copy", "copied meanwhile", "put back", "start", "move", "delete", "crash", "take over"]
+_DOINGS += ["rename", "archive"]
 _STEPS = st.lists(st.tuples(st.sampled_from(_DOINGS), st.integers(0, 2), st.integers(0, 2)), min_size=8, max_size=20)
 
 
@@ -287,6 +319,7 @@ class Copies:
         self.machine = Machine(root)
         self.names = count()
         self.states = count()
+        self.crashed = False  # the last start's end was not noted
         first = self.new()
         self.machine.linked(first)
         self.fleets = [first]
@@ -305,16 +338,24 @@ class Copies:
         self.newest, self.last = str(next(self.states)), fleet
         (self.place(fleet) / "state").write_text(self.newest)
 
-    def start(self, fleet: str) -> None:
-        is_newest = self.state(fleet) == self.newest
+    def start(self, fleet: str, end: str = "in order") -> None:
+        is_newest, name = self.state(fleet) == self.newest, self.place(fleet).parent.name
+        vault = self.machine.vault(fleet)
         try:
-            self.machine.vault(fleet).prepare_restore(self.place(fleet).parent.name)
+            vault.prepare_restore(name)
         except CredentialElsewhereError:
             assert not (is_newest and self.last == fleet), "the folder that was used last was refused"
-            assert not (is_newest and self.last not in self.fleets), "nothing else is left, and it was refused"
+            alone = is_newest and self.last not in self.fleets and not self.crashed
+            assert not alone, "nothing else is left, and it was refused"
             return
         assert is_newest, "an outdated state was started"
         self._change(fleet)
+        if end == "copied meanwhile":
+            self.do("copy", self.fleets.index(fleet), 0)
+            self._change(fleet)
+        self.crashed = end == "crash"
+        if not self.crashed:
+            vault.rest(name)
 
     def do(self, what: str, one: int, two: int) -> None:
         if not self.fleets:
@@ -323,8 +364,8 @@ class Copies:
         place = self.place(fleet)
         name = place.parent.name
         match what:
-            case "start":
-                self.start(fleet)
+            case "start" | "crash" | "copied meanwhile":
+                self.start(fleet, what)
             case "copy":
                 self.machine.copy(fleet, new := self.new())
                 self.fleets.append(new)
@@ -371,11 +412,12 @@ def test_whatever_is_copied_moved_and_put_back_no_outdated_state_is_started(
     last=st.none() | st.builds(Mark, st.integers(1, 3), st.integers(0, 2), st.integers(0, 3)),
     rival=st.booleans(),
     gone=st.booleans(),
+    rested=st.booleans(),
 )
 def test_no_copy_starts_beside_a_rival_that_has_seen_as_much(
-    here: Mark, last: Mark | None, rival: bool, gone: bool
+    here: Mark, last: Mark | None, rival: bool, gone: bool, rested: bool
 ) -> None:
-    turn = judge(here, last, rival=rival, gone=gone)
+    turn = judge(here, last, rival=rival, gone=gone, rested=rested)
     assert (turn is Turn.FIRST) == (last is None)
     if last is not None and here.epoch < last.epoch:
         assert turn in (Turn.COPY, Turn.BEHIND)
@@ -550,6 +592,7 @@ def test_where_the_folder_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         found = open_accounts(tmp_path / "fleet", environ=environ)
         return found.path, found.note
 
+    assert accounts_folder.usual_folder({"HOME": home}) == tmp_path / "home/.local/state/wakit/accounts"
     assert opened(HOME=home) == (tmp_path / "home/.local/state/wakit/accounts", "")
     assert opened(HOME=home, XDG_STATE_HOME="relative") == (tmp_path / "home/.local/state/wakit/accounts", "")
     where, note = opened(HOME=no_home, XDG_RUNTIME_DIR=str(tmp_path / "run"))

@@ -27,6 +27,7 @@ from wakit.control.address import read_record, socket_address
 from wakit.core.declaration import Declaration
 from wakit.errors import DeclarationError, Exit, NoDaemonError, WakitError
 from wakit.redact import scrub
+from wakit.vault.accounts_folder import usual_folder
 from wakit.vault.layout import NETWORK_FILE_SYSTEMS, file_system
 from wakit.vault.privacy import exposures
 
@@ -83,6 +84,7 @@ def checks(fleet: Fleet) -> Iterator[Check]:
     yield from found
     yield _guarded("state", check_state_dir, place.state_dir)
     yield _guarded("privacy", check_privacy, place.state_dir)
+    yield _guarded("accounts", check_accounts)
     yield _guarded("disk", check_space, place.state_dir)
     yield _guarded("socket", check_socket, place.state_dir)
     yield _guarded("daemon", check_daemon, fleet)
@@ -185,6 +187,24 @@ def check_privacy(state_dir: Path) -> Check:
     if first.kind == "mode":
         return Check("privacy", "warn", first.said + more, "the next `wakit up` mends it")
     return Check("privacy", "fail", first.said + more, "put your own plain file in its place; it is refused as it is")
+
+
+def check_accounts() -> Check:
+    """Look at the folder in which the accounts of this machine are noted, for all fleets of this user."""
+    name, folder = "accounts", usual_folder()
+    for part in (folder.parent, folder):
+        if not os.path.lexists(part):
+            continue
+        found = part.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            return Check(
+                name, "fail", f"{part} is a link, no folder, or not yours", "put a folder of yours in its place"
+            )
+    above = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not os.access(above, os.W_OK | os.X_OK):
+        hint = f"make {above} writable, or set XDG_STATE_HOME; until then a copied credential may not be recognised"
+        return Check(name, "warn", f"{folder} cannot be used", hint)
+    return Check(name, "ok", f"noted in {folder}")
 
 
 def check_space(state_dir: Path) -> Check:

@@ -22,7 +22,9 @@ class Turn(StrEnum):
     FIRST = "first"  # nothing is known of it
     SAME = "same"  # this very folder, wherever it lies now
     NEWER = "newer"  # another folder that has seen more starts: it was in use where nobody noted it here
-    MOVED = "moved"  # another folder that has seen as many starts, and the one used last is gone
+    MOVED = (
+        "moved"  # another folder that has seen as many starts and the end of the last, and the one used last is gone
+    )
     COPY = "copy"  # another folder, and its keys are over
     BEHIND = "behind"  # this very folder, put back to an earlier state
 
@@ -33,7 +35,7 @@ ALLOWED: Final = frozenset({Turn.FIRST, Turn.SAME, Turn.NEWER, Turn.MOVED})
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A folder's identity, and how many starts its credential has seen there.
+    """A folder's identity, and which starts its credential has seen.
 
     Attributes:
         inode: Of its lock file.
@@ -50,7 +52,7 @@ class Mark:
         return self.inode == other.inode and (self.born == other.born or not self.born or not other.born)
 
 
-def judge(here: Mark, last: Mark | None, *, rival: bool, gone: bool) -> Turn:
+def judge(here: Mark, last: Mark | None, *, rival: bool, gone: bool, rested: bool) -> Turn:
     """Judge a credential that is about to start.
 
     Args:
@@ -58,11 +60,12 @@ def judge(here: Mark, last: Mark | None, *, rival: bool, gone: bool) -> Turn:
         last: The folder it was started in last, as it was then.
         rival: That folder still lies where it was, and is not this one.
         gone: Nothing lies any more where that folder was.
+        rested: What is here was written after the last start had ended, so it is no copy made while it ran.
 
     Example:
-        >>> judge(Mark(7, 0, 3), Mark(5, 0, 3), rival=True, gone=False)
+        >>> judge(Mark(7, 0, 3), Mark(5, 0, 3), rival=True, gone=False, rested=True)
         <Turn.COPY: 'copy'>
-        >>> judge(Mark(5, 0, 3), Mark(5, 0, 3), rival=False, gone=True)
+        >>> judge(Mark(5, 0, 3), Mark(5, 0, 3), rival=False, gone=True, rested=False)
         <Turn.SAME: 'same'>
     """
     if last is None:
@@ -72,4 +75,4 @@ def judge(here: Mark, last: Mark | None, *, rival: bool, gone: bool) -> Turn:
         return Turn.SAME if here.epoch >= last.epoch else Turn.BEHIND
     if here.epoch > last.epoch:
         return Turn.NEWER
-    return Turn.MOVED if gone and here.epoch == last.epoch else Turn.COPY
+    return Turn.MOVED if gone and rested and here.epoch == last.epoch else Turn.COPY

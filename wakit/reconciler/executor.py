@@ -277,6 +277,7 @@ class Executor:
     async def _stop(self, tracked: Tracked, why: str) -> None:
         if tracked.worker_id is not None:
             await self._ports.workers.release(tracked.worker_id, tracked.name, why=why)
+            self.note(tracked, partial(self._ports.vault.rest, tracked.name))
         tracked.leave_worker()
         self._roster.changed(tracked.name)
 

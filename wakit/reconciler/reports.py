@@ -268,6 +268,7 @@ class Reports:
         for tracked in aboard:
             self._log_exit(tracked, report, report.cause)
             tracked.leave_worker()
+            self._hands.note(tracked, partial(self._roster.ports.vault.rest, tracked.name))
             if tracked.credential is Credential.PRESENT:
                 self._hands.note(tracked, partial(self._roster.ports.vault.mark_stopped, tracked.name))
             self._roster.changed(tracked.name)
@@ -281,6 +282,7 @@ class Reports:
         for tracked in aboard:
             self._log_exit(tracked, report, cause, aboard=len(aboard), culprit=culprit)
             tracked.leave_worker()
+            self._hands.note(tracked, partial(self._roster.ports.vault.rest, tracked.name))
             self._roster.happen(tracked, Happening.WORKER_LOST, cause)
         by_name = {tracked.name: tracked for tracked in aboard}
         for half, names in enumerate(halves(list(by_name))):

@@ -31,6 +31,7 @@ from wakit.errors import StateDirectoryError
 from wakit.vault.layout import private_folder
 from wakit.vault.record import refusal
 
+_NAME: Final = "accounts"
 _BYTES: Final = 32
 _PATIENCE: Final = 5.0  # seconds for another process to make the key
 
@@ -71,6 +72,12 @@ def open_accounts(state_dir: Path, *, environ: Mapping[str, str] | None = None) 
     )
 
 
+def usual_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Return where the folder is if nothing is in the way. Makes nothing."""
+    base, _ = next(_places(Path(), os.environ if environ is None else environ))
+    return base / _NAME
+
+
 def _places(state_dir: Path, environ: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
     """Yield folders to try, the best first, and what is lost in each."""
     state_home = Path(environ.get("XDG_STATE_HOME", ""))
@@ -98,7 +105,7 @@ def _home(environ: Mapping[str, str]) -> Path:
 def _make(base: Path) -> Path:
     base.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     private_folder(base)
-    return private_folder(base / "accounts")
+    return private_folder(base / _NAME)
 
 
 def _key(folder: Path) -> bytes:

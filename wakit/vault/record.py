@@ -73,6 +73,7 @@ class SessionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         retired_at: When it was retired and kept in place (UTC), or None.
         parked: A person parked it.
         verdict: Where it waits, or None.
+        rested: Token of the note on its last start, once that start has ended; a copy made before does not have it.
         pairing: Its place was cleared to link it anew, and no link was noted since: a device row found there is new.
         keys: Keyed hash of the linked device's own keys, which never change, or None if it was not taken yet.
         stopped: What the last clean stop left behind, or None.
@@ -90,6 +91,7 @@ class SessionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     retired_at: datetime | None = None
     parked: bool = False
     verdict: Verdict | None = None
+    rested: str = ""
     pairing: bool = False
     keys: str | None = None
     stopped: CleanStop | None = None

@@ -65,6 +65,11 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     token: str
 
+    @property
+    def mark(self) -> Mark:
+        """What tells that folder from a copy."""
+        return Mark(self.inode, self.born, self.epoch)
+
 
 @dataclass(frozen=True, slots=True)
 class Seat:
@@ -74,11 +79,13 @@ class Seat:
         name: The session.
         folder: The credential's folder.
         epoch: How many starts it has seen.
+        rested: The token of the last one of which it has seen the end, or "".
     """
 
     name: str
     folder: Path
     epoch: int
+    rested: str = ""
 
     @property
     def mark(self) -> Mark:
@@ -183,11 +190,15 @@ class Registry:
         if turn in ALLOWED or last is None:
             return turn, last
         live = self.in_use(device.user)
+        _, gone = _whereabouts(last, seat.folder)
+        where = _place(last) + (
+            ", where nothing is any more; this copy did not see the end of that start" if gone else ""
+        )
         raise CredentialElsewhereError(
             f"The credential of {seat.name!r} is an outdated copy"
             if turn is Turn.COPY
             else f"The credential of {seat.name!r} was put back to an earlier state",
-            why=f"its device was started last {_place(last)}" + (f"; {live}" if live else ""),
+            why=f"its device was started last {where}" + (f"; {live}" if live else ""),
             hint=f"use it there, or, for good, here: {'end that one and ' if live else ''}run `wakit restart "
             f"{seat.name} --take-over`; messages that came since may stay unreadable",
         )
@@ -196,9 +207,8 @@ class Registry:
         last = self._last(device)
         if last is None:
             return Turn.FIRST, None
-        mark = Mark(last.inode, last.born, last.epoch)
-        rival, gone = _whereabouts(last, mark, seat.folder)
-        return judge(seat.mark, mark, rival=rival, gone=gone), last
+        rival, gone = _whereabouts(last, seat.folder)
+        return judge(seat.mark, last.mark, rival=rival, gone=gone, rested=seat.rested == last.token), last
 
     def _last(self, device: Device) -> Use | None:
         path = self._note(device)
@@ -267,7 +277,7 @@ def _mark(folder: Path, epoch: int) -> Mark:
     return Mark(lock.stat().st_ino, born(lock), epoch)
 
 
-def _whereabouts(last: Use, mark: Mark, folder: Path) -> tuple[bool, bool]:
+def _whereabouts(last: Use, folder: Path) -> tuple[bool, bool]:
     """Say whether the folder that was used last is still there beside this one, and whether it is gone."""
     if last.host != socket.gethostname():
         return False, False  # its path means nothing on this machine
@@ -280,7 +290,7 @@ def _whereabouts(last: Use, mark: Mark, folder: Path) -> tuple[bool, bool]:
         return False, False
     with suppress(OSError):
         ours = (there / "lock").samefile(folder / "lock")
-        return not ours and _mark(there, 0).same_place(mark), False
+        return not ours and _mark(there, 0).same_place(last.mark), False
     return False, False
 
 
@@ -296,7 +306,7 @@ def _remark(seat: Seat, turn: Turn, last: Use | None) -> str:
         case Turn.MOVED:
             return (
                 f"the credential of {seat.name!r} was used last {_place(last)}, which is gone: it is taken to have "
-                "been moved here; if it was copied while it ran, messages since then may stay unreadable"
+                "been moved here"
             )
         case Turn.NEWER:
             return (

@@ -105,6 +105,7 @@ class Vault:
         self._policy = policy
         self.registry = registry
         self.key = account_key(layout)
+        self._tokens: dict[str, str] = {}  # of the notes on starts that have not ended
         self._moved: dict[str, Path] = {}  # where a name's credential went last: a late note follows it
 
     def names(self) -> list[str]:
@@ -214,19 +215,24 @@ class Vault:
                 "account": record.account or found.account,
                 "keys": record.keys or found.keys,
             }
-            fresh = {"epoch": epoch, "verdict": None, "retired_at": None}
-            registry, seat = self.registry, Seat(name, folder, record.epoch)
+            fresh = {"epoch": epoch, "verdict": None, "retired_at": None, "rested": ""}
+            registry, seat = self.registry, Seat(name, folder, record.epoch, record.rested)
             with registry.permission(seat) if registry else nullcontext(UNWATCHED) as permission:
                 write_record(folder, msgspec.structs.replace(record, **fresh, **linked))
                 account = permission.take(epoch)  # last: a note of a start that was not counted would fence off our own
-        return StartTicket(folder, epoch, account, permission.note, recovered)
+        return StartTicket(folder, epoch, self._holds(name, account), permission.note, recovered)
 
     def hold_account(self, name: str, user: Secret) -> AccountHold | None:
         """Note which device was linked just now; return what its worker has to hold of the account from now on."""
         folder = self._folder(name)
         if self.registry is None or not in_use(folder):
             return None
-        return self.registry.hold(Seat(name, folder, read_record(folder).epoch), user)
+        return self._holds(name, self.registry.hold(Seat(name, folder, read_record(folder).epoch), user))
+
+    def rest(self, name: str) -> None:
+        """Note that nobody runs a session any more: until it runs again, a copy of its credential is as good as it."""
+        if token := self._tokens.pop(name, ""):
+            self.update(name, rested=token)
 
     def take_over(self, name: str) -> str:
         """Let a credential go on here, a copy or not, because a person says so; other copies are refused from now on.
@@ -450,6 +456,10 @@ class Vault:
             HeldError: Somebody uses it.
         """
         self._move_in(folder, name, refused, instead_of=frozenset({Credential.ABSENT, Credential.GIVEN_AWAY}))
+
+    def _holds(self, name: str, account: AccountHold | None) -> AccountHold | None:
+        self._tokens[name] = account.token if account else ""
+        return account
 
     def _move_in(self, old: Path, name: str, refused: str, *, instead_of: frozenset[Credential] = _NOTHING) -> Path:
         """Move a credential's folder to where that name's is: from the archive, another name, or another place."""
