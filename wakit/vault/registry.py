@@ -54,6 +54,7 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
         epoch: Which start of the credential that was.
         at: When (UTC).
         token: Of this note; another one means that the credential was given to somebody else.
+        ended: That start has ended, and the credential knows it.
     """
 
     session: str
@@ -64,6 +65,7 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
     at: datetime
     token: str
+    ended: bool = False
 
     @property
     def mark(self) -> Mark:
@@ -136,9 +138,9 @@ class Registry:
             CredentialUnreadableError: The system does not let it be read now.
         """
         device = read_device(seat.folder / DATABASE)
-        self._judge(seat, device)  # an outdated copy is told so at once, and not that it has to wait
+        self._judge(seat, device, self.in_use)  # an outdated copy is told so at once, and not that it has to wait
         with self._held(seat.name, device.user):
-            turn, last = self._judge(seat, device)
+            turn, last = self._judge(seat, device, lambda _user: "")  # nobody else runs it: we hold it
             yield Permission(_remark(seat, turn, last), lambda epoch: self._take(seat, device, epoch))
 
     def hold(self, seat: Seat, user: Secret) -> AccountHold:
@@ -172,6 +174,14 @@ class Registry:
             self._take(seat, device, epoch)
         return f"a person took {seat.name!r} over: from now on it runs here, and no longer {_place(last)}"
 
+    def rest(self, account: AccountHold) -> None:
+        """Note that a start has ended and its credential knows it; what does not know it is older from now on."""
+        with suppress(Timeout), _lock(Path(account.lock)).acquire(blocking=False):  # if it is held, it was taken over
+            note = Path(account.note)
+            use = _read(note)
+            if use is not None and use.token == account.token:
+                write_file(note, msgspec.json.encode(msgspec.structs.replace(use, ended=True)))
+
     def in_use(self, user: Secret) -> str:
         """Say who runs an account on this machine now, or ""."""
         lock = self._lock(user)
@@ -185,11 +195,11 @@ class Registry:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _judge(self, seat: Seat, device: Device) -> tuple[Turn, Use | None]:
+    def _judge(self, seat: Seat, device: Device, in_use: Callable[[Secret], str]) -> tuple[Turn, Use | None]:
         turn, last = self._look(seat, device)
         if turn in ALLOWED or last is None:
             return turn, last
-        live = self.in_use(device.user)
+        live = in_use(device.user)
         _, gone = _whereabouts(last, seat.folder)
         where = _place(last) + (
             ", where nothing is any more; this copy did not see the end of that start" if gone else ""
@@ -204,24 +214,12 @@ class Registry:
         )
 
     def _look(self, seat: Seat, device: Device) -> tuple[Turn, Use | None]:
-        last = self._last(device)
+        last = _read(self._note(device))
         if last is None:
             return Turn.FIRST, None
         rival, gone = _whereabouts(last, seat.folder)
-        return judge(seat.mark, last.mark, rival=rival, gone=gone, rested=seat.rested == last.token), last
-
-    def _last(self, device: Device) -> Use | None:
-        path = self._note(device)
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=Use)
-        except FileNotFoundError:
-            return None
-        except msgspec.DecodeError:
-            raise CredentialUnreadableError(
-                f"{path} cannot be read",
-                why="it is damaged",
-                hint=f"make sure that no copy of this credential was used since, then remove {path}",
-            ) from None
+        rested = seat.rested == last.token
+        return judge(seat.mark, last.mark, rival=rival, gone=gone, rested=rested, ended=last.ended), last
 
     def _take(self, seat: Seat, device: Device, epoch: int) -> AccountHold:
         mark = seat.mark
@@ -270,6 +268,19 @@ class Registry:
 
 def _lock(path: Path) -> FileLock:
     return FileLock(path, mode=0o600, fallback_to_soft=False)
+
+
+def _read(note: Path) -> Use | None:
+    try:
+        return msgspec.json.decode(note.read_bytes(), type=Use)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError:
+        raise CredentialUnreadableError(
+            f"{note} cannot be read",
+            why="it is damaged",
+            hint=f"make sure that no copy of this credential was used since, then remove {note}",
+        ) from None
 
 
 def _mark(folder: Path, epoch: int) -> Mark:

@@ -84,7 +84,7 @@ class Vault:
         self._now = now
         self._registry = registry
         self.key = account_key(layout)
-        self._tokens: dict[str, str] = {}  # of the notes on starts that have not ended
+        self._held: dict[str, AccountHold] = {}  # of starts that have not ended
         self._moved: dict[str, Path] = {}  # where a name's credential went last: a late note follows it
 
     def names(self) -> list[str]:
@@ -199,8 +199,10 @@ class Vault:
 
     def rest(self, name: str) -> None:
         """Note that nobody runs a session any more: until it runs again, a copy of its credential is as good as it."""
-        if token := self._tokens.pop(name, ""):
-            self.update(name, rested=token)
+        account = self._held.pop(name, None)
+        if self._registry is not None and account is not None and account.token:
+            self.update(name, rested=account.token)
+            self._registry.rest(account)  # last: who does not know of a noted end is taken for an older state
 
     def take_over(self, name: str) -> str:
         """Let a credential go on here, a copy or not, because a person says so; other copies are refused from now on.
@@ -309,7 +311,8 @@ class Vault:
         self._moved[source] = self._move_in(old, target, f"{source!r} cannot be renamed to {target!r}")
 
     def _holds(self, name: str, account: AccountHold | None) -> AccountHold | None:
-        self._tokens[name] = account.token if account else ""
+        if account is not None:
+            self._held[name] = account
         return account
 
     def _move_in(self, old: Path, name: str, refused: str) -> Path:
