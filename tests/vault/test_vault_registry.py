@@ -459,18 +459,19 @@ def test_no_copy_starts_beside_a_rival_that_has_seen_as_much(
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["lost process", "full disk"])
-@pytest.mark.parametrize("what", ["restore", "take over"])
-def test_a_start_that_is_cut_off_locks_nobody_out_and_lets_no_copy_in(what: str, full: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["restore", "rest", "take over"])
+def test_what_is_cut_off_locks_nobody_out_and_lets_no_copy_in(what: str, full: bool, tmp_path: Path) -> None:
+    doings = {"restore": one_more_start, "rest": lambda vault: vault.rest("a"), "take over": lambda v: v.take_over("a")}
     for step in range(1, 60):
         machine = Machine(tmp_path / str(step))
         machine.root.mkdir()
         one = machine.linked("one")
         two = machine.copy("one", "two")
         one.prepare_restore("a")
-        acting = one if what == "restore" else two
+        acting = two if what == "take over" else one
         disk = Disk(step, full)
         with failing(disk), suppress(Lost, OSError):
-            acting.prepare_restore("a") if what == "restore" else acting.take_over("a")
+            doings[what](acting)
         allowed = [vault for vault in (one, two) if _may_start(vault)]
         assert len(allowed) == 1, f"cut off at step {step}: {len(allowed)} may start"
         assert what == "take over" or allowed == [one]
@@ -479,6 +480,10 @@ def test_a_start_that_is_cut_off_locks_nobody_out_and_lets_no_copy_in(what: str,
             assert allowed == [acting]
             return
     pytest.fail("the operation has no end")
+
+
+def one_more_start(vault: Vault) -> None:
+    vault.prepare_restore("a")
 
 
 def _may_start(vault: Vault) -> bool:
