@@ -37,7 +37,8 @@ from wakit.vault.folder import (
 from wakit.vault.inspection import Inspection, inspect
 from wakit.vault.layout import Layout, private_folder
 from wakit.vault.record import SessionRecord, Verdict, read_record, write_record
-from wakit.vault.registry import UNWATCHED, Registry, Seat
+from wakit.vault.registry import UNWATCHED, Registry
+from wakit.vault.use import Seat
 from wakit.whatsapp.port import AccountHold
 
 __all__ = ["Finding", "StartTicket", "Vault"]
