@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,11 @@ def main() -> int:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(names())}")
     sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "e2e"), str(HERE.parent / "vault")]
     results: dict[str, Any] = {"machine": machine()}
-    for name in asked.names or names():
-        print(f"{name} …", file=sys.stderr, flush=True)
-        results[name] = importlib.import_module(f"bench_{name}").run()
+    with tempfile.TemporaryDirectory(prefix="wk", dir="/tmp") as folder:
+        os.environ["XDG_STATE_HOME"] = folder  # nothing is left in the home of whoever measures
+        for name in asked.names or names():
+            print(f"{name} …", file=sys.stderr, flush=True)
+            results[name] = importlib.import_module(f"bench_{name}").run()
     if asked.json:
         print(json.dumps(results, indent=1))
         return 0

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from wakit.core import actions, declaration, lifecycle, loopback, pacing, placement, planner, retry
+from wakit.core import actions, declaration, fencing, lifecycle, loopback, pacing, placement, planner, retry
 from wakit.core.lifecycle import ALIVE, FINAL, RECOVERY, STATUS, TRANSITIONS, Happening, Recovery, State, follow
 from wakit.whatsapp.port import SessionEvent
 
@@ -15,7 +15,9 @@ BY_THE_RECONCILER = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("module", [actions, declaration, lifecycle, loopback, pacing, placement, planner, retry])
+@pytest.mark.parametrize(
+    "module", [actions, declaration, fencing, lifecycle, loopback, pacing, placement, planner, retry]
+)
 def test_the_examples_in_the_docstrings_run(module: object) -> None:
     result = doctest.testmod(module)
     assert result.failed == 0

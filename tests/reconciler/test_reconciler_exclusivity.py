@@ -204,3 +204,45 @@ def test_a_renamed_a_retired_and_a_revived_session_goes_on(start: Callable[[str]
     assert two.state("b") is State.CONNECTED
     assert not two.ledger.told("warning", "b")
     assert not one.ledger.told("warning", "b")
+
+
+def test_an_end_is_noted_before_the_credential_moves(
+    start: Callable[[str], Fleet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Noted later, it would be written in another session's turn, over what that one's start has written."""
+    one = start("one")
+    one.paired("a")
+    done: list[str] = []
+    for what in ("update", "rename"):
+        real = getattr(one.vault, what)
+
+        def seen(*names: str, what: str = what, real: Callable[..., object] = real, **changes: object) -> object:
+            done.append(" ".join((what, *names, *changes)))
+            return real(*names, **changes)
+
+        monkeypatch.setattr(one.vault, what, seen)
+    # What a worker's end sets in motion may begin only after whoever waited for that end has gone on.
+    monkeypatch.setattr(one.executor, "note", lambda _tracked, _write: None)
+    one.declare(SessionSpec("b", renamed_from="a"))
+    one.advance(10)
+    assert done == ["update a rested", "rename a b"]
+    assert one.state("b") is State.CONNECTED
+
+
+def test_an_end_that_cannot_be_noted_stops_it_all_the_same(
+    start: Callable[[str], Fleet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = start("one")
+    one.paired("a")
+
+    def full(_name: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(one.vault, "rest", full)
+    one.run(one.desk.park("a"))
+    one.advance(5)
+    assert one.state("a") is State.PARKED
+    assert any("No space left" in record.reason for record in one.ledger.told("warning", "a"))
+    one.run(one.desk.resume("a"))
+    one.advance(5)
+    assert one.state("a") is State.CONNECTED, "it was not noted, so nothing is missed"

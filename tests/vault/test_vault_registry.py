@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import os
 import shutil
 import stat
@@ -24,14 +25,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_vault_crashes import Disk, Lost, failing
 
+from wakit import owner
 from wakit.core.declaration import Endpoint
 from wakit.core.fencing import Mark, Turn, judge
-from wakit.errors import CredentialElsewhereError, CredentialUnreadableError, HeldError, StateDirectoryError
+from wakit.errors import (
+    CredentialElsewhereError,
+    CredentialError,
+    CredentialUnreadableError,
+    HeldError,
+    StateDirectoryError,
+)
 from wakit.redact import Secret, account_hash
-from wakit.vault import Registry, Vault, accounts_folder, open_accounts, registry
+from wakit.vault import Registry, Vault, accounts_folder, birth, open_accounts, use
+from wakit.vault import device as device_module
+from wakit.vault.birth import born
+from wakit.vault.device import read_device
 from wakit.vault.layout import open_layout
 from wakit.vault.record import read_record
-from wakit.whatsapp.port import AccountHold
+from wakit.whatsapp.port import AccountHold, SessionStart
+from wakit.worker.custody import take
 
 HOLD = """
 import sys
@@ -240,6 +252,25 @@ def test_a_folder_that_was_put_back_to_an_earlier_state_is_refused(machine: Mach
     one.prepare_restore("a")
 
 
+def test_what_was_put_back_from_while_it_ran_is_refused_as_well(machine: Machine) -> None:
+    """One start can last for weeks; a backup made meanwhile has seen as many starts, and its keys are over."""
+    one = machine.linked("one")
+    one.prepare_restore("a")
+    machine.copy("one", "backup")
+    one.rest("a")
+    for file in machine.folder("backup").iterdir():
+        if file.name != "lock":
+            shutil.copy(file, machine.folder("one"))
+    with pytest.raises(CredentialElsewhereError, match="put back to an earlier state"):
+        one.prepare_restore("a")
+
+
+def test_after_a_crash_nothing_is_asked(machine: Machine) -> None:
+    one = machine.linked("one")
+    one.prepare_restore("a")
+    machine.move("one", "two").prepare_restore("a")
+
+
 def test_a_restored_machine_asks_once(machine: Machine) -> None:
     """Another inode at the same path: the newest state, or a backup that somebody put back; only a person knows."""
     machine.linked("one").prepare_restore("a")
@@ -259,9 +290,8 @@ def test_a_copy_with_the_inodes_of_the_original_is_a_copy_all_the_same(
     """A cloned disk, a snapshot of a file system: the numbers are the same, the files are not."""
     one = machine.linked("one")
     two = machine.copy("one", "two")
-    real = registry._mark
-    original = real(machine.folder("one"), 0)
-    monkeypatch.setattr(registry, "_mark", lambda folder, epoch: replace(original, epoch=epoch))
+    original = use._mark(machine.folder("one"), 0)
+    monkeypatch.setattr(use, "_mark", lambda _folder, epoch: replace(original, epoch=epoch))
     with pytest.raises(CredentialElsewhereError):
         two.prepare_restore("a")
     one.prepare_restore("a")
@@ -411,17 +441,16 @@ def test_whatever_is_copied_moved_and_put_back_no_outdated_state_is_started(
     here=st.builds(Mark, st.integers(1, 3), st.integers(0, 2), st.integers(0, 3)),
     last=st.none() | st.builds(Mark, st.integers(1, 3), st.integers(0, 2), st.integers(0, 3)),
     rival=st.booleans(),
-    gone=st.booleans(),
-    rested=st.booleans(),
+    facts=st.fixed_dictionaries({"gone": st.booleans(), "rested": st.booleans(), "ended": st.booleans()}),
 )
 def test_no_copy_starts_beside_a_rival_that_has_seen_as_much(
-    here: Mark, last: Mark | None, rival: bool, gone: bool, rested: bool
+    here: Mark, last: Mark | None, rival: bool, facts: dict[str, bool]
 ) -> None:
-    turn = judge(here, last, rival=rival, gone=gone, rested=rested)
+    turn = judge(here, last, rival=rival, **facts)
     assert (turn is Turn.FIRST) == (last is None)
     if last is not None and here.epoch < last.epoch:
         assert turn in (Turn.COPY, Turn.BEHIND)
-    if last is not None and rival and here.epoch <= last.epoch and not gone:
+    if last is not None and rival and here.epoch <= last.epoch and not facts["gone"]:
         assert turn is Turn.COPY
 
 
@@ -429,18 +458,19 @@ def test_no_copy_starts_beside_a_rival_that_has_seen_as_much(
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["lost process", "full disk"])
-@pytest.mark.parametrize("what", ["restore", "take over"])
-def test_a_start_that_is_cut_off_locks_nobody_out_and_lets_no_copy_in(what: str, full: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["restore", "rest", "take over"])
+def test_what_is_cut_off_locks_nobody_out_and_lets_no_copy_in(what: str, full: bool, tmp_path: Path) -> None:
+    doings = {"restore": one_more_start, "rest": lambda vault: vault.rest("a"), "take over": lambda v: v.take_over("a")}
     for step in range(1, 60):
         machine = Machine(tmp_path / str(step))
         machine.root.mkdir()
         one = machine.linked("one")
         two = machine.copy("one", "two")
         one.prepare_restore("a")
-        acting = one if what == "restore" else two
+        acting = two if what == "take over" else one
         disk = Disk(step, full)
         with failing(disk), suppress(Lost, OSError):
-            acting.prepare_restore("a") if what == "restore" else acting.take_over("a")
+            doings[what](acting)
         allowed = [vault for vault in (one, two) if _may_start(vault)]
         assert len(allowed) == 1, f"cut off at step {step}: {len(allowed)} may start"
         assert what == "take over" or allowed == [one]
@@ -449,6 +479,10 @@ def test_a_start_that_is_cut_off_locks_nobody_out_and_lets_no_copy_in(what: str,
             assert allowed == [acting]
             return
     pytest.fail("the operation has no end")
+
+
+def one_more_start(vault: Vault) -> None:
+    vault.prepare_restore("a")
 
 
 def _may_start(vault: Vault) -> bool:
@@ -525,6 +559,74 @@ def test_a_link_whose_row_cannot_be_read_yet_is_held_by_its_account(machine: Mac
     hold = vault.hold_account("a", Secret(NUMBER))
     assert hold == AccountHold(lock=str(machine.registry()._lock(Secret(NUMBER))))
     assert machine.vault("two").hold_account("b", Secret(NUMBER)) is None, "a folder is not made for it"
+
+
+def test_who_was_overtaken_between_its_note_and_its_lock_does_not_start(machine: Machine) -> None:
+    one = machine.linked("one")
+    ticket = one.prepare_restore("a")
+    two = machine.copy("one", "two")
+    two.take_over("a")
+    late = SessionStart(name="a", directory=str(ticket.directory), epoch=ticket.epoch, account=ticket.account)
+    with pytest.raises(HeldError, match="given to another fleet"):
+        take(late)
+    mine = two.prepare_restore("a")
+    custody = take(SessionStart(name="a", directory=str(mine.directory), epoch=mine.epoch, account=mine.account))
+    with pytest.raises(HeldError, match="in use on this machine"):
+        take(late)
+    custody.release()
+
+
+# --- the device, and the folder's identity
+
+
+def test_a_device_is_the_same_in_every_copy_and_another_after_each_link(tmp_path: Path) -> None:
+    store(tmp_path / "creds.db", NUMBER)
+    device = read_device(tmp_path / "creds.db")
+    assert device.user.reveal() == NUMBER
+    assert NUMBER not in repr(device)
+    run_sql(tmp_path / "creds.db", "UPDATE whatsmeow_device SET noise_key = x'0102'")
+    assert read_device(tmp_path / "creds.db").fingerprint != device.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("DELETE FROM whatsmeow_device", CredentialError),
+        ("ALTER TABLE whatsmeow_device DROP COLUMN noise_key", CredentialError),
+    ],
+)
+def test_a_database_without_a_device_is_told(tmp_path: Path, statement: str, kind: type[Exception]) -> None:
+    store(tmp_path / "creds.db", NUMBER)
+    run_sql(tmp_path / "creds.db", statement)
+    with pytest.raises(kind):
+        read_device(tmp_path / "creds.db")
+
+
+def test_a_database_that_cannot_be_read_now_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CredentialUnreadableError):
+        read_device(tmp_path / "nowhere" / "creds.db")
+
+
+def test_a_birth_survives_everything_but_copying(tmp_path: Path) -> None:
+    file = tmp_path / "lock"
+    file.touch()
+    moment = born(file)
+    if not moment:
+        pytest.skip("this file system does not know when a file was made")
+    os.utime(file, (1, 1))
+    file.chmod(0o600)
+    assert born(file.rename(tmp_path / "moved")) == moment
+    for number in range(100):  # the kernel's clock for files ticks every few milliseconds
+        copy = tmp_path / f"copy{number}"
+        subprocess.run(["cp", "-a", tmp_path / "moved", copy], check=True)
+        if born(copy) > moment:
+            return
+    pytest.fail("a copy is as old as its original")
+
+
+@pytest.mark.parametrize("module", [birth, device_module, owner])
+def test_the_examples_in_the_docstrings_run(module: Any) -> None:
+    assert doctest.testmod(module).failed == 0
 
 
 # --- the folder

@@ -52,7 +52,7 @@ class Mark:
         return self.inode == other.inode and (self.born == other.born or not self.born or not other.born)
 
 
-def judge(here: Mark, last: Mark | None, *, rival: bool, gone: bool, rested: bool) -> Turn:
+def judge(here: Mark, last: Mark | None, *, rival: bool, gone: bool, rested: bool, ended: bool) -> Turn:
     """Judge a credential that is about to start.
 
     Args:
@@ -60,19 +60,22 @@ def judge(here: Mark, last: Mark | None, *, rival: bool, gone: bool, rested: boo
         last: The folder it was started in last, as it was then.
         rival: That folder still lies where it was, and is not this one.
         gone: Nothing lies any more where that folder was.
-        rested: What is here was written after the last start had ended, so it is no copy made while it ran.
+        rested: What is here saw the end of the last start, so it is no copy that was made while it ran.
+        ended: There was such an end; after a crash nobody could note one.
 
     Example:
-        >>> judge(Mark(7, 0, 3), Mark(5, 0, 3), rival=True, gone=False, rested=True)
+        >>> judge(Mark(7, 0, 3), Mark(5, 0, 3), rival=True, gone=False, rested=True, ended=True)
         <Turn.COPY: 'copy'>
-        >>> judge(Mark(5, 0, 3), Mark(5, 0, 3), rival=False, gone=True, rested=False)
+        >>> judge(Mark(5, 0, 3), Mark(5, 0, 3), rival=False, gone=True, rested=False, ended=False)
         <Turn.SAME: 'same'>
     """
     if last is None:
         return Turn.FIRST
+    # The number of starts alone does not tell states apart that are of one start, from while it ran and from after.
+    as_new = here.epoch == last.epoch and (rested or not ended)
     # A cloned disk has the same inodes; then the one that still lies where it was is the one that was used.
     if here.same_place(last) and not rival:
-        return Turn.SAME if here.epoch >= last.epoch else Turn.BEHIND
+        return Turn.SAME if as_new or here.epoch > last.epoch else Turn.BEHIND
     if here.epoch > last.epoch:
         return Turn.NEWER
-    return Turn.MOVED if gone and rested and here.epoch == last.epoch else Turn.COPY
+    return Turn.MOVED if gone and as_new and rested else Turn.COPY

@@ -32,7 +32,7 @@ from wakit.core.lifecycle import ALIVE, Happening, State
 from wakit.core.observation import Credential, Request
 from wakit.core.placement import assign
 from wakit.core.retry import AFTER_DIAL
-from wakit.errors import ControlError
+from wakit.errors import ControlError, WakitError
 from wakit.reconciler.keeping import Keeper
 from wakit.reconciler.looking import Looker
 from wakit.reconciler.roster import Roster
@@ -277,9 +277,16 @@ class Executor:
     async def _stop(self, tracked: Tracked, why: str) -> None:
         if tracked.worker_id is not None:
             await self._ports.workers.release(tracked.worker_id, tracked.name, why=why)
-            self.note(tracked, partial(self._ports.vault.rest, tracked.name))
+            # Not in the background: what follows may move the credential under another name, and into another's turn.
+            await self._rest(tracked)
         tracked.leave_worker()
         self._roster.changed(tracked.name)
+
+    async def _rest(self, tracked: Tracked) -> None:
+        try:
+            await self._in_turn(tracked.name, partial(self._ports.vault.rest, tracked.name))
+        except (OSError, WakitError) as error:  # it is stopped all the same
+            self._roster.log("warning", tracked, reason=f"its end could not be noted: {in_words(error)}")
 
     async def _restart(self, tracked: Tracked, why: str) -> None:
         # Level-based: with nothing running and nothing to wait for, the next plan starts it. Decided before the client

@@ -5,8 +5,9 @@ second one, of the account, that every state directory of this user looks at. A 
 it is noted where each linked device was started last, so that a copy whose keys are over is never started by itself,
 even when nobody runs the other one (:mod:`wakit.core.fencing` judges, this module knows and remembers).
 
-A note is only ever changed by who holds the account's lock, and carries a token of its own. The worker compares it once
-it has the lock: between the daemon's note and the worker's lock a person may have given the credential away.
+A note is only changed by who holds the account's lock (but for that of a device that was linked just now, which nobody
+else can have), and carries a token of its own. The worker compares it once it has the lock: between the daemon's note
+and the worker's lock a person may have given the credential away.
 """
 
 from __future__ import annotations
@@ -27,70 +28,19 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from wakit.core.declaration import Endpoint
-from wakit.core.fencing import ALLOWED, Mark, Turn, judge
+from wakit.core.fencing import ALLOWED, Turn, judge
 from wakit.durable import write_file
-from wakit.errors import CredentialElsewhereError, CredentialError, CredentialUnreadableError, HeldError
-from wakit.owner import describe_holder, in_words
+from wakit.errors import CredentialError, CredentialUnreadableError, HeldError
+from wakit.owner import describe_holder
 from wakit.redact import Secret
 from wakit.vault.accounts_folder import AccountsFolder
-from wakit.vault.birth import born
 from wakit.vault.device import Device, read_device
 from wakit.vault.folder import DATABASE
+from wakit.vault.use import Seat, Use, read_use, refusal, remark, whereabouts
 from wakit.whatsapp.port import AccountHold
 
 _REAL: Final = "whatsapp"
 _DIGITS: Final = 24
-
-
-class Use(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a linked device was started last.
-
-    Attributes:
-        session: As which session.
-        directory: The credential's folder, as it was called then.
-        inode: Of the lock file in it.
-        born: When that file was made (ns since 1970), 0 if unknown.
-        host: The machine's name.
-        epoch: Which start of the credential that was.
-        at: When (UTC).
-        token: Of this note; another one means that the credential was given to somebody else.
-    """
-
-    session: str
-    directory: str
-    inode: int
-    born: int
-    host: str
-    epoch: int
-    at: datetime
-    token: str
-
-    @property
-    def mark(self) -> Mark:
-        """What tells that folder from a copy."""
-        return Mark(self.inode, self.born, self.epoch)
-
-
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """A session's credential in its folder, whose lock is held or was made.
-
-    Attributes:
-        name: The session.
-        folder: The credential's folder.
-        epoch: How many starts it has seen.
-        rested: The token of the last one of which it has seen the end, or "".
-    """
-
-    name: str
-    folder: Path
-    epoch: int
-    rested: str = ""
-
-    @property
-    def mark(self) -> Mark:
-        """What tells it from a copy."""
-        return _mark(self.folder, self.epoch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +86,10 @@ class Registry:
             CredentialUnreadableError: The system does not let it be read now.
         """
         device = read_device(seat.folder / DATABASE)
-        self._judge(seat, device)  # an outdated copy is told so at once, and not that it has to wait
+        self._judge(seat, device, self.in_use)  # an outdated copy is told so at once, and not that it has to wait
         with self._held(seat.name, device.user):
-            turn, last = self._judge(seat, device)
-            yield Permission(_remark(seat, turn, last), lambda epoch: self._take(seat, device, epoch))
+            turn, last = self._judge(seat, device, lambda _user: "")  # nobody else runs it: we hold it
+            yield Permission(remark(seat, turn, last), lambda epoch: self._take(seat, device, epoch))
 
     def hold(self, seat: Seat, user: Secret) -> AccountHold:
         """Note a device that was linked just now; return what its worker, which runs already, has to hold."""
@@ -170,7 +120,15 @@ class Registry:
             epoch = max(seat.epoch, last.epoch) + 1  # higher than what any copy has seen: all of them are outdated now
             count(epoch)
             self._take(seat, device, epoch)
-        return f"a person took {seat.name!r} over: from now on it runs here, and no longer {_place(last)}"
+        return f"a person took {seat.name!r} over: from now on it runs here, and no longer {last.place}"
+
+    def rest(self, account: AccountHold) -> None:
+        """Note that a start has ended and its credential knows it; what does not know it is older from now on."""
+        with suppress(Timeout), _lock(Path(account.lock)).acquire(blocking=False):  # if it is held, it was taken over
+            note = Path(account.note)
+            use = read_use(note)
+            if use is not None and use.token == account.token:
+                write_file(note, msgspec.json.encode(msgspec.structs.replace(use, ended=True)))
 
     def in_use(self, user: Secret) -> str:
         """Say who runs an account on this machine now, or ""."""
@@ -185,43 +143,19 @@ class Registry:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _judge(self, seat: Seat, device: Device) -> tuple[Turn, Use | None]:
+    def _judge(self, seat: Seat, device: Device, in_use: Callable[[Secret], str]) -> tuple[Turn, Use | None]:
         turn, last = self._look(seat, device)
         if turn in ALLOWED or last is None:
             return turn, last
-        live = self.in_use(device.user)
-        _, gone = _whereabouts(last, seat.folder)
-        where = _place(last) + (
-            ", where nothing is any more; this copy did not see the end of that start" if gone else ""
-        )
-        raise CredentialElsewhereError(
-            f"The credential of {seat.name!r} is an outdated copy"
-            if turn is Turn.COPY
-            else f"The credential of {seat.name!r} was put back to an earlier state",
-            why=f"its device was started last {where}" + (f"; {live}" if live else ""),
-            hint=f"use it there, or, for good, here: {'end that one and ' if live else ''}run `wakit restart "
-            f"{seat.name} --take-over`; messages that came since may stay unreadable",
-        )
+        raise refusal(seat, turn, last, in_use(device.user))
 
     def _look(self, seat: Seat, device: Device) -> tuple[Turn, Use | None]:
-        last = self._last(device)
+        last = read_use(self._note(device))
         if last is None:
             return Turn.FIRST, None
-        rival, gone = _whereabouts(last, seat.folder)
-        return judge(seat.mark, last.mark, rival=rival, gone=gone, rested=seat.rested == last.token), last
-
-    def _last(self, device: Device) -> Use | None:
-        path = self._note(device)
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=Use)
-        except FileNotFoundError:
-            return None
-        except msgspec.DecodeError:
-            raise CredentialUnreadableError(
-                f"{path} cannot be read",
-                why="it is damaged",
-                hint=f"make sure that no copy of this credential was used since, then remove {path}",
-            ) from None
+        rival, gone = whereabouts(last, seat.folder)
+        rested = seat.rested == last.token
+        return judge(seat.mark, last.mark, rival=rival, gone=gone, rested=rested, ended=last.ended), last
 
     def _take(self, seat: Seat, device: Device, epoch: int) -> AccountHold:
         mark = seat.mark
@@ -270,48 +204,3 @@ class Registry:
 
 def _lock(path: Path) -> FileLock:
     return FileLock(path, mode=0o600, fallback_to_soft=False)
-
-
-def _mark(folder: Path, epoch: int) -> Mark:
-    lock = folder / "lock"
-    return Mark(lock.stat().st_ino, born(lock), epoch)
-
-
-def _whereabouts(last: Use, folder: Path) -> tuple[bool, bool]:
-    """Say whether the folder that was used last is still there beside this one, and whether it is gone."""
-    if last.host != socket.gethostname():
-        return False, False  # its path means nothing on this machine
-    there = Path(last.directory)
-    try:
-        there.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False, True
-    except OSError:
-        return False, False
-    with suppress(OSError):
-        ours = (there / "lock").samefile(folder / "lock")
-        return not ours and _mark(there, 0).same_place(last.mark), False
-    return False, False
-
-
-def _place(last: Use) -> str:
-    host = "" if last.host == socket.gethostname() else f" on {last.host}"
-    return f"in {last.directory}{host} (as {last.session!r}, start {last.epoch}, {in_words(last.at)})"
-
-
-def _remark(seat: Seat, turn: Turn, last: Use | None) -> str:
-    if last is None:
-        return ""
-    match turn:
-        case Turn.MOVED:
-            return (
-                f"the credential of {seat.name!r} was used last {_place(last)}, which is gone: it is taken to have "
-                "been moved here"
-            )
-        case Turn.NEWER:
-            return (
-                f"the credential of {seat.name!r} has seen start {seat.epoch}, and was known here {_place(last)}: it "
-                "was used where this machine did not note it, and goes on here"
-            )
-        case _:
-            return ""

@@ -44,7 +44,8 @@ from wakit.vault.layout import Layout, private_folder
 from wakit.vault.manifest import Why
 from wakit.vault.record import RECORD, SessionRecord, Verdict, read_record, recording, write_record
 from wakit.vault.recovery import Patient, Recovery, choose, put_back, recover
-from wakit.vault.registry import UNWATCHED, Registry, Seat
+from wakit.vault.registry import UNWATCHED, Registry
+from wakit.vault.use import Seat
 from wakit.vault.verification import Backup
 from wakit.whatsapp.port import AccountHold
 
@@ -105,7 +106,7 @@ class Vault:
         self._policy = policy
         self.registry = registry
         self.key = account_key(layout)
-        self._tokens: dict[str, str] = {}  # of the notes on starts that have not ended
+        self._held: dict[str, AccountHold] = {}  # of starts that have not ended
         self._moved: dict[str, Path] = {}  # where a name's credential went last: a late note follows it
 
     def names(self) -> list[str]:
@@ -231,8 +232,10 @@ class Vault:
 
     def rest(self, name: str) -> None:
         """Note that nobody runs a session any more: until it runs again, a copy of its credential is as good as it."""
-        if token := self._tokens.pop(name, ""):
-            self.update(name, rested=token)
+        account = self._held.pop(name, None)
+        if self.registry is not None and account is not None and account.token:
+            self.update(name, rested=account.token)
+            self.registry.rest(account)  # last: who does not know of a noted end is taken for an older state
 
     def take_over(self, name: str) -> str:
         """Let a credential go on here, a copy or not, because a person says so; other copies are refused from now on.
@@ -458,7 +461,8 @@ class Vault:
         self._move_in(folder, name, refused, instead_of=frozenset({Credential.ABSENT, Credential.GIVEN_AWAY}))
 
     def _holds(self, name: str, account: AccountHold | None) -> AccountHold | None:
-        self._tokens[name] = account.token if account else ""
+        if account is not None:
+            self._held[name] = account
         return account
 
     def _move_in(self, old: Path, name: str, refused: str, *, instead_of: frozenset[Credential] = _NOTHING) -> Path:
