@@ -110,6 +110,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", place], check=True)
 
 
+@pytest.mark.long
 def test_a_full_disk_costs_no_credential(small_disk: Path, whatsapp: LoopbackWhatsApp) -> None:
     with fleet_in(head=endpoint_table(whatsapp)) as fleet:
         fleet.head = f'[wakit]\nstate_dir = "{small_disk}/state"\n' + fleet.head

@@ -61,6 +61,7 @@ def warnings(fleet: Fleet) -> list[str]:
     return [row["reason"] for row in fleet.sql("SELECT reason FROM events WHERE kind = 'warning' AND session = 'a'")]
 
 
+@pytest.mark.long
 def test_a_copied_state_directory(fleets: tuple[Fleet, Fleet], whatsapp: LoopbackWhatsApp) -> None:
     one, two = fleets
     number = fresh_number()
@@ -129,6 +130,7 @@ def test_a_copy_of_a_credential_in_use_while_its_worker_is_stopped(
     assert replacements(whatsapp, number) == [0]
 
 
+@pytest.mark.long
 def test_a_stopped_worker_whose_daemon_is_replaced(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
     number = fresh_number()
     link(fleet, whatsapp, number)
@@ -146,6 +148,7 @@ def test_a_stopped_worker_whose_daemon_is_replaced(fleet: Fleet, whatsapp: Loopb
     assert replacements(whatsapp, number) == [0]
 
 
+@pytest.mark.long
 def test_an_account_that_is_linked_in_two_fleets(fleets: tuple[Fleet, Fleet], whatsapp: LoopbackWhatsApp) -> None:
     one, two = fleets
     number = fresh_number()
@@ -170,6 +173,7 @@ def test_an_account_that_is_linked_in_two_fleets(fleets: tuple[Fleet, Fleet], wh
     assert replacements(whatsapp, number) == [0, 0]
 
 
+@pytest.mark.long
 def test_what_is_renamed_archived_and_moved_goes_on(fleets: tuple[Fleet, Fleet], whatsapp: LoopbackWhatsApp) -> None:
     one, two = fleets
     number = fresh_number()

@@ -31,6 +31,7 @@ def keys(tmp_path: Path) -> tuple[str, Path]:
     return str(secret.to_public()), file
 
 
+@pytest.mark.long
 def test_a_deployment_moves_and_comes_back(
     fleet: Fleet, elsewhere: Fleet, whatsapp: LoopbackWhatsApp, keys: tuple[str, Path], tmp_path: Path
 ) -> None:

@@ -120,6 +120,7 @@ def test_a_deleted_file_changes_nothing(fleet: Fleet, whatsapp: LoopbackWhatsApp
     fleet.wait(lambda status: status.daemon.declaration.error is None)
 
 
+@pytest.mark.long
 def test_half_a_file_unlinks_nobody_whenever_it_was_saved(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
     fleet.head += '[wakit]\nretire = "logout"\n'
     fleet.write("[sessions.a]\n[sessions.b]\n")
