@@ -93,3 +93,33 @@ def test_a_deployment_moves_and_comes_back(
     assert replaced(whatsapp) == before
     told = "".join(each.stdout + each.stderr for each in (given, first, again, old, dry))
     assert not any(number[1:] in told for number in numbers.values())
+
+
+@pytest.mark.long
+def test_a_bundle_that_is_imported_twice_runs_once(
+    fleet: Fleet, elsewhere: Fleet, whatsapp: LoopbackWhatsApp, keys: tuple[str, Path], tmp_path: Path
+) -> None:
+    recipient, identity = keys
+    bundle = tmp_path / "moved.age"
+    before = replaced(whatsapp)
+    pair(fleet, whatsapp, "a")
+    fleet.end()
+    assert fleet.run("export", "a", "-o", str(bundle), "--recipient", recipient).returncode == 0
+    with fleet_in(head=endpoint_table(whatsapp)) as third:
+        for place in (elsewhere, third):
+            place.write("[sessions.a]\n")
+            assert place.run("import", str(bundle), "--identity", str(identity)).returncode == 0
+        elsewhere.up()
+        elsewhere.wait_connected("a")
+        third.up()
+        refused = third.wait_states(a="conflict").sessions[0]
+        assert "outdated copy" in refused.reason
+        assert "--take-over" in refused.reason
+        assert elsewhere.states() == {"a": "connected"}
+
+        # Not even when nobody uses it any more: what came since is only in the other one.
+        elsewhere.end()
+        assert third.run("restart", "a").returncode == 0
+        third.wait(lambda status: "outdated copy" in status.sessions[0].reason and not status.sessions[0].worker_pid)
+        assert third.states() == {"a": "conflict"}
+    assert replaced(whatsapp) == before

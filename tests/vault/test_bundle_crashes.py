@@ -11,10 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import killed_bundle
 import pytest
 from credentials import NUMBER, pair
 from filelock import FileLock
 from places import Place, place
+from support.killing import CALLS, kill_everywhere
 from test_vault_crashes import Disk, Lost, failing
 
 from wakit.core.observation import Credential
@@ -200,3 +202,40 @@ def finish(again: Place, file: Path, where: str) -> None:
         assert "imported here already" in str(error), where  # noqa: PT017 - it may be refused, and then for this
         return
     assert not (again.root / "transfer").exists(), where
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not CALLS, reason="the numbers of this machine's system calls are not known")
+@pytest.mark.parametrize("operation", killed_bundle.OPERATIONS)
+def test_it_may_be_killed_at_any_system_call(operation: str, tmp_path: Path) -> None:
+    template = tmp_path / "template"
+    here = both(place(template / "here"))
+    if operation != "give":
+        here.give(template / "moved.age", *NAMES)
+    place(template / "there")
+    points, calls = kill_everywhere(killed_bundle.__file__, operation, template, tmp_path / "killed")
+    assert len(calls) > 20, "else nothing was tried"
+    for point in points:
+        at_rest(operation, point.folder, point.where)
+
+
+def at_rest(operation: str, folder: Path, where: str) -> None:
+    """What was killed left each session as before or as after, and the command can be given again."""
+    file, here, there = folder / "moved.age", place(folder / "here"), place(folder / "there")
+    if operation == "give":
+        whole = bundle.read(file.read_bytes()).manifest if file.exists() else None
+        for name in NAMES:
+            finding = here.vault.settle(name)
+            if finding.credential is Credential.GIVEN_AWAY:
+                assert whole is not None, f"{where}: it was given up for nothing"
+                assert finding.record.given_to == whole.bundle, where
+            else:
+                assert here.vault.prepare_restore(name).epoch == 3, where
+        return
+    arriving = there if operation == "take" else here
+    before_or_after(arriving, Credential.ABSENT if operation == "take" else Credential.GIVEN_AWAY, where)
+    finish(arriving, file, where)
+    assert kinds(arriving) == [Credential.PRESENT] * 2, where
+    for name in NAMES:
+        assert arriving.vault.prepare_restore(name).epoch > 2, where
+    assert not list(arriving.root.rglob("*.tmp")), where

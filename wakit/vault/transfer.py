@@ -14,6 +14,7 @@ import msgspec
 
 from wakit.durable import sync_folder, write_file
 from wakit.errors import HeldError, StateDirectoryError
+from wakit.vault.folder import sweep
 from wakit.vault.layout import Layout, private_folder
 
 
@@ -87,8 +88,9 @@ def imported(layout: Layout, bundle: str) -> Import | None:
 
 
 def note_import(layout: Layout, bundle: str, done: Import) -> None:
-    """Note that a bundle was taken in."""
+    """Note that a bundle was taken in; the caller has the scratch folder, so nobody else notes one now."""
     folder = private_folder(layout.root / "imported")
+    sweep(folder)
     sync_folder(folder.parent)
     write_file(_note(layout, bundle), msgspec.json.encode(done))
 
