@@ -196,6 +196,8 @@ def test_who_logs_in_elsewhere_replaces_and_is_not_replaced_back(fleet: Fleet, w
     assert fleet.end() == 0
     with fleet_in(head=whatsapp.declaration()) as elsewhere:
         shutil.copytree(fleet.folder, elsewhere.folder, dirs_exist_ok=True)
+        # Another machine knows nothing of the accounts of this one; here the copy would be refused.
+        elsewhere.environ["XDG_STATE_HOME"] = str(elsewhere.folder / "home")
         fleet.up()
         fleet.wait_connected("desk")
         elsewhere.up()
