@@ -286,6 +286,7 @@ def test_an_ssh_key_opens_it(folder: Path, tmp_path: Path, capsys: Said) -> None
     assert "sales: taken back" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_passphrase_opens_it(folder: Path, tmp_path: Path, passphrase: Path, capsys: Said) -> None:
     pair(vault(folder), "sales")
     file = tmp_path / "moved.age"

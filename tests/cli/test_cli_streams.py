@@ -89,11 +89,13 @@ def each(
             yield line, done.returncode, done.stderr
 
 
+@pytest.mark.long
 def test_every_command_dies_quietly_when_its_reader_has_gone(busy: Served, folder: Path, gone: int) -> None:
     told = list(each(COMMANDS, partial(under, folder, "", stdout=gone)))
     assert told == [(line, 141, "") for line in COMMANDS]
 
 
+@pytest.mark.long
 def test_every_command_explains_that_its_output_is_closed_or_full(busy: Served, folder: Path) -> None:
     for redirection, lines in ((">&-", COMMANDS), ("> /dev/full", ("status", "events", "pair sales"))):
         for line, code, said in each(lines, partial(under, folder, redirection)):

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from harness import Fleet, fleet_in
 
+from wakit.redact import scrub
+
 MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
     "bad syntax": (lambda file: file.write_text("[sessions.a\n"), ":1:"),
     "a wrong type": (lambda file: file.write_text('[sessions.a]\nenabled = "yes"\n'), ":2:"),
@@ -79,6 +81,7 @@ def test_a_state_directory_too_deep_for_a_socket(fleet: Fleet) -> None:
     assert len(os.fsencode(socket)) <= 107
     assert not socket.is_relative_to(fleet.folder)
     told = fleet.sql("SELECT reason FROM events WHERE kind = 'warning'")
-    assert any(str(socket) in row["reason"] for row in told), "it is said where the socket is"
+    # The hash in its name may have digits enough to look like a number, and is masked then.
+    assert any(scrub(str(socket)) in row["reason"] for row in told), "it is said where the socket is"
     fleet.end()
     assert not socket.exists()

@@ -65,6 +65,7 @@ def test_without_a_backup_it_waits_for_a_person(fleet: Fleet, whatsapp: Loopback
     assert not asked_to_pair(fleet, seq)
 
 
+@pytest.mark.long
 def test_backup_and_restore_from_the_command_line(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
     numbers = pair(fleet, whatsapp, "a")
     first = fleet.run("backup", "a", "--json")

@@ -102,6 +102,7 @@ def test_an_account_can_want_a_passkey(whatsapp: LoopbackWhatsApp, stock: StockC
     assert client.expect("login")["status"] == "passkey-request"
 
 
+@pytest.mark.long
 def test_everything_survives_a_restart_of_the_sim(stock: StockClients) -> None:
     state, number = Path(tempfile.mkdtemp(prefix="wk", dir="/tmp")), fresh_number()
     try:

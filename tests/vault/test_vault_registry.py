@@ -426,6 +426,7 @@ class Copies:
 
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=_STEPS)
+@pytest.mark.long
 def test_whatever_is_copied_moved_and_put_back_no_outdated_state_is_started(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, int, int]]
 ) -> None:

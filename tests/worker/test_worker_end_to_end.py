@@ -442,6 +442,7 @@ async def test_a_killed_worker_is_explained_and_replaced(crew: Crew, paired: dic
     await crew.expect(Connected)
 
 
+@pytest.mark.long
 async def test_a_stopped_worker_is_found_and_killed(tmp_path: Path, endpoint: Endpoint):
     crew = Crew(tmp_path, endpoint, limits=Limits(silent_after=6))
     pid = await crew.launch("w1", crew.order("sales", Pairing.QR))
