@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
+from support import npm
 
 HERE = Path(__file__).parent
 PACKAGES = ("baileys@7.0.0-rc14", "libsignal@6.0.0", "ws@8.23.0", "node-forge@1.4.3")
@@ -23,13 +22,7 @@ PACKAGES = ("baileys@7.0.0-rc14", "libsignal@6.0.0", "ws@8.23.0", "node-forge@1.
 
 def install(folder: Path) -> Path:
     """Put the server and what it is made of into a folder; without Node skip, or fail where CI must not skip."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        if os.environ.get("CI"):
-            pytest.fail("Node and npm are missing, and CI must not skip this test")
-        pytest.skip("needs Node and npm")
-    packages = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), *PACKAGES]
-    subprocess.run(packages, check=True, capture_output=True, timeout=240)
+    npm.install(folder, PACKAGES)
     for module in HERE.glob("*.mjs"):
         shutil.copy(module, folder)
     return folder

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.npm import install
 from support.whatsapp import LoopbackWhatsApp, fresh_number
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
@@ -25,14 +26,8 @@ SCRIPT = Path(__file__).parent / "baileys_client.mjs"
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with Baileys and the script that drives it."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        if os.environ.get("CI"):
-            pytest.fail("Node and npm are missing, and CI must not skip this test")
-        pytest.skip("needs Node and npm")
     folder = tmp_path_factory.mktemp("baileys")
-    install = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), *PACKAGES]
-    subprocess.run(install, check=True, capture_output=True, timeout=240)
+    install(folder, PACKAGES)
     shutil.copy(SCRIPT, folder)
     return folder
 

@@ -93,7 +93,7 @@ def plan(declaration: Declaration, observation: Observation, now: datetime) -> P
     draft = _Draft(now)
     moved = _plan_renames(draft, declaration, observation)
     _plan_retirements(draft, declaration, observation, moved)
-    twins = _second_links(declaration, observation)
+    twins = second_links(declaration, observation)
     holders = _holders(observation, moved)
     free = declaration.fleet.pacing.pairings - sum(map(_is_pairing, observation.sessions.values()))
     for name, spec in declaration.sessions.items():
@@ -195,7 +195,7 @@ def _objection(declaration: Declaration, observation: Observation, losing: list[
     return None
 
 
-def _second_links(declaration: Declaration, observation: Observation) -> dict[str, str]:
+def second_links(declaration: Declaration, observation: Observation) -> dict[str, str]:
     """Find sessions linked to an account that another declared session holds already: name -> the holder."""
     by_account: defaultdict[str, list[SessionObservation]] = defaultdict(list)
     for name in declaration.sessions:

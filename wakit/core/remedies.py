@@ -7,12 +7,12 @@ can be.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
 from wakit.core.declaration import Declaration, RetirePolicy
-from wakit.core.observation import Credential, Observation, SessionObservation
+from wakit.core.observation import Credential, Observation
+from wakit.core.planner import second_links
 
 _RETIREMENT: Final = "mend the file, or carry out what is held with `wakit apply --confirm`"
 _THEN: Final[Mapping[RetirePolicy, str]] = MappingProxyType(
@@ -22,7 +22,6 @@ _THEN: Final[Mapping[RetirePolicy, str]] = MappingProxyType(
         RetirePolicy.KEEP: "its credential then stays where it is, unused",
     }
 )
-_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 def remedies(held: Collection[str], declaration: Declaration, observation: Observation) -> dict[str, str]:
@@ -36,26 +35,16 @@ def remedies(held: Collection[str], declaration: Declaration, observation: Obser
     Returns:
         The next step by session; holds that end together have the same one.
     """
-    return {name: _remedy(name, declaration, observation) for name in held}
+    seconds = second_links(declaration, observation)
+    return {name: _remedy(name, declaration, observation, seconds) for name in held}
 
 
-def _remedy(name: str, declaration: Declaration, observation: Observation) -> str:
+def _remedy(name: str, declaration: Declaration, observation: Observation, seconds: Collection[str]) -> str:
     if name not in declaration.sessions:
         return _RETIREMENT
     seen = observation.sessions.get(name)
     if seen is None or seen.account is None or seen.credential is not Credential.PRESENT:
         return f"take {name} out of the file, or correct its `phone`"
-    if _is_second(seen, declaration, observation):
+    if name in seconds:
         return f"take {name} out of the file; {_THEN[declaration.fleet.retire]}"
     return f"set the `phone` of {name} back to the number it is linked to"
-
-
-def _is_second(seen: SessionObservation, declaration: Declaration, observation: Observation) -> bool:
-    """Tell whether another declared session was linked to the same account before this one."""
-    linked = [
-        other
-        for name in declaration.sessions
-        if (other := observation.sessions.get(name)) is not None
-        and (other.account, other.credential) == (seen.account, Credential.PRESENT)
-    ]
-    return min(linked, key=lambda other: (other.paired_at or _LONG_AGO, other.name)).name != seen.name

@@ -6,11 +6,11 @@ file take the same way, in the same order, under the same refusals.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 from wakit.control.schemas import (
@@ -43,6 +43,7 @@ from wakit.reconciler.ports import REPLAYED
 from wakit.reconciler.roster import InForce
 from wakit.reconciler.tracked import Tracked
 from wakit.redact import PhoneNumber, scrub
+from wakit.vault.backups import Taken
 from wakit.vault.manifest import Why
 from wakit.vault.verification import Backup
 
@@ -121,6 +122,19 @@ def backup_info(backup: Backup) -> BackupInfo:
         sealed=bool(manifest.sealed),
         problem=backup.problem,
     )
+
+
+def backup_taken(name: str, taken: Taken | None) -> BackupTaken:
+    """Turn what a person's backup came to into what travels.
+
+    Raises:
+        ControlError: There was nothing to back up.
+    """
+    if taken is None:
+        raise ControlError(
+            f"{name} is not backed up", why="it has no credential in use", hint="see `wakit status` for its state"
+        )
+    return BackupTaken(session=name, new=taken.new, backup=backup_info(taken.backup))
 
 
 class Desk:
@@ -265,7 +279,7 @@ class Desk:
         tracked = self._startable(name)
         if tracked.credential in _MAY_BE_BACK:
             # A person may have put a copy back. What it is worth is found out before the library is given it.
-            found = await asyncio.to_thread(self._roster.ports.vault.find, name)
+            found = await self._reconciler.executor.in_turn(name, partial(self._roster.ports.vault.find, name))
             if tracked.credential in _MAY_BE_BACK and not tracked.busy:
                 tracked.remember(found)
         if tracked.credential in UNUSABLE:
@@ -292,17 +306,12 @@ class Desk:
     async def backups(self, name: str) -> BackupList:
         """Return the backups of a session's credential."""
         vault = self._roster.ports.vault
-        listed = await self._reconciler.executor.look(self._known(name), lambda: vault.listed_backups(name))
+        listed = await self._reconciler.executor.in_turn(self._known(name).name, lambda: vault.listed_backups(name))
         return BackupList(session=name, backups=[backup_info(backup) for backup in listed])
 
     async def backup(self, name: str) -> BackupTaken:
         """Back the credential up now."""
-        taken = await self._reconciler.executor.keeper.take_or_raise(self._known(name), Why.MANUAL)
-        if taken is None:
-            raise ControlError(
-                f"{name} is not backed up", why="it has no credential in use", hint="see `wakit status` for its state"
-            )
-        return BackupTaken(session=name, new=taken.new, backup=backup_info(taken.backup))
+        return backup_taken(name, await self._reconciler.executor.keeper.take_or_raise(self._known(name), Why.MANUAL))
 
     async def restore(self, name: str, backup: str | None) -> SessionInfo:
         """Put a backup in the place of the credential in use."""
@@ -365,7 +374,8 @@ class Desk:
 
     async def _take_over(self, tracked: Tracked) -> None:
         try:
-            told = await asyncio.to_thread(self._roster.ports.vault.take_over, tracked.name)
+            take_over = partial(self._roster.ports.vault.take_over, tracked.name)
+            told = await self._reconciler.executor.in_turn(tracked.name, take_over)
         except OSError as error:
             why = error.strerror or type(error).__name__
             raise ControlError(

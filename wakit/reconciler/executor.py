@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import TypeAlias, TypeVar, assert_never
+from typing import TypeAlias, assert_never
 
 from wakit.core.actions import (
     Action,
@@ -44,7 +44,6 @@ from wakit.vault.manifest import Why
 from wakit.vault.recovery import Recovery
 from wakit.vault.vault import Finding
 
-T = TypeVar("T")
 _Work: TypeAlias = Callable[[], Awaitable[object]]
 _LOGOUT_SECONDS = 10.0
 _LOGIN_SECONDS = 30.0
@@ -57,16 +56,20 @@ class Executor:
     Args:
         roster: The sessions.
         wake: Called when something was done that may change the plan.
+
+    Attributes:
+        in_turn: Does the vault's work of a session, one thing after the other; whoever touches its files asks here.
+        keeper: Keeps the backups.
     """
 
     def __init__(self, roster: Roster, wake: Callable[[], None]) -> None:
         self._roster = roster
         self._ports = roster.ports
         self._wake = wake
-        self._in_turn = Turns()
-        self._starter = Starter(roster, self._in_turn)
-        self.keeper = Keeper(roster, self._in_turn)
-        self._looker = Looker(roster, self._in_turn)
+        self.in_turn = Turns()
+        self._starter = Starter(roster, self.in_turn)
+        self.keeper = Keeper(roster, self.in_turn)
+        self._looker = Looker(roster, self.in_turn)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def carry_out(self, actions: Sequence[Action]) -> list[Action]:
@@ -101,7 +104,7 @@ class Executor:
 
     def note(self, tracked: Tracked, write: Callable[[], object]) -> None:
         """Write to the vault in the background, in order with this session's other writes."""
-        self._start(partial(self._in_turn, tracked.name, write), f"note {tracked.name}", [])
+        self._start(partial(self.in_turn, tracked.name, write), f"note {tracked.name}", [])
 
     def hold_account(self, tracked: Tracked, user: Secret) -> None:
         """Have the worker hold the account that its session was linked to just now."""
@@ -119,10 +122,6 @@ class Executor:
         resting = [t for t in self._roster.sessions.values() if not t.busy and t.worker_id is None]
         looks = [self._begin([t], partial(self._looker.look_again, t), f"{_LOOK} {t.name}") for t in resting]
         await asyncio.gather(*looks)
-
-    async def look(self, tracked: Tracked, read: Callable[[], T]) -> T:
-        """Read from the vault, in turn with what happens to this session."""
-        return await self._in_turn(tracked.name, read)
 
     async def put_back(self, tracked: Tracked, chosen: str | None) -> Recovery:
         """Replace a session's credential by a backup because a person asks; it is started with it afterwards.
@@ -142,10 +141,10 @@ class Executor:
 
         async def work() -> None:
             try:
-                await self._in_turn(name, partial(vault.find_backup, name, chosen))
+                await self.in_turn(name, partial(vault.find_backup, name, chosen))
                 await self._stop(tracked, "a backup is put back")
-                recovery = await self._in_turn(name, partial(vault.put_back, name, chosen))
-                tracked.remember(await self._in_turn(name, partial(vault.find, name)))
+                recovery = await self.in_turn(name, partial(vault.put_back, name, chosen))
+                tracked.remember(await self.in_turn(name, partial(vault.find, name)))
                 tracked.begin()
                 self._roster.log("recovery", tracked, reason=recovery.words(self._ports.now()))
                 found.set_result(recovery)
@@ -244,7 +243,7 @@ class Executor:
             case Retire():
                 await self._retire(tracked, action)
             case Revive():
-                await self._in_turn(tracked.name, lambda: self._ports.vault.revive(tracked.name))
+                await self.in_turn(tracked.name, lambda: self._ports.vault.revive(tracked.name))
                 tracked.credential = Credential.PRESENT
                 tracked.begin()
                 self._roster.happen(tracked, Happening.DECLARED, action.reason)
@@ -284,7 +283,7 @@ class Executor:
 
     async def _rest(self, tracked: Tracked) -> None:
         try:
-            await self._in_turn(tracked.name, partial(self._ports.vault.rest, tracked.name))
+            await self.in_turn(tracked.name, partial(self._ports.vault.rest, tracked.name))
         except (OSError, WakitError) as error:  # it is stopped all the same
             self._roster.log("warning", tracked, reason=f"its end could not be noted: {in_words(error)}")
 
@@ -317,7 +316,7 @@ class Executor:
         await self._stop(tracked, action.reason)
         keep = action.policy is RetirePolicy.KEEP
         put_away = partial(self._put_away, tracked.name, keep=keep, unlinked=unlinked)
-        tracked.remember(await self._in_turn(tracked.name, put_away))
+        tracked.remember(await self.in_turn(tracked.name, put_away))
         tracked.begin()
         tracked.held = None
         tracked.spec = self._roster.declared(tracked.name)  # it may be back in the file already
@@ -349,15 +348,15 @@ class Executor:
 
     async def _rename(self, tracked: Tracked, source: Tracked, reason: str) -> None:
         await self._stop(source, reason)
-        await self._in_turn(source.name, lambda: self._ports.vault.rename(source.name, tracked.name))
-        tracked.remember(await self._in_turn(tracked.name, lambda: self._ports.vault.settle(tracked.name)))
+        await self.in_turn(source.name, lambda: self._ports.vault.rename(source.name, tracked.name))
+        tracked.remember(await self.in_turn(tracked.name, lambda: self._ports.vault.settle(tracked.name)))
         # A ban, a verdict or a person's wish to park goes with the credential; only its name is new.
         tracked.take_over(source)
         source.spec = self._roster.declared(source.name)
         self._roster.happen(source, Happening.RETIRE, f"renamed to {tracked.name}")
 
     async def _hold_account(self, name: str, worker_id: str | None, user: Secret) -> None:
-        account = await self._in_turn(name, partial(self._ports.vault.hold_account, name, user))
+        account = await self.in_turn(name, partial(self._ports.vault.hold_account, name, user))
         if account is not None and worker_id is not None:
             await self._ports.workers.hold_account(worker_id, name, account)
 

@@ -9,7 +9,6 @@ again after a pause.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -159,6 +158,3 @@ class Keeper:
         self._failures[tracked.name] = failures + 1, self._ports.now() + pause, said
         if said != before:  # once an hour for months would bury everything else
             self._roster.log("warning", tracked, reason=f"it could not be backed up: {said}", code="no_backup")
-
-
-Keep = Callable[[Tracked, Why], None]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from wakit.control.schemas import BackupInfo, BackupList, BackupTaken
+from wakit.control.schemas import BackupList, BackupTaken
 from wakit.core.observation import Credential
-from wakit.errors import ControlError, UnknownSessionError
-from wakit.reconciler.desk import backup_info
+from wakit.errors import UnknownSessionError
+from wakit.reconciler.desk import backup_info, backup_taken
 from wakit.runtime.place import Place
 from wakit.runtime.vaults import open_vault
-from wakit.vault import Vault
 from wakit.vault.manifest import Why
 from wakit.vault.recovery import Recovery
 
@@ -24,7 +23,7 @@ def back_up(place: Place, names: Sequence[str]) -> list[BackupTaken]:
     """
     vault = open_vault(place)
     wanted = names or [name for name in vault.names() if vault.find(name).credential is Credential.PRESENT]
-    return [_back_up(vault, name) for name in wanted]
+    return [backup_taken(name, vault.backup(name, Why.MANUAL)) for name in wanted]
 
 
 def listed(place: Place, name: str) -> BackupList:
@@ -43,12 +42,3 @@ def put_back(place: Place, name: str, backup: str | None, *, identity: Path | No
         HeldError: The session is running; `wakit park` it first.
     """
     return open_vault(place).put_back(name, backup, identities=[identity] if identity else [])
-
-
-def _back_up(vault: Vault, name: str) -> BackupTaken:
-    taken = vault.backup(name, Why.MANUAL)
-    if taken is None:
-        raise ControlError(
-            f"{name} is not backed up", why="it has no credential in use", hint="see `wakit status` for its state"
-        )
-    return BackupTaken(session=name, new=taken.new, backup=BackupInfo.model_validate(backup_info(taken.backup)))

@@ -12,8 +12,6 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-import msgspec
-
 from wakit.errors import WakitError
 from wakit.vault.record import CleanStop, SessionRecord
 from wakit.vault.snapshot import source_digest
@@ -32,11 +30,6 @@ def take(database: Path, epoch: int, now: datetime) -> CleanStop | None:
         return None  # the next start looks at it in any case, and says what is wrong
 
 
-def kept(stopped: CleanStop, backup: str) -> CleanStop:
-    """Note which backup has all that a client left behind."""
-    return msgspec.structs.replace(stopped, kept_as=backup)
-
-
 def unchanged(database: Path, record: SessionRecord) -> bool:
     """Return whether a database is what the last clean stop left, as far as there was one.
 
@@ -45,7 +38,4 @@ def unchanged(database: Path, record: SessionRecord) -> bool:
     Raises:
         WakitError: It is missing, or cannot be read now.
     """
-    stopped = record.stopped
-    if stopped is None or stopped.epoch != record.epoch:
-        return True
-    return source_digest(database) == stopped.digest
+    return record.clean_stop is None or source_digest(database) == record.clean_stop.digest

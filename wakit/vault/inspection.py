@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from wakit.redact import account_hash
+from wakit.vault.device import user_of
 from wakit.vault.problems import Problem, with_consequence
 from wakit.vault.record import refusal
 
@@ -147,9 +148,8 @@ def _from_inside(connection: sqlite3.Connection, key: bytes) -> Inspection:
         return Inspection.of(
             Problem.SEVERAL_DEVICES, f"the credential database holds {len(rows)} devices; wakit keeps one in each"
         )
-    # A device's JID is user.agent:device@server (whatsmeow types/jid.go); the user part is the account's number.
-    user = str(rows[0][0]).partition("@")[0].partition(":")[0].partition(".")[0]
-    return Inspection(linked=True, account=account_hash(user, key), keys=_fingerprint(rows[0], key))
+    account = account_hash(user_of(str(rows[0][0])), key)
+    return Inspection(linked=True, account=account, keys=_fingerprint(rows[0], key))
 
 
 def _decode(text: bytes) -> str:

@@ -100,6 +100,11 @@ class SessionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     given_epoch: int = 0
     imported_from: str | None = None
 
+    @property
+    def clean_stop(self) -> CleanStop | None:
+        """What the last start left behind when it ended in order, or None if it did not, or has not."""
+        return self.stopped if self.stopped is not None and self.stopped.epoch == self.epoch else None
+
 
 class NewerRecordError(CredentialError):
     """A newer wakit wrote ``session.json``; what it says is not to be guessed at, and not to be overwritten."""

@@ -110,7 +110,7 @@ def choose(name: str, record: SessionRecord, backups: Backups, chosen: str | Non
 
 def put_back(patient: Patient, chosen: Backup, *, because: Inspection, identities: Sequence[Path] = ()) -> Recovery:
     """Put one backup in place. What is there is set aside first: a crash in between leaves it plainly missing."""
-    folder, record, stopped = patient.folder, patient.record, patient.record.stopped
+    folder, record = patient.folder, patient.record
     if chosen.manifest is not None and chosen.manifest.sealed:
         patient.backups.plain(chosen, identities)  # before anything is touched: the key may be the wrong one
     set_aside(folder, patient.stamp)
@@ -120,7 +120,7 @@ def put_back(patient: Patient, chosen: Backup, *, because: Inspection, identitie
         said=because.problem,
         backup=chosen.name,
         created_at=says.created_at,
-        lossless=stopped is not None and stopped.epoch == record.epoch and stopped.kept_as == chosen.name,
+        lossless=record.clean_stop is not None and record.clean_stop.kept_as == chosen.name,
     )
 
 

@@ -24,7 +24,7 @@ from wakit.redact import Secret
 from wakit.vault import examination
 from wakit.vault.account_key import account_key
 from wakit.vault.backups import Backups, Taken
-from wakit.vault.clean_stop import kept, take
+from wakit.vault.clean_stop import take
 from wakit.vault.folder import (
     DATABASE,
     Finding,
@@ -100,9 +100,9 @@ class Vault:
         *,
         policy: Callable[[], VaultPolicy] = VaultPolicy,
     ) -> None:
-        self._layout = self.layout = layout
-        self._namespace = self.namespace = namespace
-        self._now = self.now = now
+        self.layout = layout
+        self.namespace = namespace
+        self.now = now
         self._policy = policy
         self.registry = registry
         self.key = account_key(layout)
@@ -113,7 +113,7 @@ class Vault:
         """Every session that has a folder here or in the archive, sorted."""
         found = {
             folder.name
-            for parent in (self._layout.sessions, self._layout.archive)
+            for parent in (self.layout.sessions, self.layout.archive)
             for folder in parent.iterdir()
             if SESSION_NAME.fullmatch(folder.name) and folder.is_dir() and any(folder.iterdir())
         }
@@ -128,12 +128,12 @@ class Vault:
         Raises:
             CredentialUnreadableError: The system does not let it be read now.
         """
-        folder = self._folder(name)
+        folder = self.folder(name)
         here = self._look(folder)
         if here.credential is not Credential.ABSENT or present(folder / DATABASE):
             return here
         _, trace = self._trace(name)
-        return here if trace is None else _resting(trace, self._now(), parked=here.record.parked)
+        return here if trace is None else _resting(trace, self.now(), parked=here.record.parked)
 
     def settle(self, name: str) -> Finding:
         """Find out about a session no worker runs, and adopt a link whose note was lost.
@@ -145,7 +145,7 @@ class Vault:
             CredentialUnreadableError: Whether there is a device cannot be told now.
         """
         finding = self.find(name)
-        folder = self._folder(name)
+        folder = self.folder(name)
         if finding.credential not in (Credential.ABSENT, Credential.UNLINKED, Credential.GIVEN_AWAY):
             return finding
         if not present(folder / DATABASE):
@@ -173,10 +173,10 @@ class Vault:
             record = self._memory(name, folder)
             found = self._inspect(folder) if present(folder / DATABASE) else Inspection()
             if found.linked and record.paired_at is None:
-                record = msgspec.structs.replace(record, paired_at=self._now(), account=found.account)
+                record = msgspec.structs.replace(record, paired_at=self.now(), account=found.account)
                 write_record(folder, record)  # before the row goes, or nothing says any more that there was one
             set_aside(folder, self._stamp())
-            lost_at = self._now() if record.paired_at is not None else None
+            lost_at = self.now() if record.paired_at is not None else None
             epoch = record.epoch + 1
             fresh = {"epoch": epoch, "verdict": None, "retired_at": None, "pairing": True}
             write_record(folder, msgspec.structs.replace(record, unlinked_at=record.unlinked_at or lost_at, **fresh))
@@ -193,7 +193,7 @@ class Vault:
             CredentialUnreadableError: The system does not let it be read now.
             HeldError: A worker still uses it, or another live session has its account.
         """
-        folder = self._folder(name)
+        folder = self.folder(name)
         with locked(folder):
             if (record := read_record(folder)).given_away_at is not None:
                 raise GivenAwayError(
@@ -212,7 +212,7 @@ class Vault:
             epoch = record.epoch + 1
             # The note that it was linked may have been lost to a full disk; the device row is the truth.
             linked = {
-                "paired_at": record.paired_at or self._now(),
+                "paired_at": record.paired_at or self.now(),
                 "account": record.account or found.account,
                 "keys": record.keys or found.keys,
             }
@@ -225,7 +225,7 @@ class Vault:
 
     def hold_account(self, name: str, user: Secret) -> AccountHold | None:
         """Note which device was linked just now; return what its worker has to hold of the account from now on."""
-        folder = self._folder(name)
+        folder = self.folder(name)
         if self.registry is None or not in_use(folder):
             return None
         return self._holds(name, self.registry.hold(Seat(name, folder, read_record(folder).epoch), user))
@@ -247,7 +247,7 @@ class Vault:
             CredentialError: There is no credential that could be used.
             HeldError: It is in use.
         """
-        folder = self._folder(name)
+        folder = self.folder(name)
         if self.registry is None:
             return ""
         with locked(folder):
@@ -265,16 +265,16 @@ class Vault:
             BackupError: It could not be written; the credential is as it was.
             CredentialError: It is damaged, so that no copy of it is worth keeping.
         """
-        folder = self._folder(name)
+        folder = self.folder(name)
         if look(folder).credential is not Credential.PRESENT:
             return None
         backups, record = self._backups(folder), read_record(folder)
-        stopped = record.stopped if record.stopped and record.stopped.epoch == record.epoch else None
         taken = backups.take(why, record)
         if taken.new:
             backups.prune()
-        if stopped is not None and stopped.kept_as != taken.backup.name:
-            write_record(folder, msgspec.structs.replace(record, stopped=kept(stopped, taken.backup.name)))
+        if (left := record.clean_stop) is not None and left.kept_as != taken.backup.name:
+            left = msgspec.structs.replace(left, kept_as=taken.backup.name)
+            write_record(folder, msgspec.structs.replace(record, stopped=left))
         return taken
 
     def listed_backups(self, name: str) -> list[Backup]:
@@ -292,7 +292,7 @@ class Vault:
             CredentialError: There is no such backup, or it is not good.
         """
         folder = self._place(name)
-        return choose(name, memory(folder, self._now()), self._backups(folder), chosen)
+        return choose(name, memory(folder, self.now()), self._backups(folder), chosen)
 
     def put_back(self, name: str, chosen: str | None, *, identities: Sequence[Path] = ()) -> Recovery:
         """Replace a credential by a backup because a person asks; what is there is kept as evidence.
@@ -301,9 +301,9 @@ class Vault:
             CredentialError: There is no such backup, or it is not good.
             HeldError: Somebody uses the credential.
         """
-        folder = self._folder(name)
+        folder = self.folder(name)
         with locked(folder):
-            record = memory(folder, self._now())
+            record = memory(folder, self.now())
             if record.given_away_at is not None:
                 raise GivenAwayError(
                     f"No backup of {name!r} is put back",
@@ -325,7 +325,7 @@ class Vault:
             CredentialError: It is missing, damaged, or of another account.
             CredentialUnreadableError: The system does not let it be read now.
         """
-        folder = self._folder(name)
+        folder = self.folder(name)
         record = read_record(folder)
         found = readable(folder, examination.examine(folder / DATABASE, record, self.key))
         if found.problem:
@@ -345,27 +345,27 @@ class Vault:
         Raises:
             CredentialError: There is no credential to note it of.
         """
-        folder = self._folder(name)
+        folder = self.folder(name)
         if not in_use(folder):
             if changes.keys() <= {"parked"}:  # about the name, not about a credential: it may come before the first
                 folder = self._trace(name)[0] or self._make(name)
             else:
                 folder = self._gone_to(name)
-                if folder.is_relative_to(self._layout.archive):
+                if folder.is_relative_to(self.layout.archive):
                     changes = {key: value for key, value in changes.items() if key not in _OF_A_LIFE}
         with recording(folder):
-            record = msgspec.structs.replace(memory(folder, self._now()), **changes)
+            record = msgspec.structs.replace(memory(folder, self.now()), **changes)
             write_record(folder, record)
         return record
 
     def mark_paired(self, name: str, account: str) -> SessionRecord:
         """Note that a device was linked: from now on the session never pairs by itself."""
         fresh = {"unlinked_at": None, "retired_at": None, "verdict": None, "pairing": False, "keys": None, **_OURS}
-        return self.update(name, paired_at=self._now(), account=account, **fresh)
+        return self.update(name, paired_at=self.now(), account=account, **fresh)
 
     def mark_unlinked(self, name: str, verdict: Verdict) -> SessionRecord:
         """Note that the device row is gone; the folder stays as evidence."""
-        return self.update(name, unlinked_at=self._now(), verdict=verdict, pairing=False)
+        return self.update(name, unlinked_at=self.now(), verdict=verdict, pairing=False)
 
     def mark_stopped(self, name: str) -> None:
         """Note what a client that ended in order left behind. Its process is gone.
@@ -373,12 +373,12 @@ class Vault:
         Raises:
             HeldError: Somebody uses the credential again.
         """
-        folder = self._folder(name)
+        folder = self.folder(name)
         if look(folder).credential is not Credential.PRESENT:
             return
         with locked(folder):
             record = read_record(folder)
-            stopped = take(folder / DATABASE, record.epoch, self._now())
+            stopped = take(folder / DATABASE, record.epoch, self.now())
             if stopped is not None:
                 write_record(folder, msgspec.structs.replace(record, stopped=stopped))
 
@@ -387,9 +387,9 @@ class Vault:
 
         That it was parked is forgotten: people park a session to export it, and mean to have it run when it is back.
         """
-        epoch = read_record(self._folder(name)).epoch
+        epoch = read_record(self.folder(name)).epoch
         fresh = {"verdict": None, "parked": False}
-        return self.update(name, given_away_at=self._now(), given_to=bundle, given_epoch=epoch, **fresh)
+        return self.update(name, given_away_at=self.now(), given_to=bundle, given_epoch=epoch, **fresh)
 
     def retire(self, name: str, *, keep: bool) -> None:
         """Put a credential away: into the archive, or, with ``keep``, out of use where it is.
@@ -397,18 +397,18 @@ class Vault:
         Raises:
             HeldError: A worker still uses it.
         """
-        folder = self._folder(name)
+        folder = self.folder(name)
         if not in_use(folder) and look(folder).credential is Credential.ABSENT:
             return
         with locked(folder):
-            record = memory(folder, self._now())
+            record = memory(folder, self.now())
             if record.paired_at is None and record.verdict is None and not present(folder / DATABASE):
                 write_record(folder, SessionRecord(epoch=record.epoch))
                 return
-            write_record(folder, msgspec.structs.replace(record, retired_at=self._now(), verdict=None, parked=False))
+            write_record(folder, msgspec.structs.replace(record, retired_at=self.now(), verdict=None, parked=False))
             if keep:
                 return
-            target = private_folder(self._layout.archive / name) / self._stamp()
+            target = private_folder(self.layout.archive / name) / self._stamp()
             move(folder, target)
             self._moved[name] = target
 
@@ -424,7 +424,7 @@ class Vault:
             raise CredentialError(
                 f"{name!r} cannot be revived",
                 why="nothing is archived under that name that could be used",
-                hint=f"look into {self._layout.archive}",
+                hint=f"look into {self.layout.archive}",
             )
         self._move_in(source, name, f"{name!r} cannot be revived")
 
@@ -435,7 +435,7 @@ class Vault:
             CredentialError: There is nothing to move, or the target has a credential.
             HeldError: A worker uses either.
         """
-        old = self._folder(source)
+        old = self.folder(source)
         if not in_use(old) or (look(old).credential is Credential.ABSENT and not present(old / DATABASE)):
             archived, trace = self._trace(source)
             if archived is not None and trace is not None and trace.credential is not Credential.DAMAGED:
@@ -467,7 +467,7 @@ class Vault:
 
     def _move_in(self, old: Path, name: str, refused: str, *, instead_of: frozenset[Credential] = _NOTHING) -> Path:
         """Move a credential's folder to where that name's is: from the archive, another name, or another place."""
-        new = self._folder(name)
+        new = self.folder(name)
         epoch = 0
         if present(new):
             with locked(new), recording(new):
@@ -480,10 +480,10 @@ class Vault:
                     )
                 epoch = here.record.epoch
                 set_aside(new, self._stamp())
-                move(new, private_folder(self._layout.archive / name) / self._stamp())
+                move(new, private_folder(self.layout.archive / name) / self._stamp())
         with locked(old):
-            record = memory(old, self._now())
-            archived = old.is_relative_to(self._layout.archive)
+            record = memory(old, self.now())
+            archived = old.is_relative_to(self.layout.archive)
             retired_at = None if archived else record.retired_at
             # The name's starts go on counting, too: what still runs under it must not look newer.
             fresh = msgspec.structs.replace(record, retired_at=retired_at, epoch=max(record.epoch, epoch))
@@ -495,16 +495,13 @@ class Vault:
 
     def folder(self, name: str) -> Path:
         """Return where a session's credential lies, or would lie."""
-        return self._folder(name)
-
-    def _folder(self, name: str) -> Path:
         if not SESSION_NAME.fullmatch(name):  # the last fence before a name becomes a path
             why = "names match [a-z0-9][a-z0-9_-]{0,62}"
             raise CredentialError(f"{name!r} is no session name", why=why, hint="give the name that is in the file")
-        return self._layout.session(name, self._namespace)
+        return self.layout.session(name, self.namespace)
 
     def _make(self, name: str) -> Path:
-        folder = self._folder(name)
+        folder = self.folder(name)
         private_folder(folder.parent)
         return private_folder(folder)
 
@@ -518,21 +515,21 @@ class Vault:
 
     def _place(self, name: str) -> Path:
         """Where a name's credential lies, in use or retired."""
-        folder = self._folder(name)
+        folder = self.folder(name)
         return folder if in_use(folder) else self._trace(name)[0] or folder
 
     def _patient(self, name: str, folder: Path, record: SessionRecord) -> Patient:
         return Patient(name, folder, record, self._backups(folder), self._stamp())
 
     def _backups(self, folder: Path) -> Backups:
-        return Backups(folder, self._policy(), self._now, self.key)
+        return Backups(folder, self._policy(), self.now, self.key)
 
     def _inspect(self, folder: Path) -> Inspection:
         return readable(folder, inspect(folder / DATABASE, self.key))
 
     def _archives(self, name: str) -> list[Path]:
         """The retired folders of a name, the newest first."""
-        parent = self._layout.archive / name
+        parent = self.layout.archive / name
         if not SESSION_NAME.fullmatch(name) or not parent.is_dir():
             return []
         return sorted((entry for entry in parent.iterdir() if entry.is_dir()), reverse=True)
@@ -550,7 +547,7 @@ class Vault:
             if finding.credential is Credential.GIVEN_AWAY and lost[0] is None:
                 return folder, finding  # what is older than that must not come back in its place
             if finding.credential is Credential.DAMAGED and usable_but_for_its_record(folder):
-                return folder, Finding(Credential.ARCHIVED, memory(folder, self._now()))
+                return folder, Finding(Credential.ARCHIVED, memory(folder, self.now()))
             if finding.credential is not Credential.ABSENT and lost[0] is None:
                 lost = folder, finding
         return lost
@@ -565,21 +562,21 @@ class Vault:
             found = self._inspect(folder)
             if found.linked:
                 record = read_record(folder)
-                write_record(folder, msgspec.structs.replace(record, paired_at=self._now(), account=found.account))
+                write_record(folder, msgspec.structs.replace(record, paired_at=self.now(), account=found.account))
                 return self.find(name)
         return finding
 
     def _memory(self, name: str, folder: Path) -> SessionRecord:
         """Return what must not be forgotten of a name when it is linked anew, wherever it is written."""
-        record = memory(folder, self._now())
+        record = memory(folder, self.now())
         archived, _ = self._trace(name) if record.paired_at is None else (None, None)
         if archived is not None:
-            record = msgspec.structs.replace(memory(archived, self._now()), parked=record.parked)
+            record = msgspec.structs.replace(memory(archived, self.now()), parked=record.parked)
         return msgspec.structs.replace(record, epoch=self.highest_epoch(name))
 
     def highest_epoch(self, name: str) -> int:
         """Return the highest number that a start of this name has had here, wherever its record went."""
-        return max(memory(each, self._now()).epoch for each in (self._folder(name), *self._archives(name)))
+        return max(memory(each, self.now()).epoch for each in (self.folder(name), *self._archives(name)))
 
     def _gone_to(self, name: str) -> Path:
         place = self._moved.get(name)
@@ -590,7 +587,7 @@ class Vault:
         return place
 
     def _stamp(self) -> str:
-        return f"{self._now().astimezone(UTC):%Y%m%dT%H%M%S%fZ}"
+        return f"{self.now().astimezone(UTC):%Y%m%dT%H%M%S%fZ}"
 
     def adopt(self, name: str, database: Path, account: str, *, resting: bool) -> SessionRecord:
         """Put a credential that was made elsewhere in place, as one that has just been linked.
@@ -611,7 +608,7 @@ class Vault:
         """
         refused = f"Session {name!r} cannot take in a credential"
         # Before there is a folder: one that stayed empty would look like a session.
-        if (other := self._holder_of(account, self._folder(name))) is not None:
+        if (other := self._holder_of(account, self.folder(name))) is not None:
             raise CredentialError(
                 refused,
                 why=f"its account is linked as {other!r} already; one account has one session",
@@ -628,7 +625,7 @@ class Vault:
             cleared = {"epoch": record.epoch + 1, "verdict": None, "retired_at": None, "pairing": True}
             write_record(folder, msgspec.structs.replace(record, **cleared))
             move(database, folder / DATABASE)
-            now = self._now()
+            now = self.now()
             record = SessionRecord(
                 epoch=record.epoch + 1,
                 paired_at=now,
@@ -641,7 +638,7 @@ class Vault:
 
     def _holder_of(self, account: str, folder: Path) -> str | None:
         """Name a session, of whatever namespace, that is linked to an account; ``folder`` is not asked."""
-        for path in sorted(self._layout.sessions.glob(f"*/*/{RECORD}")):
+        for path in sorted(self.layout.sessions.glob(f"*/*/{RECORD}")):
             try:
                 record = read_record(path.parent)
             except CredentialError:
