@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -214,6 +216,16 @@ async def test_the_error_of_the_daemon_s_own_block_comes_through(folder: Path) -
         async with serve_unix(create_app(FakeFleet()), folder / "control.sock"):
             raise ZeroDivisionError
     assert list(folder.iterdir()) == []
+
+
+async def test_a_connection_accepted_in_the_turn_of_the_end_is_closed(folder: Path) -> None:
+    with warnings.catch_warnings(record=True) as caught, socket.socket(socket.AF_UNIX) as late:
+        warnings.simplefilter("always")
+        async with serve_unix(create_app(FakeFleet()), folder / "control.sock"):
+            late.connect(str(folder / "control.sock"))
+            await asyncio.sleep(0)  # the accepting comes right after this task's own turn
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
 
 
 def test_the_peer_is_known(folder: Path) -> None:

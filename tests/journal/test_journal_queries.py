@@ -305,7 +305,10 @@ async def test_small_literal_sizes_and_rows_are_served(journal: Journal) -> None
 
 
 class Deaf:
-    """A query that does not notice that it is stopped, as one that makes huge values, until it is let go."""
+    """A query that does not notice that it is stopped, as one that makes huge values, until it is let go.
+
+    It is DuckDB that does not notice: the connection is busy with it, and refuses what a busy one refuses.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.runs = threading.Event()
@@ -315,10 +318,15 @@ class Deaf:
 
     def __call__(self, connection: Any, query: Any, interruption: Any) -> Any:
         if query.sql == "deaf":
-            self.runs.set()
-            assert self.over.wait(30)
+            schema = pa.schema([("let_go", pa.bool_())])
+            connection.register("deaf", pa.RecordBatchReader.from_batches(schema, self._batches(schema)))
+            assert connection.execute("FROM deaf").fetchall() == [(True,)]
             raise QueryError("The query was cut off")
         return self._run(connection, query, interruption)
+
+    def _batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        self.runs.set()
+        yield pa.record_batch([pa.array([self.over.wait(30)])], schema=schema)
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def open_owned(path: Path, now: datetime) -> Database:
         for file in (path, path.with_name(path.name + ".wal")):
             with suppress(FileNotFoundError):
                 file.chmod(stat.S_IRUSR | stat.S_IWUSR)  # by path: opening it would drop the lock
-        readers = [limited(writer) for _ in range(_QUERY_CONNECTIONS)]
+        readers = [_reader(path) for _ in range(_QUERY_CONNECTIONS)]
         writer.execute("SET lock_configuration = true")
     except duckdb.Error as error:
         writer.close()
@@ -107,12 +107,13 @@ def open_owned(path: Path, now: datetime) -> Database:
     return Database(writer, readers)
 
 
-def limited(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    """Return another connection to the same database, for queries.
+def _reader(path: Path) -> duckdb.DuckDBPyConnection:
+    """Return another connection to the database this process has open, for queries.
 
-    The settings belong to the connection and are not inherited by its cursors, so this one is used as it is.
+    No cursor of the writer's: DuckDB refuses to close a connection while one of its cursors is busy (seen with 2.0.1),
+    and a query that cannot be stopped must not keep the journal from closing. The settings belong to the connection.
     """
-    reader = connection.cursor()
+    reader = connect(path, read_only=False)
     limit(reader)
     return reader
 

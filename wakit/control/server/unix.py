@@ -58,13 +58,15 @@ async def serve_unix(app: FastAPI, path: Path) -> AsyncIterator[None]:
             await serving
         yield
     finally:
-        await end_streams(app, _GOODBYE)
-        server.leaving.set()
         try:
-            await serving
+            await end_streams(app, _GOODBYE)
         finally:
-            listener.close()
-            _remove(path, made)
+            server.leaving.set()
+            try:
+                await serving
+            finally:
+                listener.close()
+                _remove(path, made)
 
 
 class _OwnersOnly(H11Protocol):
@@ -115,14 +117,20 @@ class _Guest(uvicorn.Server):
         await self.leaving.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Accept nothing more, and let what was accepted become a connection first: asyncio up to Python 3.11 forgets
+        # one that is accepted in the turn its server is closed in, with its socket open (`Server._attach` asserts, and
+        # `_accept_connection2` swallows it).
+        for listener in sockets or []:
+            asyncio.get_running_loop().remove_reader(listener)
+        for _ in range(_UNTIL_SHOWN):
+            await asyncio.sleep(0)
         await super().shutdown(sockets)
-        # An aborted transport closes its socket in the loop's next turn, and one just accepted shows itself some turns
-        # later; the loop may end with us.
-        for turn in range(_TURNS):
+        # An aborted transport closes its socket in the loop's next turn, and the loop may end with us.
+        for _ in range(_TURNS):
             for connection in list(self.server_state.connections):
                 connection.transport.abort()
             await asyncio.sleep(0)
-            if turn >= _UNTIL_SHOWN and not self.server_state.connections:
+            if not self.server_state.connections:
                 break
         await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
 
