@@ -15,6 +15,7 @@ from typing import assert_never
 import msgspec
 
 from wakit.errors import WakitError
+from wakit.listening import stop_accepting
 from wakit.sim.accounts import Device
 from wakit.sim.exchange import Exchange
 from wakit.sim.phone import PhoneError
@@ -76,6 +77,7 @@ class Admin:
     async def close(self) -> None:
         """Stop listening and end every connection."""
         if self._server is not None:
+            await stop_accepting(self._server.sockets)
             self._server.close()
         for client in self._clients:
             client.cancel()

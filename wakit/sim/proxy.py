@@ -17,6 +17,7 @@ from itertools import count
 from typing import Final, assert_never
 
 from wakit.errors import EndpointError
+from wakit.listening import stop_accepting
 from wakit.sim.conversation import converse
 from wakit.sim.exchange import Exchange
 from wakit.sim.faults import Met
@@ -96,8 +97,9 @@ class Proxy:
         if on and self._server is None:
             await self.open(self.port)
         elif not on and self._server is not None:
-            self._server.close()
-            self._server = None
+            server, self._server = self._server, None
+            await stop_accepting(server.sockets)
+            server.close()
 
     async def close(self) -> None:
         """Close the port and every connection."""

@@ -27,6 +27,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from wakit.listening import stop_accepting
 from wakit.whatsapp.port import DialFailure
 from wakit.whatsapp.translation import LastDial
 from wakit.worker.dialing import DIAL_DEADLINE, LOGIN_HOST, DialError, Route, Streams, is_whatsapp
@@ -101,6 +102,7 @@ class Relay:
     async def close(self) -> None:
         """Stop listening and drop every connection."""
         if self._server is not None:
+            await stop_accepting(self._server.sockets)
             self._server.close()
         for task in tuple(self._serving):
             task.cancel()

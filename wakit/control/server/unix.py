@@ -28,11 +28,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from wakit.control.address import prepare_socket_folder
 from wakit.control.server.app import end_streams
 from wakit.errors import HeldError, StateDirectoryError
+from wakit.listening import stop_accepting
 
 _GOODBYE: Final = 0.3  # seconds the live streams have to say goodbye
 _GRACE: Final = 1  # seconds a request may still take when the daemon ends
 _TURNS: Final = 100  # of the loop, for connections to close
-_UNTIL_SHOWN: Final = 10  # turns from the accepting of a connection to its protocol, with room to spare
 
 
 @asynccontextmanager
@@ -117,13 +117,7 @@ class _Guest(uvicorn.Server):
         await self.leaving.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Accept nothing more, and let what was accepted become a connection first: asyncio up to Python 3.11 forgets
-        # one that is accepted in the turn its server is closed in, with its socket open (`Server._attach` asserts, and
-        # `_accept_connection2` swallows it).
-        for listener in sockets or []:
-            asyncio.get_running_loop().remove_reader(listener)
-        for _ in range(_UNTIL_SHOWN):
-            await asyncio.sleep(0)
+        await stop_accepting(sockets or [])
         await super().shutdown(sockets)
         # An aborted transport closes its socket in the loop's next turn, and the loop may end with us.
         for _ in range(_TURNS):
