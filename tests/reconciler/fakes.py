@@ -29,13 +29,15 @@ from wakit.core.declaration import Declaration, FleetSpec, Pacing, Pairing, Sess
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
 from wakit.core.records import DeclarationRecord, EventRecord
-from wakit.errors import CredentialUnreadableError
+from wakit.core.release import Release
+from wakit.errors import CredentialUnreadableError, WorkerError
 from wakit.reconciler import Reconciler
 from wakit.reconciler.desk import DaemonFacts, Desk
 from wakit.reconciler.feed import Feed
 from wakit.reconciler.ports import Ports
 from wakit.reconciler.roster import Roster
 from wakit.reconciler.tracked import Tracked
+from wakit.reconciler.upkeep import Upkeep
 from wakit.redact import Secret
 from wakit.vault import Registry, Vault, open_accounts
 from wakit.vault.layout import Layout, open_layout
@@ -127,6 +129,10 @@ class FakeLedger:
     def text_before(self, sha256: str) -> str | None:
         return next((record.text for record in reversed(self.declarations) if record.sha256 != sha256), None)
 
+    async def blamed_since(self, moment: datetime) -> dict[str, datetime]:
+        blamed = [r for r in self.told("worker_exit") if (r.detail or {}).get("culprit") and r.ts > moment]
+        return {record.session or "": record.ts for record in blamed}
+
     async def events(self) -> AsyncIterator[EventInfo | tuple[int, int]]:
         raise NotImplementedError
         yield
@@ -188,6 +194,8 @@ class Worker:
     worker_id: str
     pid: int
     clients: dict[str, Client]
+    on_call: set[str] = field(default_factory=set)
+    sealed: bool = True
 
 
 class FakeWorkers:
@@ -219,6 +227,7 @@ class FakeWorkers:
         self.releases: list[tuple[str, str]] = []
         self.logouts: list[str] = []
         self.holds: list[tuple[str, AccountHold]] = []
+        self.calls: list[tuple[str, str]] = []
         self._pids = count(1000)
         self._payloads = count(1)
 
@@ -226,8 +235,9 @@ class FakeWorkers:
 
     async def launch(self, launch: WorkerLaunch) -> int:
         self.launches.append(launch)
+        boarding = () if launch.on_call else launch.sessions
         try:
-            for start in launch.sessions:
+            for start in boarding:
                 self._judge(start)
         except AssertionError as error:
             self._loop.faults.append(error)  # or it would be taken for a launch that failed
@@ -235,7 +245,9 @@ class FakeWorkers:
         worker = Worker(
             launch.worker_id,
             next(self._pids),
-            {s.name: Client(s, None, linked=s.pairing is None) for s in launch.sessions},
+            {s.name: Client(s, None, linked=s.pairing is None) for s in boarding},
+            {s.name for s in launch.sessions} if launch.on_call else set(),
+            sealed=not launch.on_call,
         )
         assert launch.worker_id not in self.live
         failure = self.failures.pop(0) if self.failures else None
@@ -247,6 +259,30 @@ class FakeWorkers:
             self._board(client)
         await asyncio.sleep(self.launch_takes)
         return worker.pid
+
+    async def call(self, worker_id: str, start: SessionStart) -> None:
+        worker = self.live.get(worker_id)
+        if worker is None:
+            raise WorkerError(f"Session {start.name} is not aboard worker {worker_id}", why="it ended, or never was")
+        try:
+            self._judge(start)
+            assert not worker.sealed, "a sealed worker was called"
+            assert start.name in worker.on_call, "it is not on the list, or was called before"
+        except AssertionError as error:
+            self._loop.faults.append(error)
+            raise
+        self.calls.append((worker_id, start.name))
+        worker.on_call.discard(start.name)
+        worker.clients[start.name] = Client(start, None, linked=True)
+        self._board(worker.clients[start.name])
+
+    async def seal(self, worker_id: str) -> None:
+        worker = self.live.get(worker_id)
+        if worker is None:
+            return
+        worker.sealed = True
+        if not worker.clients:
+            self.end(worker_id, asked=True, cause="nobody came aboard")
 
     async def release(self, worker_id: str, session: str, *, why: str) -> None:
         self.releases.append((session, why))
@@ -479,6 +515,7 @@ class Fleet:
         self.looks = 0
         self.begun: Counter[str] = Counter()
         self._ids = count(1)
+        self.installed = Release("0.1.0", "0.5.2", "first")
         self._boot()
 
     def _boot(self) -> None:
@@ -494,10 +531,12 @@ class Fleet:
             now=self.now,
             chance=lambda: self.chance,
             new_id=lambda: f"w{next(self._ids)}",
+            release=lambda: self.upkeep.installed,
         )
         self.roster = Roster(ports, f"run{next(self._ids)}", lambda name: self.feed.session(name))  # noqa: PLW0108 - made below
         self.reconciler = Reconciler(self.roster)
         self.executor = self.reconciler.executor
+        self.upkeep = Upkeep(self.reconciler, began=self.installed, look=self._look_at_release)
         self.workers.on_report = self.reconciler.take
         self.feed = Feed(
             lambda: self.desk.daemon(),  # noqa: PLW0108 - made below, as in the runtime
@@ -517,6 +556,10 @@ class Fleet:
         if self.declaration is not None:
             self.run(self.reconciler.accept(self.declaration))
         self.main = self.loop.create_task(self.reconciler.run())
+        self.keeping_up = self.loop.create_task(self.upkeep.run())
+
+    async def _look_at_release(self) -> Release:
+        return self.installed
 
     def _watch(self) -> None:
         """Count the loop's looks, and see what it begins."""
@@ -568,6 +611,7 @@ class Fleet:
         """Nothing failed that nobody waits for."""
         assert not self.loop.faults, self.loop.faults
         assert not self.main.done() or self.main.exception() is None, self.main.exception()
+        assert not self.keeping_up.done() or self.keeping_up.cancelled(), self.keeping_up
 
     def check(self) -> None:
         """What holds once everything that can happen at this moment has happened."""
@@ -625,6 +669,7 @@ class Fleet:
         self.run(self._end_workers())
         self.run(self.executor.drain())
         self.run(self.main)
+        self.keeping_up.cancel()
 
     async def _end_workers(self) -> None:
         for worker_id in list(self.workers.live):

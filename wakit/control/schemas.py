@@ -43,6 +43,18 @@ class DeclarationInfo(_Model):
     warnings: list[str] = []
 
 
+class UpgradeInfo(_Model):
+    """What runs is not what is installed now: wakit or neonize was upgraded under a running daemon."""
+
+    installed: str = Field(description="What is installed now, in words")
+    daemon: str = Field(default="", description='In which way the daemon itself is another; "" if it is the same')
+    workers: int = Field(default=0, description="How many workers run another release")
+    under_way: bool = Field(default=False, description="They are being replaced, one at a time")
+    replaced: int = Field(default=0, description="How many were, since `wakit up` asked for it")
+    waiting: list[str] = Field(default=[], description="Who is being paired in an older worker, which has to wait")
+    problem: str = Field(default="", description="Why the replacing ended before everybody was replaced")
+
+
 class DaemonInfo(_Model):
     """The process that serves."""
 
@@ -58,6 +70,8 @@ class DaemonInfo(_Model):
     journal_ok: bool = True
     stuck_queries: int = Field(default=0, description="Queries that were told to stop and still run; they hold memory")
     converged: bool = Field(default=False, description="Nothing to do, and every enabled session is connected")
+    upgrade: UpgradeInfo | None = Field(default=None, description="None while everything runs what is installed")
+    ending: str | None = Field(default=None, description="What a daemon that was asked to end still waits for")
 
 
 class SessionInfo(_Model):

@@ -31,6 +31,18 @@ def halves(aboard: Sequence[str]) -> list[tuple[str, ...]]:
     return [share for share in (tuple(aboard[:middle]), tuple(aboard[middle:])) if share]
 
 
+def most_aboard(paired: int, setting: int | Literal["auto"]) -> int:
+    """Return how many may share a worker in a fleet of so many paired sessions that run.
+
+    Example:
+        >>> most_aboard(8, "auto"), most_aboard(9, "auto"), most_aboard(9, 4)
+        (1, 32, 4)
+    """
+    if setting != "auto":
+        return setting
+    return 1 if paired <= ALONE_UP_TO else SHARED_BY
+
+
 def assign(
     restoring: Sequence[str],
     *,
@@ -55,8 +67,7 @@ def assign(
         >>> assign(["a", "b", "c"], running=0, setting=32, apart={"a": "x", "b": "y"})
         [('c',), ('a',), ('b',)]
     """
-    small = running + len(restoring) <= ALONE_UP_TO
-    limit = setting if setting != "auto" else 1 if small else SHARED_BY
+    limit = most_aboard(running + len(restoring), setting)
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for name in restoring:
         groups[apart.get(name, "")].append(name)

@@ -27,6 +27,7 @@ from wakit.core.actions import (
     Revive,
     describe,
 )
+from wakit.core.compaction import is_blamed
 from wakit.core.declaration import RetirePolicy
 from wakit.core.lifecycle import ALIVE, Happening, State
 from wakit.core.observation import Credential, Request
@@ -35,6 +36,7 @@ from wakit.core.retry import AFTER_DIAL
 from wakit.errors import ControlError, WakitError
 from wakit.reconciler.keeping import Keeper
 from wakit.reconciler.looking import Looker
+from wakit.reconciler.rehousing import Rehouser
 from wakit.reconciler.roster import Roster
 from wakit.reconciler.starting import Starter, in_words
 from wakit.reconciler.tracked import Tracked
@@ -60,6 +62,7 @@ class Executor:
     Attributes:
         in_turn: Does the vault's work of a session, one thing after the other; whoever touches its files asks here.
         keeper: Keeps the backups.
+        rehouser: Moves sessions into other workers.
     """
 
     def __init__(self, roster: Roster, wake: Callable[[], None]) -> None:
@@ -70,6 +73,7 @@ class Executor:
         self._starter = Starter(roster, self.in_turn)
         self.keeper = Keeper(roster, self.in_turn)
         self._looker = Looker(roster, self.in_turn)
+        self.rehouser = Rehouser(roster, self._starter, begin=self._begin, stop=self._stop)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def carry_out(self, actions: Sequence[Action]) -> list[Action]:
@@ -368,4 +372,6 @@ class Executor:
         setting = force.declaration.fleet.sessions_per_worker if force else "auto"
         running = sum(t.running is not None and t.credential is Credential.PRESENT for t in sessions)
         apart = {t.name: t.quarantine for t in sessions if t.quarantine is not None}
+        now = self._ports.now()
+        apart |= {t.name: f"blamed/{t.name}" for t in sessions if is_blamed(t.blamed_at, now)}
         return assign(names, running=running, setting=setting, apart=apart)

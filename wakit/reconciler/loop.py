@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from wakit.core.actions import Plan, describe
+from wakit.core.compaction import BLAMED_FOR
 from wakit.core.declaration import Change, Declaration, SessionSpec, is_cut_off
 from wakit.core.lifecycle import ALIVE, Happening, State
 from wakit.core.observation import Credential
@@ -131,6 +132,9 @@ class Reconciler:
         findings = await asyncio.to_thread(lambda: {name: _settled(vault, name) for name in vault.names()})
         now = roster.ports.now()
         roster.sessions.update({name: recollect(name, finding, now) for name, finding in findings.items()})
+        for name, moment in (await roster.ports.ledger.blamed_since(now - BLAMED_FOR)).items():
+            if name in roster.sessions:
+                roster.sessions[name].blamed_at = moment
 
     async def run(self) -> None:
         """Look, plan and act until :meth:`halt`."""
@@ -172,18 +176,28 @@ class Reconciler:
     def converged(self) -> bool:
         """Return whether nothing is left to do and every enabled session is connected."""
         force = self.roster.in_force
-        if force is None or self._last or self._wake.is_set() or not self.executor.idle():
-            return False  # woken and not looked yet counts as work: an edit may be what woke it
+        if force is None or not self.at_rest():
+            return False
         return all(
             self.roster.get(name).state is State.CONNECTED
             for name, spec in force.declaration.sessions.items()
             if spec.enabled and not self.roster.get(name).parked
         )
 
+    def at_rest(self) -> bool:
+        """Return whether nothing is left to do."""
+        # Woken and not looked yet counts as work: an edit may be what woke it.
+        return not self._last and not self._wake.is_set() and self.executor.idle()
+
     def halt(self) -> None:
         """Begin nothing any more; :meth:`run` returns."""
         self._stopping = True
         self.wake()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing is begun any more."""
+        return self._stopping
 
     async def _pause(self, wake_at: datetime | None) -> None:
         pause = RESYNC

@@ -9,8 +9,9 @@ from typing import Any, Final, Protocol
 
 from wakit.control.schemas import EventInfo
 from wakit.core.records import DeclarationRecord, EventRecord
+from wakit.core.release import UNKNOWN, Release
 from wakit.vault import Vault
-from wakit.whatsapp.port import AccountHold, WorkerLaunch
+from wakit.whatsapp.port import AccountHold, SessionStart, WorkerLaunch
 
 REPLAYED: Final = 10_000
 """How many past events a live stream tells at most; older ones are a matter for SQL."""
@@ -21,6 +22,12 @@ class Workers(Protocol):
 
     async def launch(self, launch: WorkerLaunch) -> int:
         """Spawn a worker and return its pid; WorkerError if it does not come up."""
+
+    async def call(self, worker_id: str, start: SessionStart) -> None:
+        """Have a worker that was launched on call start one of its sessions; WorkerError if it is gone."""
+
+    async def seal(self, worker_id: str) -> None:
+        """End the calls to such a worker; one that nobody came aboard of is ended."""
 
     async def release(self, worker_id: str, session: str, *, why: str) -> None:
         """Take one session out of its worker for good; returns when its credential is free for others."""
@@ -46,6 +53,9 @@ class Ledger(Protocol):
 
         It is as the journal kept it: scrubbed once more.
         """
+
+    async def blamed_since(self, moment: datetime) -> dict[str, datetime]:
+        """Return who crashed a worker alone after it had in company, and when last."""
 
     def events(self) -> AsyncIterator[EventInfo | tuple[int, int]]:
         """Stream durable events from now on; a pair of numbers is a gap of events left out."""
@@ -80,6 +90,7 @@ class Ports:
         now: The clock (UTC, aware).
         chance: A number drawn evenly from [0, 1).
         new_id: A fresh, unique worker id.
+        release: What a worker that is started now is started from.
     """
 
     vault: Vault
@@ -88,3 +99,4 @@ class Ports:
     now: Callable[[], datetime]
     chance: Callable[[], float]
     new_id: Callable[[], str]
+    release: Callable[[], Release] = lambda: UNKNOWN

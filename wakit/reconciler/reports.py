@@ -272,11 +272,15 @@ class Reports:
             if tracked.credential is Credential.PRESENT:
                 self._hands.note(tracked, partial(self._roster.ports.vault.mark_stopped, tracked.name))
             self._roster.changed(tracked.name)
+        self._roster.stir()
 
     def _worker_crashed(self, aboard: Sequence[Tracked], report: WorkerExited) -> None:
         """Bring back whoever was aboard, in two halves, so that a crash that comes again finds its culprit."""
         # Whoever crashes alone again right after a crash in company is the one that the others suffered from.
         culprit = len(aboard) == 1 and aboard[0].quarantine is not None
+        self._roster.crashed_at = self._roster.ports.now()
+        if culprit:
+            aboard[0].blamed_at = self._roster.crashed_at
         cause = report.cause + _whose_fault(len(aboard), culprit=culprit)
         pairing = [tracked for tracked in aboard if tracked.credential is not Credential.PRESENT]
         for tracked in aboard:

@@ -57,6 +57,7 @@ class Roster:
     cut_off: bool = False
     declared_accounts: dict[str, str] = field(default_factory=dict)
     sessions: dict[str, Tracked] = field(default_factory=dict)
+    crashed_at: datetime | None = None
     logged: Counter[str] = field(default_factory=Counter)
     watching: list[asyncio.Event] = field(default_factory=list)
 
@@ -94,9 +95,13 @@ class Roster:
             if before in _ONLINE and after not in _ONLINE:
                 self._weigh(tracked)
             self.log("state", tracked, state_from=before, state_to=after, reason=reason, code=code)
-            for event in self.watching:
-                event.set()
+            self.stir()
         self.changed(tracked.name)
+
+    def stir(self) -> None:
+        """Have everybody who waits for a state look again, also whether there still is a worker."""
+        for event in self.watching:
+            event.set()
 
     async def reaches(self, tracked: Tracked, state: State, seconds: float) -> bool:
         """Wait until a running session is in a state; False if its worker ends before, or the time is over."""

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from wakit.core.actions import Create
-from wakit.core.declaration import Pairing, SessionSpec
+from wakit.core.declaration import Endpoint, Pairing, SessionSpec
 from wakit.core.lifecycle import Happening
 from wakit.core.observation import Credential, Request
+from wakit.core.release import Release
 from wakit.core.retry import AFTER_CRASH, AFTER_DIAL
 from wakit.errors import CredentialElsewhereError, CredentialError, GivenAwayError, HeldError, WakitError
 from wakit.reconciler.roster import Roster
@@ -42,6 +43,15 @@ class _Candidate:
     spec: SessionSpec
     phone: PhoneNumber | None
     prepare: Callable[[str], StartTicket]
+
+
+@dataclass(frozen=True, slots=True)
+class Hired:
+    """A worker that waits for its sessions to be called."""
+
+    worker_id: str
+    pid: int
+    release: Release
 
 
 class Starter:
@@ -72,14 +82,36 @@ class Starter:
         self._roster.log("pair_started", tracked, reason=action.reason, detail={"method": pairing.value})
         return bool(await self._launch([candidate], pairing))
 
-    async def restore(self, aboard: Sequence[Tracked]) -> Sequence[Tracked]:
-        """Start sessions with the credentials they have, in one worker; return those that it carries."""
+    async def hire(self, crew: Sequence[Tracked]) -> Hired:
+        """Spawn a worker for sessions that still run elsewhere; it starts each when it is called.
+
+        Raises:
+            WorkerError: It could not start.
+        """
+        worker_id, release = self._ports.new_id(), self._ports.release()
+        orders = []
+        for tracked in crew:
+            candidate = self._candidate(tracked, self._ports.vault.prepare_restore)
+            ticket = StartTicket(directory=self._ports.vault.folder(tracked.name), epoch=0)
+            orders.append(_order(candidate, ticket, None))
+        pid = await self._ports.workers.launch(
+            WorkerLaunch(worker_id=worker_id, sessions=tuple(orders), endpoint=self._endpoint(), on_call=True)
+        )
+        return Hired(worker_id, pid, release)
+
+    async def restore(self, aboard: Sequence[Tracked], onto: Hired | None = None) -> Sequence[Tracked]:
+        """Start sessions with the credentials they have, in one worker; return those that it carries.
+
+        Args:
+            aboard: The sessions.
+            onto: A worker that was hired for them; else they get a new one.
+        """
         candidates = [self._candidate(tracked, self._ports.vault.prepare_restore) for tracked in aboard]
         for candidate in candidates:
             candidate.tracked.request, candidate.tracked.asked = None, False
             candidate.tracked.end_pairing()
             self._started(candidate, "starts with its credential")
-        return await self._launch(candidates, None)
+        return await self._launch(candidates, None, onto)
 
     def _candidate(self, tracked: Tracked, prepare: Callable[[str], StartTicket]) -> _Candidate:
         spec = self._roster.declared(tracked.name) or tracked.spec or SessionSpec(tracked.name)
@@ -93,7 +125,9 @@ class Starter:
         tracked.running = candidate.spec.fingerprint()
         self._roster.happen(tracked, Happening.START, reason)
 
-    async def _launch(self, candidates: Sequence[_Candidate], pairing: Pairing | None) -> Sequence[Tracked]:
+    async def _launch(
+        self, candidates: Sequence[_Candidate], pairing: Pairing | None, onto: Hired | None = None
+    ) -> Sequence[Tracked]:
         """Check the credentials, then spawn one worker for those that are sound; return who is aboard."""
         starts: list[SessionStart] = []
         aboard: list[Tracked] = []
@@ -109,15 +143,13 @@ class Starter:
                 self._unusable(candidate.tracked, ticket)
         if not starts:
             return []
-        worker_id = self._ports.new_id()
-        force = self._roster.in_force
-        endpoint = force.declaration.fleet.endpoint if force else None
+        worker_id = onto.worker_id if onto else self._ports.new_id()
+        release = onto.release if onto else self._ports.release()
         for tracked in aboard:
-            tracked.worker_id = worker_id  # before the launch: reports may come before it returns
+            # Before the launch: reports may come before it returns.
+            tracked.worker_id, tracked.release = worker_id, release
         try:
-            pid = await self._ports.workers.launch(
-                WorkerLaunch(worker_id=worker_id, sessions=tuple(starts), endpoint=endpoint)
-            )
+            pid = await self._spawn_or_call(worker_id, starts, onto)
         except Exception as error:  # noqa: BLE001 - the system may refuse a process in its own words
             for tracked in aboard:
                 self._not_started(tracked, worker_id, in_words(error))
@@ -128,6 +160,20 @@ class Starter:
                 self._roster.log("worker_spawned", tracked, reason=f"epoch {start.epoch}")
                 self._roster.changed(tracked.name)
         return aboard
+
+    async def _spawn_or_call(self, worker_id: str, starts: Sequence[SessionStart], onto: Hired | None) -> int:
+        workers = self._ports.workers
+        if onto is None:
+            return await workers.launch(
+                WorkerLaunch(worker_id=worker_id, sessions=tuple(starts), endpoint=self._endpoint())
+            )
+        for start in starts:
+            await workers.call(worker_id, start)
+        return onto.pid
+
+    def _endpoint(self) -> Endpoint | None:
+        force = self._roster.in_force
+        return force.declaration.fleet.endpoint if force else None
 
     async def _tickets(self, candidates: Sequence[_Candidate]) -> list[StartTicket | BaseException]:
         return await asyncio.gather(

@@ -10,6 +10,7 @@ from wakit.control.schemas import PairingShown, SessionInfo
 from wakit.core.declaration import Pairing, SessionSpec
 from wakit.core.lifecycle import STATUS, State
 from wakit.core.observation import UNUSABLE, Credential, Request, SessionObservation
+from wakit.core.release import UNKNOWN, Release
 from wakit.redact import PhoneNumber, Secret
 from wakit.vault.vault import Finding
 
@@ -57,6 +58,8 @@ class Tracked:
     dial_failure: str = ""
     last_connected_at: datetime | None = None
     quarantine: str | None = None  # it was aboard of a crash: until it has proved itself it shares with these only
+    blamed_at: datetime | None = None  # when it was found to be the culprit of a crash
+    release: Release = UNKNOWN  # what its worker was started from
     leaving: str | None = None  # why it has to leave its worker as soon as the action under way ends
     busy: bool = False  # an action on it is under way; the planner's word has to wait
     not_before: datetime | None = None  # an action on it failed: none is begun before this moment
@@ -105,6 +108,7 @@ class Tracked:
         self.waits_for_person, self.why_waits = source.waits_for_person, source.why_waits
         self.next_try_at, self.attempt = source.next_try_at, source.attempt
         self.parked, self.last_connected_at = source.parked, source.last_connected_at
+        self.blamed_at, source.blamed_at = source.blamed_at, None
         source.credential, source.account, source.paired_at = Credential.ABSENT, None, None
         source.request, source.held, source.parked = None, None, False
         source.begin()

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from wakit.control.schemas import EventInfo
 from wakit.core.records import DeclarationRecord, EventRecord
+from wakit.errors import WakitError
 from wakit.journal import Gap, Journal, Limits
 from wakit.reconciler.ports import REPLAYED
 
+_BLAMED = (
+    "SELECT session, max(ts) AS last FROM events WHERE kind = 'worker_exit' AND ts > ? AND session IS NOT NULL"
+    " AND (detail->>'culprit')::BOOLEAN GROUP BY session"
+)
 _RECENT = "SELECT * FROM (SELECT * FROM events WHERE seq > ? ORDER BY seq DESC LIMIT ?) ORDER BY seq"
 
 
@@ -35,6 +40,14 @@ class JournalLedger:
     def text_before(self, sha256: str) -> str | None:
         """Return the text of the newest declaration of earlier runs that has another checksum."""
         return self._journal.text_before(sha256)
+
+    async def blamed_since(self, moment: datetime) -> dict[str, datetime]:
+        """Return who crashed a worker alone after it had in company, and when last."""
+        try:
+            table = await self._journal.query(_BLAMED, params=[moment.astimezone(UTC).replace(tzinfo=None)])
+        except WakitError:  # a daemon that does not know it starts all the same
+            return {}
+        return {row["session"]: row["last"].replace(tzinfo=UTC) for row in table.to_pylist()}
 
     async def events(self) -> AsyncIterator[EventInfo | tuple[int, int]]:
         """Stream durable events from now on."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from wakit.core.pacing import TokenBucket
 from wakit.errors import WorkerError
-from wakit.whatsapp.port import AccountHold, WorkerLaunch
+from wakit.whatsapp.port import AccountHold, SessionStart, WorkerLaunch
 from wakit.worker.host import WorkerHost
 
 _LEAVE = 5.0  # seconds until a session must have left a shared worker
@@ -56,8 +56,22 @@ class Staff:
             pid = await self._host.launch(launch)
         running = self._host.workers()
         self._aboard = {name: aboard for name, aboard in self._aboard.items() if name in running}
-        self._aboard[launch.worker_id] = {start.name for start in launch.sessions}
+        # Whoever is on call is not aboard yet.
+        self._aboard[launch.worker_id] = set() if launch.on_call else {start.name for start in launch.sessions}
         return pid
+
+    async def call(self, worker_id: str, start: SessionStart) -> None:
+        """Have a worker that was launched on call start one of its sessions."""
+        await self._host.call(worker_id, start)
+        self._aboard.setdefault(worker_id, set()).add(start.name)
+
+    async def seal(self, worker_id: str) -> None:
+        """End the calls to a worker, and the worker if nobody came."""
+        if self._aboard.get(worker_id):
+            await self._host.seal(worker_id)
+        else:
+            self._aboard.pop(worker_id, None)
+            await self._host.stop(worker_id, grace=_GRACE, why="nobody came aboard")
 
     async def release(self, worker_id: str, session: str, *, why: str) -> None:
         """Take a session out of its worker; the last one out ends it.

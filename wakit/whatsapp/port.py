@@ -234,11 +234,20 @@ class SessionStart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerLaunch(msgspec.Struct, frozen=True, kw_only=True):
-    """The order to run one sealed worker: its sessions are fixed from birth, and start one after the other."""
+    """The order to run one sealed worker: its sessions are fixed from birth, and start one after the other.
+
+    Attributes:
+        worker_id: Names it.
+        sessions: Who is ever aboard.
+        endpoint: The loopback server to use instead of WhatsApp.
+        on_call: Each session starts when it is called, and not at birth: its credential is still in use elsewhere. Its
+            order here has no valid ``epoch``; the call brings the one that counts.
+    """
 
     worker_id: str
     sessions: tuple[SessionStart, ...]
     endpoint: Endpoint | None = None
+    on_call: bool = False
 
 
 class SessionReport(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from wakit.errors import WorkerError
-from wakit.whatsapp.port import AccountHold, WorkerLaunch, WorkerReport
+from wakit.whatsapp.port import AccountHold, SessionStart, WorkerLaunch, WorkerReport
 from wakit.worker.bounds import Limits, Outlets, WorkerInfo
 from wakit.worker.link import WorkerLink
 from wakit.worker.placement import LocalPlacer, Placer
@@ -96,6 +96,20 @@ class WorkerHost:
         finally:
             self._launching.discard(name)
         return link.pid
+
+    async def call(self, worker_id: str, start: SessionStart) -> None:
+        """Have a worker that was launched on call start one of its sessions.
+
+        Raises:
+            WorkerError: No such worker runs, or the session is not of its list.
+        """
+        self._aboard(worker_id, start.name).call(start)
+
+    async def seal(self, worker_id: str) -> None:
+        """End the calls to a worker: from now on it is like any other."""
+        link = self._links.get(worker_id)
+        if link is not None:
+            link.seal()
 
     async def stop(self, worker_id: str, *, grace: float, why: str = "wakit stopped it") -> None:
         """End a worker: politely for ``grace`` seconds, then by force. Returns when it is reaped and reported."""

@@ -19,11 +19,12 @@ from types import MappingProxyType
 from typing import Final, assert_never
 
 from wakit.errors import EndpointError, WakitError, WorkerError
-from wakit.whatsapp.port import AccountHold, SessionReport, WorkerExited, WorkerLaunch
+from wakit.whatsapp.port import AccountHold, SessionReport, SessionStart, WorkerExited, WorkerLaunch
 from wakit.worker.bounds import Limits, Outlets, Window, WorkerInfo
 from wakit.worker.exits import LastWords, explain
 from wakit.worker.messages import (
     PROTOCOL,
+    Call,
     CannotStart,
     Cut,
     Done,
@@ -37,6 +38,7 @@ from wakit.worker.messages import (
     LogoutSession,
     Permit,
     PermitAsked,
+    Seal,
     Shutdown,
     StopSession,
     ToHost,
@@ -138,6 +140,14 @@ class WorkerLink:
         await asyncio.wait({self._life}, timeout=grace)
         self._placed.kill()
         await self.gone()
+
+    def call(self, start: SessionStart) -> None:
+        """Have it start one of its sessions, which waits for that."""
+        self.send(Call(start=start))
+
+    def seal(self) -> None:
+        """Tell it that nobody is called any more."""
+        self.send(Seal())
 
     def set_cut(self, session: str, *, cut: bool) -> None:
         """Close one session's network, or open it again."""

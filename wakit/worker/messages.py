@@ -19,9 +19,9 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from wakit.redact import PhoneNumber, Secret
-from wakit.whatsapp.port import AccountHold, SessionEvent, WorkerLaunch
+from wakit.whatsapp.port import AccountHold, SessionEvent, SessionStart, WorkerLaunch
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 """Grows with every change that an older end would misread."""
 
 MAX_FRAME: Final = 4 << 20
@@ -46,6 +46,16 @@ class Launch(_Message, frozen=True, tag=True, kw_only=True):
 
     protocol: int
     launch: WorkerLaunch
+
+
+class Call(_Message, frozen=True, tag=True, kw_only=True):
+    """Start one session of a worker that was launched on call, with this order."""
+
+    start: SessionStart
+
+
+class Seal(_Message, frozen=True, tag=True, kw_only=True):
+    """Nobody is called any more; whoever was not stays away."""
 
 
 class Permit(_Message, frozen=True, tag=True, kw_only=True):
@@ -88,7 +98,7 @@ class Shutdown(_Message, frozen=True, tag=True, kw_only=True):
     grace: float
 
 
-ToWorker: TypeAlias = Launch | Permit | StopSession | LogoutSession | HoldAccount | Cut | Shutdown
+ToWorker: TypeAlias = Launch | Call | Seal | Permit | StopSession | LogoutSession | HoldAccount | Cut | Shutdown
 
 
 # --- worker to host

@@ -43,6 +43,7 @@ from wakit.worker.dialing import LOGIN_HOST, DialError, SharedLookUps, route_for
 from wakit.worker.exits import ExitCode
 from wakit.worker.messages import (
     PROTOCOL,
+    Call,
     Cut,
     Done,
     FrameError,
@@ -55,6 +56,7 @@ from wakit.worker.messages import (
     LogoutSession,
     Permit,
     PermitAsked,
+    Seal,
     Shutdown,
     StopSession,
     ToHost,
@@ -129,6 +131,7 @@ class Service:
         )
         self._clients: dict[str, NeonizeClient] = {}
         self._custody: dict[str, Custody] = {}  # a lock that is collected is released
+        self._calls: asyncio.Queue[SessionStart | None] = asyncio.Queue()
         self._all_started = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._writer: asyncio.StreamWriter | None = None
@@ -162,6 +165,24 @@ class Service:
     # --- sessions
 
     async def _start_sessions(self) -> None:
+        if self._launch.on_call:
+            await self._start_called()
+        else:
+            await self._start_everybody()
+        self._all_started.set()
+
+    async def _start_called(self) -> None:
+        """Start each session when it is called, one after the other, until the worker is sealed.
+
+        Commands into the library wait until then, as they wait for the last start of any worker: what they read, a
+        start writes.
+        """
+        while (order := await self._calls.get()) is not None:
+            begin = await self._board(order, time.monotonic() + LOCK_PATIENCE)
+            if begin is not None:
+                await self._gate.start_all([begin])
+
+    async def _start_everybody(self) -> None:
         patience_until = time.monotonic() + LOCK_PATIENCE
         starts: list[Start] = []
         for order in self._launch.sessions:
@@ -169,7 +190,6 @@ class Service:
             if begin is not None:
                 starts.append(begin)
         await self._gate.start_all(starts)
-        self._all_started.set()
 
     async def _board(self, order: SessionStart, patience_until: float) -> Start | None:
         """Lock one session's credential and make its client; None if it cannot be had, which is told."""
@@ -263,6 +283,10 @@ class Service:
         match message:
             case Permit(session=session):
                 self._permits.grant(session)
+            case Call(start=start):
+                self._calls.put_nowait(start)
+            case Seal():
+                self._calls.put_nowait(None)
             case Cut(session=session, cut=cut):
                 (self._relay.cut if cut else self._relay.uncut)(session)
             case StopSession(request=request, session=session):
