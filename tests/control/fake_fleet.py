@@ -154,6 +154,10 @@ class FakeFleet:
         self.orders.append(("restore", (name, backup)))
         return found
 
+    async def replace(self) -> DaemonInfo:
+        self.orders.append(("replace", None))
+        return self.status().daemon
+
     async def shutdown(self) -> None:
         self.orders.append(("shutdown", None))
         self.stopped.set()

@@ -7,7 +7,6 @@ polls, and prints the child's error as its own. The child runs in ``/``, so that
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import os
@@ -162,7 +161,7 @@ def _be_daemon(place: Place, report: _Report) -> int:
     log = logging.getLogger("wakit.daemon")
     try:
         options = DaemonOptions(on_ready=lambda _: report.say({"ready": os.getpid()}))
-        ended = asyncio.run(serve_until_signal(place, options))
+        ended = options.ending.run(serve_until_signal(place, options))
     except WakitError as error:
         report.say(_told(error))
         log.error("%s", error)  # noqa: TRY400 - a person's mistake has no traceback

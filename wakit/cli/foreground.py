@@ -28,6 +28,7 @@ from wakit.errors import Exit, UnknownSessionError
 
 if TYPE_CHECKING:
     from wakit.control.port import Fleet as Served
+    from wakit.runtime import DaemonOptions
 
 _REDRAW: Final = 0.1  # seconds: at most so often
 _TICK: Final = 1.0  # seconds: at least so often, because ages grow
@@ -41,28 +42,33 @@ def run(fleet: Fleet, *, as_json: bool) -> int:
         if shown is None or not shown.isatty() or as_json:
             gap = _json_gap if as_json else _gap
             with Outlet(shown, gap=gap) as outlet, logging_to(LinesHandler(errors.say), logging.WARNING):
-                ended = asyncio.run(_tell(fleet, _Lines(outlet.say, as_json=as_json)))
+                ended = _tell(fleet, _Lines(outlet.say, as_json=as_json))
         else:
             with Painter(shown) as painter:
                 # On the same terminal an entry goes above the table, else through it.
                 say = painter.note if told is not None and told.isatty() else errors.say
                 with logging_to(LinesHandler(say), logging.WARNING):
-                    ended = asyncio.run(_draw(fleet, _Board(painter)))
+                    ended = _draw(fleet, _Board(painter))
     return Exit.INTERRUPTED if ended is signal.SIGINT else Exit.OK
 
 
-async def _tell(fleet: Fleet, lines: _Lines) -> signal.Signals | None:
+def _tell(fleet: Fleet, lines: _Lines) -> signal.Signals | None:
     from wakit.runtime import DaemonOptions  # noqa: PLC0415 - every room comes with it
 
-    return await serve_until_signal(fleet.place, DaemonOptions(on_ready=lines.on_ready, on_change=lines.on_change))
+    options = DaemonOptions(on_ready=lines.on_ready, on_change=lines.on_change)
+    return options.ending.run(serve_until_signal(fleet.place, options))
 
 
-async def _draw(fleet: Fleet, board: _Board) -> signal.Signals | None:
+def _draw(fleet: Fleet, board: _Board) -> signal.Signals | None:
     from wakit.runtime import DaemonOptions  # noqa: PLC0415 - every room comes with it
 
+    options = DaemonOptions(on_ready=board.on_ready, on_change=board.on_change)
+    return options.ending.run(_draw_while_it_serves(fleet, board, options))
+
+
+async def _draw_while_it_serves(fleet: Fleet, board: _Board, options: DaemonOptions) -> signal.Signals | None:
     drawing = asyncio.create_task(board.draw())
     try:
-        options = DaemonOptions(on_ready=board.on_ready, on_change=board.on_change)
         return await serve_until_signal(fleet.place, options)
     finally:
         drawing.cancel()

@@ -123,6 +123,10 @@ class SyncClient:
         """See :meth:`Client.ready`."""
         return self._answer(calls.ready())
 
+    def replace(self) -> DaemonInfo:
+        """See :meth:`Client.replace`."""
+        return self._answer(calls.replace())
+
     def shutdown(self) -> DaemonInfo:
         """See :meth:`Client.shutdown`."""
         return self._answer(calls.shutdown())

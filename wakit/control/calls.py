@@ -133,6 +133,11 @@ def apply(*, confirm: bool) -> Call[PlanInfo]:
     return Call("POST", "/v1/apply", _model(PlanInfo), _json(ApplyRequest(confirm=confirm)), seconds=120)
 
 
+def replace() -> Call[DaemonInfo]:
+    """``POST /v1/replace``."""
+    return Call("POST", "/v1/replace", _model(DaemonInfo), seconds=30)
+
+
 def shutdown() -> Call[DaemonInfo]:
     """``POST /v1/shutdown``."""
     return Call("POST", "/v1/shutdown", _model(DaemonInfo))

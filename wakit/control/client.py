@@ -159,6 +159,10 @@ class Client:
         """Say whether the daemon does its work, and if not, why."""
         return await self._answer(calls.ready())
 
+    async def replace(self) -> DaemonInfo:
+        """Begin to replace the workers of another release than the installed one; return the daemon as it is then."""
+        return await self._answer(calls.replace())
+
     async def shutdown(self) -> DaemonInfo:
         """Begin the daemon's clean end; return who ends. Its process is gone some moments later."""
         return await self._answer(calls.shutdown())

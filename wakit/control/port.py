@@ -9,6 +9,7 @@ from wakit.control.schemas import (
     BackupList,
     BackupTaken,
     Counters,
+    DaemonInfo,
     LiveFrame,
     PairingShown,
     PairRequest,
@@ -59,6 +60,9 @@ class Fleet(Protocol):
 
     async def restore(self, name: str, backup: str | None) -> SessionInfo:
         """Put a backup in the place of the credential in use, and start the session with it."""
+
+    async def replace(self) -> DaemonInfo:
+        """Begin to replace the workers of another release than the installed one, one at a time."""
 
     async def shutdown(self) -> None:
         """Begin the daemon's clean end."""

@@ -42,6 +42,7 @@ from wakit.reconciler.loop import Reconciler
 from wakit.reconciler.ports import REPLAYED
 from wakit.reconciler.roster import InForce
 from wakit.reconciler.tracked import Tracked
+from wakit.reconciler.upkeep import Upkeep
 from wakit.redact import PhoneNumber, scrub
 from wakit.vault.backups import Taken
 from wakit.vault.manifest import Why
@@ -146,6 +147,10 @@ class Desk:
         facts: This daemon.
         shutdown: Begins the daemon's end.
         read_log: Returns the last lines of a session's log.
+
+    Attributes:
+        upkeep: Replaces workers of an older release.
+        waits_for: Says what an ending daemon waits for, None if it is not ending.
     """
 
     def __init__(
@@ -163,6 +168,8 @@ class Desk:
         self._facts = facts
         self._shutdown = shutdown
         self._read_log = read_log
+        self.upkeep: Upkeep | None = None
+        self.waits_for: Callable[[], str | None] = lambda: None
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -181,6 +188,8 @@ class Desk:
             journal_ok=self._roster.ports.ledger.healthy(),
             stuck_queries=self._roster.ports.ledger.stuck(),
             converged=self._reconciler.converged(),
+            upgrade=self.upkeep.upgrade() if self.upkeep else None,
+            ending=self.waits_for(),
         )
 
     def status(self) -> StatusInfo:
@@ -325,6 +334,12 @@ class Desk:
         await self._reconciler.executor.put_back(tracked, backup)
         self._reconciler.wake()
         return self.session(name)
+
+    async def replace(self) -> DaemonInfo:
+        """Begin to replace the workers of another release than the installed one, one at a time."""
+        if self.upkeep is not None:
+            await self.upkeep.replace()
+        return self.daemon()
 
     async def shutdown(self) -> None:
         """Begin the daemon's end."""

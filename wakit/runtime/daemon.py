@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,7 @@ from wakit.control.refusals import trace
 from wakit.control.schemas import DaemonInfo
 from wakit.control.server import create_app, serve_unix
 from wakit.core.declaration import Declaration
+from wakit.core.release import Release
 from wakit.declare import load, read_source
 from wakit.declare.following import Broken, Loaded
 from wakit.declare.watching import Watcher
@@ -48,9 +49,12 @@ from wakit.reconciler.feed import Feed
 from wakit.reconciler.logbook import Logbook
 from wakit.reconciler.ports import Ports
 from wakit.reconciler.roster import Roster
+from wakit.reconciler.upkeep import Upkeep
 from wakit.runtime.bookkeeping import JournalLedger
+from wakit.runtime.ending import Ending, wind_down
 from wakit.runtime.place import Place
 from wakit.runtime.rehearsal import Phones, rehearsed
+from wakit.runtime.release import installed_release
 from wakit.runtime.staffing import Pace, Staff
 from wakit.sim.endpoint import running_sim
 from wakit.vault import Registry, Vault, open_accounts
@@ -63,7 +67,6 @@ _PRUNE_EVERY: Final = 24 * 3600.0
 _WELL_AGAIN: Final = 60.0  # seconds a part must have run for its next failure to be a first one again
 _LONGEST_PAUSE: Final = 60.0
 _TRIES: Final = 20
-_LAST_BACKUPS: Final = 4.0  # seconds an ending daemon gives to backups of what changed since the newest
 _SETTLE: Final = 0.05  # seconds between two reads of the file that have to agree
 _log = logging.getLogger("wakit.daemon")
 _FIXED: Final = ("state_dir", "strategy", "endpoint", "health")
@@ -77,10 +80,12 @@ class DaemonOptions:
     Attributes:
         on_ready: Called once with the desk, when the control socket answers.
         on_change: Called with the name of each session that changed.
+        ending: Told how far its end is.
     """
 
     on_ready: Callable[[Desk], None] = lambda _desk: None
     on_change: Callable[[str], None] = lambda _name: None
+    ending: Ending = field(default_factory=Ending)
 
 
 def _now() -> datetime:
@@ -110,14 +115,16 @@ async def serve(place: Place, *, stop: asyncio.Event, options: DaemonOptions | N
                 adapt: Adapt = lambda found: rehearsed(found, endpoint, place.state_dir)  # noqa: E731
             else:
                 sim, adapt = None, _fixing(declaration)
+            release = await asyncio.to_thread(installed_release)
             daemon = _join(
-                place, layout, journal, declaration=adapt(declaration), stop=stop, on_change=chosen.on_change
+                place, layout, journal, declaration=adapt(declaration), release=release, stop=stop, options=chosen
             )
             if sim is not None and not place.phones_by_hand:
                 phones = Phones(daemon.roster, sim)
                 stack.push_async_callback(phones.close)
                 daemon.watchers.append(phones.look)
-            await _run(daemon, place, _Following(adapt, declaration), stop=stop, on_ready=chosen.on_ready)
+            await _run(daemon, place, _Following(adapt, declaration), stop=stop, options=chosen)
+    chosen.ending.closed()
 
 
 def _keep_private() -> None:
@@ -188,6 +195,7 @@ class _Daemon:
     journal: Journal
     ledger: JournalLedger
     address: SocketAddress
+    upkeep: Upkeep
     watchers: list[Callable[[str], None]]
 
 
@@ -197,8 +205,9 @@ def _join(
     journal: Journal,
     *,
     declaration: Declaration,
+    release: Release,
     stop: asyncio.Event,
-    on_change: Callable[[str], None],
+    options: DaemonOptions,
 ) -> _Daemon:
     """Join the rooms; nothing runs yet."""
     fleet, run_id = declaration.fleet, uuid.uuid4().hex[:12]
@@ -227,8 +236,9 @@ def _join(
         now=_now,
         chance=chance.random,
         new_id=lambda: uuid.uuid4().hex[:12],
+        release=lambda: upkeep.installed,
     )
-    watchers: list[Callable[[str], None]] = [on_change]
+    watchers: list[Callable[[str], None]] = [options.on_change]
 
     def changed(name: str) -> None:
         feed.session(name)
@@ -240,6 +250,12 @@ def _join(
 
     roster = Roster(ports, run_id, changed)
     reconciler = Reconciler(roster, on_convergence=lambda: feed.daemon())  # noqa: PLW0108
+    upkeep = Upkeep(
+        reconciler,
+        began=release,
+        look=partial(asyncio.to_thread, installed_release),
+        changed=lambda: feed.daemon(),  # noqa: PLW0108
+    )
     address = socket_address(layout.root)
     facts = DaemonFacts(
         pid=os.getpid(),
@@ -253,7 +269,8 @@ def _join(
     )
     feed = Feed(lambda: desk.daemon(), lambda name: desk.find(name), lambda name: desk.pairing(name))  # noqa: PLW0108
     desk = Desk(reconciler, feed, facts, shutdown=stop.set, read_log=logbook.tail)
-    return _Daemon(roster, reconciler, feed, desk, host, journal, ledger, address, watchers)
+    desk.upkeep, desk.waits_for = upkeep, lambda: options.ending.waits_for
+    return _Daemon(roster, reconciler, feed, desk, host, journal, ledger, address, upkeep, watchers)
 
 
 def _in_force(roster: Roster, first: Declaration) -> Declaration:
@@ -261,7 +278,7 @@ def _in_force(roster: Roster, first: Declaration) -> Declaration:
 
 
 async def _run(
-    daemon: _Daemon, place: Place, following: _Following, *, stop: asyncio.Event, on_ready: Callable[[Desk], None]
+    daemon: _Daemon, place: Place, following: _Following, *, stop: asyncio.Event, options: DaemonOptions
 ) -> None:
     """Serve until asked to stop, then end in order."""
     reconciler, facts = daemon.reconciler, daemon.desk.daemon()
@@ -285,17 +302,17 @@ async def _run(
                 ),
                 asyncio.create_task(_keep_up(daemon, "the journal's pruning", partial(_prune, daemon))),
                 asyncio.create_task(_keep_up(daemon, "the backups", reconciler.executor.keeper.run)),
+                asyncio.create_task(_keep_up(daemon, "the upkeep", daemon.upkeep.run)),
             ]
-            on_ready(daemon.desk)
-            await stop.wait()
-            daemon.feed.close()
+            try:
+                options.on_ready(daemon.desk)
+                await stop.wait()
+            finally:
+                daemon.feed.close()
+                # While it is served, so that whoever waits for the end is told what it waits for.
+                await wind_down(reconciler, daemon.host, options.ending)
     finally:
         remove_record(place.state_dir, facts.run_id)
-        reconciler.halt()
-        # The host first: a worker that is still starting must not hold up the end.
-        await daemon.host.close(grace=1.0)
-        await reconciler.executor.drain()
-        await reconciler.executor.keeper.finish(_LAST_BACKUPS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -35,8 +35,10 @@ from wakit.control.schemas import (
 from wakit.control.server import answers, drawing, live, metrics
 from wakit.control.server.answers import NothingShownError, answer
 from wakit.core.declaration import SESSION_NAME
+from wakit.errors import ControlError
 
 ARROW: Final = "application/vnd.apache.arrow.stream"
+_AT_THE_END: Final = ("/shutdown", "/sql")  # what an ending daemon still answers, of what is posted
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
@@ -65,7 +67,18 @@ _no: Final[dict[int | str, dict[str, Any]]] = {
         503: "Not now",
     }.items()
 }
-router = APIRouter(prefix=f"/v{API_VERSION}", responses=_no)
+
+
+def _open_for_orders(connection: HTTPConnection) -> None:
+    """Refuse orders once the daemon ends: nobody would carry them out."""
+    path = connection.url.path
+    if connection.scope.get("method") == "POST" and not path.endswith(_AT_THE_END):
+        waits_for = _serving(connection).fleet.status().daemon.ending
+        if waits_for is not None:
+            raise ControlError("No order is taken any more", why=f"the daemon ends; it waits for {waits_for}")
+
+
+router = APIRouter(prefix=f"/v{API_VERSION}", responses=_no, dependencies=[Depends(_open_for_orders)])
 health = APIRouter()
 
 
@@ -182,6 +195,12 @@ async def sql(here: Here, request: SqlRequest) -> Response:
     return Response(table, media_type=ARROW)
 
 
+@router.post("/replace", response_model=DaemonInfo, status_code=202)
+async def replace(here: Here) -> Response:
+    """Replace the workers of another release than the installed one, one at a time."""
+    return answer(await here.fleet.replace(), 202)
+
+
 @router.post("/shutdown", response_model=DaemonInfo, status_code=202)
 async def shutdown(here: Here) -> Response:
     """Begin the daemon's clean end."""
@@ -221,7 +240,7 @@ async def healthz() -> Response:
 async def readyz(here: Here) -> Response:
     """The daemon does its work."""
     daemon = here.fleet.status().daemon
-    if here.stopping.is_set():
+    if here.stopping.is_set() or daemon.ending is not None:
         why = "it is ending"
     elif not daemon.journal_ok:
         why = "the journal cannot be written"
