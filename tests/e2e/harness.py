@@ -31,6 +31,7 @@ from wakit.control.schemas import (
     SessionGone,
     StatusInfo,
 )
+from wakit.errors import WakitError
 from wakit.runtime import locate
 
 PATIENCE = 45.0
@@ -160,6 +161,18 @@ class Fleet:
     def sql(self, query: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self.client().sql(query).to_pylist()
         return rows
+
+    def wait_for_ending(self) -> None:
+        """Wait until the daemon has begun to end, or has ended."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            try:
+                if self.status().daemon.ending is not None:
+                    return
+            except WakitError:
+                return
+            time.sleep(0.01)  # its end is told to whoever asks
+        raise AssertionError("the daemon does not end")
 
     def workers(self) -> list[psutil.Process]:
         """The worker processes of this fleet, wherever they hang."""

@@ -60,5 +60,3 @@ class _Linking:
 
     async def scan(self, name: str, payload: str) -> None:
         await self.sim.scan(self.numbers[name], payload)
-
-

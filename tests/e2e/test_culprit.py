@@ -9,7 +9,7 @@ from harness import Fleet
 from support.whatsapp import LoopbackWhatsApp
 from test_crashes import pair
 
-PANICKING = Path(__file__).parent / "panicking"
+FAULTS = Path(__file__).parent / "faults"
 NAMES = ("a", "b", "c", "d")
 
 
@@ -25,7 +25,7 @@ def exits(fleet: Fleet, since: int) -> list[dict[str, Any]]:
 def test_the_culprit_of_a_go_panic_is_named_and_keeps_to_itself(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
     fleet.head = "[wakit]\nsessions_per_worker = 4\n" + fleet.head
     flag = fleet.folder / "panic"
-    fleet.environ = {"PYTHONPATH": str(PANICKING), "WAKIT_TEST_PANIC": f"c={flag}"}
+    fleet.environ = {"PYTHONPATH": str(FAULTS), "WAKIT_TEST_PANIC": f"c={flag}"}
     numbers = pair(fleet, whatsapp, *NAMES)
     fleet.end()
     fleet.up()
@@ -37,7 +37,6 @@ def test_the_culprit_of_a_go_panic_is_named_and_keeps_to_itself(fleet: Fleet, wh
     fleet.wait_event(lambda event: bool((event.detail or {}).get("culprit")), since=since)
     fleet.wait_connected("a", "b", "d")
     told = exits(fleet, since)
-    assert [row["session"] for row in told if row["culprit"]][0] == "c"
     assert {row["session"] for row in told if row["culprit"]} == {"c"}, "nobody else is blamed"
     assert sorted({row["aboard"] for row in told}, reverse=True) == [4, 2, 1]
     assert [row["session"] for row in told if row["aboard"] == 4] == list(NAMES)

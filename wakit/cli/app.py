@@ -171,7 +171,8 @@ def up(
     """Start the daemon, here or in the background.
 
     In the foreground it shows a live table (plain lines where stdout is no terminal) until Ctrl-C. With -d or --wait it
-    outlives this command.
+    outlives this command. Where a daemon runs already and wakit was upgraded since, its workers are replaced one at a
+    time.
     """
     from wakit.cli.fleet import Fleet
 
@@ -187,8 +188,10 @@ def up(
 
         background.bring_up(fleet, as_json=json)
     else:
-        from wakit.cli import foreground
+        from wakit.cli import foreground, upgrading
 
+        if upgrading.replace(fleet, quiet=json):
+            return
         raise typer.Exit(foreground.run(fleet, as_json=json))
 
 

@@ -35,6 +35,8 @@ _PATIENCE: Final = 60.0  # seconds until it must serve
 def bring_up(fleet: Fleet, *, as_json: bool) -> StatusInfo:
     """Start the daemon in the background, unless one runs; print and return its status."""
     told, fresh = _ensure(fleet)
+    if not fresh and _renewed(fleet, quiet=as_json):
+        told = fleet.client.status()
     if as_json:
         print_json(told.model_dump_json())
     else:
@@ -53,7 +55,9 @@ def bring_up_and_wait(fleet: Fleet, *, seconds: float, as_json: bool) -> None:
     """
     from wakit.cli import converging  # noqa: PLC0415 - asyncio and WebSockets, only for --wait
 
-    _ensure(fleet)
+    _, fresh = _ensure(fleet)
+    if not fresh:
+        _renewed(fleet, quiet=as_json)
     converging.wait(fleet, seconds=seconds, as_json=as_json)
 
 
@@ -97,6 +101,12 @@ def _ensure(fleet: Fleet) -> tuple[StatusInfo, bool]:
     except NoDaemonError:
         start(fleet.place)
         return fleet.client.status(), True
+
+
+def _renewed(fleet: Fleet, *, quiet: bool) -> bool:
+    from wakit.cli import upgrading  # noqa: PLC0415 - only where a daemon runs already
+
+    return upgrading.replace(fleet, quiet=quiet)
 
 
 def _spawn(place: Place, log: Path, report: int) -> subprocess.Popen[bytes]:

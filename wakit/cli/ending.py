@@ -8,10 +8,15 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from typing import Final
 
 from wakit.cli.fleet import Fleet
 from wakit.control.address import DaemonRecord, process_started
-from wakit.errors import ControlError, NoDaemonError, NotConvergedError
+from wakit.control.blocking import SyncClient
+from wakit.errors import ControlError, NoDaemonError, NotConvergedError, WakitError
+
+_PATIENCE: Final = 1.0  # seconds before it is asked what it waits for
+_ASK_AGAIN: Final = 0.25
 
 
 def bring_down(fleet: Fleet, *, seconds: float) -> None:
@@ -34,13 +39,36 @@ def bring_down(fleet: Fleet, *, seconds: float) -> None:
         if record is None or not record.alive:
             raise
         pid = _terminate(record)
-    if not wait_for_end(pid, seconds):
+    if not _watch_end(fleet, pid, seconds):
         raise NotConvergedError(
             f"The daemon (pid {pid}) still runs",
             why=f"it was asked to end {seconds:g} s ago",
             hint=f"look at {fleet.logs / '_daemon.log'}; `kill -9 {pid}` ends it, and no credential is lost by that",
         )
     sys.stdout.write(f"The daemon (pid {pid}) has ended.\n")
+
+
+def _watch_end(fleet: Fleet, pid: int, seconds: float) -> bool:
+    """Wait until a daemon is gone, and say what it waits for as long as it tells."""
+    until = time.monotonic() + seconds
+    client: SyncClient | None = fleet.client
+    told = ""
+    pause = _PATIENCE
+    while not wait_for_end(pid, max(0.0, min(pause, until - time.monotonic()))):
+        if time.monotonic() >= until:
+            return False
+        pause = _ASK_AGAIN
+        if client is not None:
+            try:
+                waits_for = client.status().daemon.ending or told
+            except WakitError:
+                client = None  # its socket is closed: only the journal is left
+                waits_for = "the journal"
+            if waits_for != told:
+                told = waits_for
+                sys.stdout.write(f"It waits for {told} ...\n")
+                sys.stdout.flush()
+    return True
 
 
 def wait_for_end(pid: int, seconds: float) -> bool:

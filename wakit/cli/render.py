@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wakit.cli.words import age, span
-from wakit.control.schemas import DaemonInfo, EventInfo, PlanInfo, SessionInfo, StatusInfo
+from wakit.control.schemas import DaemonInfo, EventInfo, PlanInfo, SessionInfo, StatusInfo, UpgradeInfo
 
 _WIDE: Final = 4000
 # By state first, then by coarse status: a sign, and one for terminals without Unicode, and a style.
@@ -149,6 +149,10 @@ def footer(daemon: DaemonInfo, now: datetime) -> Text:
     if daemon.stuck_queries:
         told = f"queries on the journal that were told to stop and still run: {daemon.stuck_queries}"
         text.append(f"\n{told}; see `wakit doctor`", style="yellow")
+    if daemon.ending is not None:
+        text.append(f"\nit ends, and waits for {daemon.ending}", style="yellow")
+    if daemon.upgrade is not None:
+        text.append(f"\n{_upgrade(daemon.upgrade)}", style="yellow")
     if declaration.error:
         text.append(f"\nthe file as it is now is not in force: {declaration.error}", style="bold red")
         if declaration.hint:
@@ -156,6 +160,19 @@ def footer(daemon: DaemonInfo, now: datetime) -> Text:
     for warning in declaration.warnings:
         text.append(f"\nwarning: {warning}", style="yellow")
     return text
+
+
+def _upgrade(told: UpgradeInfo) -> str:
+    said = [told.daemon] if told.daemon else []
+    if told.problem:
+        said.append(f"replacing the workers was broken off: {told.problem}")
+    elif told.under_way:
+        said.append(f"workers are replaced one at a time: {told.replaced} done, {told.workers} to go")
+    if told.workers and not told.under_way:
+        said.append(f"{told.workers} workers run another release than {told.installed}; `wakit up -d` replaces them")
+    elif told.daemon and not told.workers:
+        said.append("every worker runs the installed one; `wakit down`, then `wakit up -d` renews the daemon itself")
+    return "; ".join(said)
 
 
 def plan(told: PlanInfo) -> RenderableType:
