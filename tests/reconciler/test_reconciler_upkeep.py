@@ -11,7 +11,7 @@ from wakit.core.declaration import SessionSpec
 from wakit.core.lifecycle import State
 from wakit.core.release import Release
 from wakit.errors import ControlError, WorkerError
-from wakit.whatsapp.port import ConnectionLost, Refused
+from wakit.whatsapp.port import ClientEnded, ConnectionLost, Refused
 
 NAMES = tuple("abcdef")
 NEWER = Release("0.2.0", "0.5.2", "second")
@@ -163,6 +163,20 @@ def test_who_does_not_arrive_ends_it_too(fleet: Fleet) -> None:
     assert len(fleet.workers.calls) == 0
     assert not away(fleet), "the one whose start failed was started again by the loop"
     assert len([r for r in fleet.ledger.told("warning") if r.code == "compact"]) == 1
+
+
+def test_what_the_old_client_says_when_it_is_taken_off_is_no_outage(fleet: Fleet) -> None:
+    fleet.paired(*NAMES, sessions_per_worker=6)
+    fleet.advance(9 * 60)
+    fleet.workers.release_takes = 0.4
+    while not fleet.workers.releases:
+        fleet.advance(0.05)
+    first = fleet.workers.releases[-1][0]
+    fleet.workers.tell(first, ConnectionLost(why="the connection was closed"))
+    fleet.workers.tell(first, ClientEnded(why="it was told to"))
+    fleet.advance(2)
+    assert fleet.ledger.states(first)[-2:] == ["starting", "connected"]
+    assert "reconnecting" not in fleet.ledger.states(first)
 
 
 def test_the_end_of_the_daemon_ends_it(fleet: Fleet) -> None:

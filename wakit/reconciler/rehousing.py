@@ -102,7 +102,11 @@ class Rehouser:
 
     async def _come_over(self, tracked: Tracked, worker: Hired, why: str) -> None:
         in_service = tracked.state is State.CONNECTED
-        await self._stop(tracked, why)
+        tracked.moving = True
+        try:
+            await self._stop(tracked, why)
+        finally:
+            tracked.moving = False
         if await self._starter.restore([tracked], onto=worker) and in_service:
             await self._roster.reaches(tracked, State.CONNECTED, _ARRIVAL)
 

@@ -102,6 +102,8 @@ class Reports:
                 assert_never(report)
 
     def _event(self, tracked: Tracked, event: SessionEvent, at: datetime) -> None:
+        if tracked.moving and isinstance(event, ConnectionLost | DialFailed | ClientEnded):
+            return
         match event:
             case QrShown():
                 self._show(tracked, Shown(Pairing.QR, event.payload, event.expires_at), "shows a QR code to scan")

@@ -60,6 +60,7 @@ class Tracked:
     quarantine: str | None = None  # it was aboard of a crash: until it has proved itself it shares with these only
     blamed_at: datetime | None = None  # when it was found to be the culprit of a crash
     release: Release = UNKNOWN  # what its worker was started from
+    moving: bool = False  # it leaves its worker for another one: that its connection ends is meant
     leaving: str | None = None  # why it has to leave its worker as soon as the action under way ends
     busy: bool = False  # an action on it is under way; the planner's word has to wait
     not_before: datetime | None = None  # an action on it failed: none is begun before this moment
