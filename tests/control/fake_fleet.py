@@ -29,6 +29,7 @@ from wakit.control.schemas import (
     SessionChanged,
     SessionInfo,
     StatusInfo,
+    UpgradeInfo,
 )
 from wakit.errors import QueryError, UnknownSessionError, WakitError
 
@@ -58,6 +59,8 @@ class FakeFleet:
         self.reader_came = asyncio.Condition()
         self.on_pair: Any = None
         self.kept: list[BackupInfo] = []
+        self.upgrades: list[UpgradeInfo | None] = []  # what is told of an upgrade, one after the other, once asked for
+        self.replacing = False
         declaration = DeclarationInfo(path="/srv/fleet/sessions.toml", rev=3, sha256="ab" * 32, git_commit="c0ffee" * 6)
         self.daemon = DaemonInfo(
             pid=4242, run_id="run-1", version="0.1.0", started_at=T0, state_dir=state_dir, socket=socket,
@@ -107,6 +110,8 @@ class FakeFleet:
 
     def status(self) -> StatusInfo:
         self._maybe_refuse()
+        if self.replacing and self.upgrades:
+            self.daemon = self.daemon.model_copy(update={"upgrade": self.upgrades.pop(0)})
         return StatusInfo(daemon=self.daemon, sessions=list(self.sessions.values()))
 
     def session(self, name: str) -> SessionInfo:
@@ -155,7 +160,9 @@ class FakeFleet:
         return found
 
     async def replace(self) -> DaemonInfo:
+        self._maybe_refuse()
         self.orders.append(("replace", None))
+        self.replacing = True
         return self.status().daemon
 
     async def shutdown(self) -> None:

@@ -105,6 +105,7 @@ def test_a_second_signal_ends_at_once_and_damages_nothing(
     assert not told & {"recovery", "qr", "pair_started"}
 
 
+@pytest.mark.long
 def test_a_disk_that_stands_still_does_not_hold_up_the_end(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
     flag = fleet.folder / "slow"
     fleet.environ = {"PYTHONPATH": str(FAULTS), "WAKIT_TEST_SLOW_DISK": str(flag)}

@@ -13,6 +13,7 @@ from support.whatsapp import LoopbackWhatsApp
 import wakit
 
 NAMES = ["a", "b", "c", "d", "e"]
+pytestmark = pytest.mark.timeout(300)
 
 
 class Installed:
@@ -111,6 +112,7 @@ def test_a_release_whose_workers_do_not_start_touches_nobody(fleet: Fleet, insta
     assert "broken off" in fleet.run("status").stdout
 
 
+@pytest.mark.long
 def test_a_release_whose_workers_crash_costs_one_session(fleet: Fleet, installed: Installed) -> None:
     before = {session.name: session.worker_pid for session in fleet.status().sessions}
     installed.number("1.1.0")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -138,3 +138,20 @@ async def test_a_long_past_is_told_from_its_newest_events(
     await journal.acked(last)
     assert [info.seq for info in await ledger.events_since(2)] == [8, 9, 10, 11, 12]
     assert [info.seq for info in await ledger.events_since(10)] == [11, 12]
+
+
+async def test_who_was_blamed_for_a_crash_is_remembered(ledger: JournalLedger) -> None:
+    told = [("a", False, 2), ("a", True, 1), ("b", True, 1), ("a", True, 1)]
+    for number, (session, culprit, aboard) in enumerate(told):
+        detail = {"asked": False, "aboard": aboard, "culprit": culprit}
+        ledger.log(event(kind="worker_exit", session=session, ts=NOW + timedelta(hours=number), detail=detail))
+    ledger.log(event(kind="worker_exit", session="c", detail={"asked": True, "evidence": ""}))
+    await ledger._journal.acked(ledger.last_seq())
+    assert await ledger.blamed_since(NOW) == {"a": NOW + timedelta(hours=3), "b": NOW + timedelta(hours=2)}
+    assert await ledger.blamed_since(NOW + timedelta(hours=2)) == {"a": NOW + timedelta(hours=3)}
+
+
+async def test_a_journal_that_cannot_be_asked_blames_nobody(journal: Journal) -> None:
+    ledger = JournalLedger(journal)
+    await journal.close()
+    assert await ledger.blamed_since(NOW) == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
 from wakit.errors import WorkerError
@@ -133,6 +134,8 @@ class Host:
         self.running: dict[str, object] = {}
         self.ended: list[tuple[str, str]] = []
         self.left: list[tuple[str, str]] = []
+        self.called: list[tuple[str, str]] = []
+        self.sealed: list[str] = []
         self.lets_go = True
         self.error: Exception | None = None
 
@@ -152,6 +155,12 @@ class Host:
             raise self.error
         self.left.append((worker_id, session))
         return self.lets_go
+
+    async def call(self, worker_id: str, start: SessionStart) -> None:
+        self.called.append((worker_id, start.name))
+
+    async def seal(self, worker_id: str) -> None:
+        self.sealed.append(worker_id)
 
     async def logout(self, worker_id: str, session: str, timeout: float) -> bool:  # noqa: ASYNC109
         if self.error is not None:
@@ -182,6 +191,26 @@ async def test_a_worker_that_does_not_let_one_go_is_ended(error: Exception | Non
     await staff.launch(launch("w1", "a", "b"))
     await staff.release("w1", "a", why="parked")
     assert host.ended == [("w1", "parked")]
+
+
+async def test_who_is_on_call_is_aboard_once_it_was_called() -> None:
+    host = Host()
+    staff = Staff(host)  # type: ignore[arg-type]
+    on_call = launch("w2", "a", "b")
+    await staff.launch(msgspec.structs.replace(on_call, on_call=True))
+    await staff.call("w2", on_call.sessions[0])
+    await staff.seal("w2")
+    assert (host.called, host.sealed, host.ended) == ([("w2", "a")], ["w2"], [])
+    await staff.release("w2", "a", why="parked")
+    assert host.ended == [("w2", "parked")], "it was alone: the other one never came"
+
+
+async def test_a_worker_that_nobody_came_aboard_of_is_ended() -> None:
+    host = Host()
+    staff = Staff(host)  # type: ignore[arg-type]
+    await staff.launch(msgspec.structs.replace(launch("w2", "a"), on_call=True))
+    await staff.seal("w2")
+    assert host.ended == [("w2", "nobody came aboard")]
 
 
 async def test_a_worker_that_is_gone_cannot_unlink_and_that_is_no_error() -> None:

@@ -13,7 +13,7 @@ from typing import Final
 from wakit import __version__
 from wakit.cli.fleet import Fleet
 from wakit.control.schemas import DaemonInfo, UpgradeInfo
-from wakit.errors import ControlError, NoDaemonError
+from wakit.errors import ControlError
 
 _ASK_AGAIN: Final = 0.5  # seconds
 _OTHERS: Final = "the other workers run on as they were; see `wakit events`, then run `wakit up -d` again, or go back"
@@ -32,8 +32,8 @@ def replace(fleet: Fleet, *, quiet: bool) -> bool:
     client = fleet.client
     try:
         before = client.status().daemon
-    except NoDaemonError:
-        return False
+    except ControlError:
+        return False  # none runs, or it does not answer: whoever wants to start one is told
     if before.ending is not None:
         return False
     try:

@@ -15,8 +15,8 @@ from wakit.journal import Gap, Journal, Limits
 from wakit.reconciler.ports import REPLAYED
 
 _BLAMED = (
-    "SELECT session, max(ts) AS last FROM events WHERE kind = 'worker_exit' AND ts > ? AND session IS NOT NULL"
-    " AND (detail->>'culprit')::BOOLEAN GROUP BY session"
+    "SELECT session, max(ts) AS last FROM events WHERE kind = 'worker_exit' AND ts > CAST(? AS TIMESTAMP)"
+    " AND session IS NOT NULL AND (detail->>'culprit')::BOOLEAN GROUP BY session"
 )
 _RECENT = "SELECT * FROM (SELECT * FROM events WHERE seq > ? ORDER BY seq DESC LIMIT ?) ORDER BY seq"
 
@@ -44,7 +44,7 @@ class JournalLedger:
     async def blamed_since(self, moment: datetime) -> dict[str, datetime]:
         """Return who crashed a worker alone after it had in company, and when last."""
         try:
-            table = await self._journal.query(_BLAMED, params=[moment.astimezone(UTC).replace(tzinfo=None)])
+            table = await self._journal.query(_BLAMED, params=[moment.astimezone(UTC).replace(tzinfo=None).isoformat()])
         except WakitError:  # a daemon that does not know it starts all the same
             return {}
         return {row["session"]: row["last"].replace(tzinfo=UTC) for row in table.to_pylist()}
