@@ -24,6 +24,7 @@ from wakit.control.schemas import PairRequest
 from wakit.core.declaration import Pacing, Pairing, RetirePolicy, SessionSpec
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
+from wakit.core.release import Release
 from wakit.errors import ControlError, DeclarationError, Location, WorkerError
 from wakit.redact import PhoneNumber, Secret
 from wakit.whatsapp.port import (
@@ -238,6 +239,12 @@ class World(RuleBasedStateMachine):
     @rule(kill=st.booleans())
     def restart_the_daemon(self, kill: bool) -> None:
         self.fleet.restart(kill=kill)
+
+    @rule(number=st.integers(0, 3))
+    def upgrade(self, number: int) -> None:
+        """wakit is upgraded, and a person has the workers replaced."""
+        self.fleet.installed = Release(f"1.{number}.0", "0.5.2", f"{number}")
+        self.fleet.run(self.fleet.upkeep.replace())
 
     @rule(seconds=st.sampled_from([0.0, 0.001, 0.01, 0.1, 0.3, 1.0, 5.0, 30.0, 200.0]))
     def wait(self, seconds: float) -> None:
