@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from harness import Fleet
 from support.whatsapp import LoopbackWhatsApp
 from test_crashes import pair
 
+pytestmark = pytest.mark.timeout(300)
 FAULTS = Path(__file__).parent / "faults"
 NAMES = ("a", "b", "c", "d")
 

@@ -15,6 +15,7 @@ from harness import WAKIT, Fleet, gone, json_lines
 from many import link_all
 from support.whatsapp import LoopbackWhatsApp
 
+pytestmark = pytest.mark.timeout(300)
 FAULTS = Path(__file__).parent / "faults"
 SHARED = "[wakit]\nsessions_per_worker = {}\n"
 
@@ -59,7 +60,6 @@ def ended(fleet: Fleet, *signals: signal.Signals) -> tuple[int, float]:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(400)
 def test_a_hundred_sessions_end_within_ten_seconds(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
     names = started(fleet, whatsapp, 100, per_worker=32)
     workers = fleet.workers()
