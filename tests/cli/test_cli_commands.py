@@ -283,6 +283,20 @@ def test_down_says_when_the_daemon_does_not_end(served: Served, capsys: pytest.C
     assert served.fleet.stopped.is_set()
 
 
+@pytest.mark.parametrize(
+    ("words", "about"),
+    [(["--timeout", "3"], "--wait"), (["--sim-phones", "manual"], "--sim")],
+    ids=["timeout", "phones"],
+)
+def test_up_refuses_an_option_that_would_mean_nothing(
+    words: list[str], about: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["up", "-c", str(folder / "sessions.toml"), *words]) == 64
+    told = capsys.readouterr().err
+    assert f"{words[0]}: " in told
+    assert f"{about}" in told
+
+
 def test_init_writes_a_file_that_loads_and_never_overwrites(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["init", "-c", "new.toml"]) == 0
     assert locate(folder / "new.toml").config.name == "new.toml"

@@ -177,6 +177,9 @@ def up(
 
     if timeout is not None and not wait:
         raise typer.BadParameter("it is how long --wait waits, which was not given", context, param_hint="--timeout")
+    typed = context.get_parameter_source("sim_phones")
+    if typed is not None and typed.name == "COMMANDLINE" and not sim:
+        raise typer.BadParameter("it is about --sim, which was not given", context, param_hint="--sim-phones")
     fleet = Fleet(config or context.obj, sim=sim, phones_by_hand=sim_phones is SimPhones.MANUAL)
     if wait:
         from wakit.cli import background
