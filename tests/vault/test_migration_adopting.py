@@ -14,7 +14,7 @@ from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
 from wakit.errors import CredentialError, HeldError
 from wakit.redact import account_hash
-from wakit.vault import Vault
+from wakit.vault import Vault, adopting
 from wakit.vault.folder import locked
 from wakit.vault.layout import Layout, open_layout
 from wakit.vault.record import Verdict, read_record
@@ -31,7 +31,7 @@ def made(layout: Layout, user: str = OTHER) -> Path:
 
 
 def adopt(vault: Vault, layout: Layout, name: str = "a", *, resting: bool = False) -> None:
-    vault.adopt(name, made(layout), account_hash(OTHER, vault.key), resting=resting)
+    adopting.adopt(vault, name, made(layout), account_hash(OTHER, vault.key), resting=resting)
 
 
 def test_it_is_as_if_it_had_just_been_linked(vault: Vault, layout: Layout) -> None:
@@ -148,13 +148,13 @@ def test_it_may_end_at_any_step(before: Callable[[Vault], None], full: bool, tmp
         count = len(devices(layout))
         disk = Disk(step, full)
         with failing(disk), suppress(Lost, OSError):
-            vault.adopt("a", database, account_hash(OTHER, vault.key), resting=False)
+            adopting.adopt(vault, "a", database, account_hash(OTHER, vault.key), resting=False)
         again = Vault(layout, "shared", clock)  # the next daemon, or the next import
         found = again.settle("a")
         assert len(devices(layout)) == count, f"failed at step {step}"
         if database.exists():
             assert found.credential is was, f"failed at step {step}"
-            again.adopt("a", database, account_hash(OTHER, again.key), resting=False)
+            adopting.adopt(again, "a", database, account_hash(OTHER, again.key), resting=False)
             found = again.settle("a")
         assert found.credential is Credential.PRESENT, f"failed at step {step}"
         assert found.record.account == account_hash(OTHER, again.key), f"failed at step {step}"
