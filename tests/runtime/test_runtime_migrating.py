@@ -18,7 +18,7 @@ from wakit.redact import PhoneNumber, account_hash
 from wakit.runtime import import_foreign, locate, migrating, plan_offline
 from wakit.vault import Vault
 from wakit.vault.folder import locked
-from wakit.vault.layout import Layout
+from wakit.vault.layout import Layout, open_layout
 from wakit.vault.record import Verdict
 from wakit.vault.transfer import scratch
 from wakit.worker.tables import make_tables
@@ -115,8 +115,7 @@ def test_an_unlinked_session_can_be_filled_anew(fleet: Path) -> None:
 
 
 def test_one_is_taken_in_at_a_time(fleet: Path) -> None:
-    (fleet / ".wakit").mkdir(mode=0o700)
-    with scratch(vault_of(fleet).layout), pytest.raises(HeldError, match="another command does that"):
+    with scratch(open_layout(fleet / ".wakit")), pytest.raises(HeldError, match="another command does that"):
         take_in(fleet)
 
 

@@ -466,6 +466,14 @@ def test_an_account_has_one_session(a: Place, b: Place, file: Path) -> None:
     refused(b, file, "linked as 'ventas' here already")
 
 
+def test_an_account_has_one_session_whatever_the_namespace(a: Place, b: Place, file: Path) -> None:
+    pair(a.vault, "sales")
+    a.give(file, "sales")
+    there = Vault(b.vault.layout, "branch", Clock())
+    pair(there, "sales", NUMBER)
+    refused(b, file, "linked as 'sales' here already")
+
+
 def test_an_account_whose_link_was_not_noted_counts(a: Place, b: Place, file: Path) -> None:
     pair(a.vault, "sales")
     a.give(file, "sales")
