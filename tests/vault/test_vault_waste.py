@@ -25,6 +25,7 @@ from wakit.vault.folder import locked
 from wakit.vault.layout import Layout
 from wakit.vault.manifest import Why
 from wakit.vault.record import read_record
+from wakit.vault.verification import unusable
 
 Counted = Callable[[], list[str]]
 
@@ -219,15 +220,17 @@ def test_a_file_that_was_written_a_moment_ago_is_read_again(
         assert read() == both(taken.name)
 
 
+@pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("daemon", [False, True])
-def test_what_a_person_puts_back_is_verified_once(daemon: bool, vault: Vault, read: Counted) -> None:
+def test_what_a_person_puts_back_is_verified_once(daemon: bool, named: bool, vault: Vault, read: Counted) -> None:
     folder = pair(vault, "sales")
     taken = vault.backup("sales", Why.MANUAL)
     assert taken is not None
     run_sql(folder / "creds.db", "CREATE TABLE later (x)")
+    chosen = taken.backup.name if named else None
     if daemon:  # it looks before it stops the client for nothing
-        vault.find_backup("sales", taken.backup.name)
-    vault.put_back("sales", taken.backup.name)
+        vault.find_backup("sales", chosen)
+    vault.put_back("sales", chosen)
     assert read() == both(taken.backup.name)
     assert (folder / "creds.db").read_bytes() == (taken.backup.folder / "creds.db").read_bytes()
 
@@ -263,6 +266,23 @@ def test_nothing_is_touched_for_a_backup_that_turns_out_bad(
         vault.put_back("sales", None) if how == "a person asks" else vault.prepare_restore("sales")
     assert (folder / "creds.db").read_bytes() == was
     assert not (folder / "evidence").exists()
+
+
+def test_a_backup_that_rotted_unnoticed_is_read_again(
+    vault: Vault, read: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file looks as it did when it was read; only its bytes are others."""
+    pair(vault, "sales")
+    taken = vault.backup("sales", Why.MANUAL)
+    assert taken is not None
+    assert vault.find_backup("sales", None) == taken.backup
+    read()
+    with monkeypatch.context() as patch, pytest.raises(CredentialError, match="cannot be used"):
+        patch.setattr(backups_module, "plain_bytes", lambda backup, **_: (_ for _ in ()).throw(unusable(backup)))
+        vault.put_back("sales", None)
+    assert read() == []
+    vault.find_backup("sales", None)
+    assert read() == both(taken.backup.name)
 
 
 # -- and what was noted meanwhile ------------------------------------------------------------------------------------

@@ -140,27 +140,32 @@ class Backups:
         backup = look(backup.folder)
         return backup if self._known.has(backup, looked=True) else verify(backup, self._key, self._known)
 
-    def choose(self, account: str | None, keys: str | None = None, *, sealed: bool = True) -> Choice:
+    def choose(
+        self, account: str | None, keys: str | None = None, *, sealed: bool = True, anew: bool = False
+    ) -> Choice:
         """Find the newest good backup of a device, verified, and name the bad ones that are newer.
 
         Args:
             account: Keyed hash. Backups of another one are never offered. None if the record does not say: any will do.
             keys: Keyed hash of the device's keys; None if the record does not say.
             sealed: Also those for which a person has to bring a key.
+            anew: Read also what was found good lately: nobody is there to choose another one.
         """
         passed_over: list[Backup] = []
         for listed in self.listed():
             if not _is_of(listed, account, keys, sealed=sealed):
                 continue
-            backup = verify(listed, self._key, self._known)  # anew: it is about to be the only credential
+            backup = verify(listed, self._key, self._known) if anew else self._judge(listed, look_into=True)
             if backup.good:
                 return Choice(backup, tuple(passed_over))
             passed_over.append(backup)
         return Choice(None, tuple(passed_over))
 
-    def newest_good(self, account: str | None, keys: str | None = None, *, sealed: bool = True) -> Backup | None:
+    def newest_good(
+        self, account: str | None, keys: str | None = None, *, sealed: bool = True, anew: bool = False
+    ) -> Backup | None:
         """Return the newest good backup of a device, verified, or None; :meth:`choose` also tells of bad ones."""
-        return self.choose(account, keys, sealed=sealed).backup
+        return self.choose(account, keys, sealed=sealed, anew=anew).backup
 
     def offers(self, account: str | None, keys: str | None) -> bool:
         """Return whether one could be put back without a person, as far as can be told without reading any."""
@@ -180,16 +185,15 @@ class Backups:
     ) -> Manifest:
         """Write a backup's bytes as a credential that nobody runs; the caller holds its lock.
 
-        Whoever chose the backup has verified it, which is known, so it is not done again: what is written are the very
-        bytes whose hash is compared here, in memory, and nothing can have become of them in between.
+        Whoever chose it has verified it, which is known and not done again: what is written are the very bytes whose
+        hash is compared here, in memory, and nothing can have become of them in between.
 
         Args:
             backup: One of these.
             database: Where to; neither it nor any companion of it may be there.
             account: Whose it has to be, or None if that does not matter.
             identities: Key files, if it is sealed.
-            make_room: Called once the bytes are at hand and sound, and there is room for them: nothing is touched for
-                a backup that turns out to be of no use.
+            make_room: Called once the bytes are at hand and sound, and the disk has room: nothing is touched before.
 
         Raises:
             CredentialError: The backup is bad, or of another account.
@@ -206,7 +210,11 @@ class Backups:
             if account not in (None, says.account):
                 why = "it is of another account than the one last linked here"
                 raise CredentialError(f"The backup {backup.name} is refused", why=why, hint="take another one")
-            data = plain_bytes(verified, identities=identities)
+            try:
+                data = plain_bytes(verified, identities=identities)
+            except CredentialError:
+                self._known.forget(verified)  # it has rotted since; who asks again is offered another one
+                raise
             require_space(database.parent, says.size)
             make_room()
             _must_be_free(database)

@@ -75,7 +75,7 @@ def recover(patient: Patient, found: Inspection) -> Recovery:
     Raises:
         CredentialError: There is none; what is wrong and what a person can do.
     """
-    chosen = patient.backups.newest_good(patient.record.account, patient.record.keys, sealed=False)
+    chosen = patient.backups.newest_good(patient.record.account, patient.record.keys, sealed=False, anew=True)
     if chosen is None:
         raise CredentialError(
             f"The credential of {patient.name!r} cannot be used", why=found.problem, hint=_what_now(patient)

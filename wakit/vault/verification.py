@@ -103,6 +103,12 @@ class Known:
         self._good = {key: value for key, value in list(self._good.items()) if now - value[0] < _KNOWN_FOR}
         self._good[identity] = now, looked
 
+    def forget(self, backup: Backup) -> None:
+        """Have a backup read again."""
+        identity = _identity(backup)
+        if identity is not None:
+            self._good.pop(identity, None)
+
 
 def _identity(backup: Backup) -> _Identity | None:
     if backup.manifest is None:
