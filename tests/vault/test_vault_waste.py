@@ -277,8 +277,12 @@ def test_a_backup_that_rotted_unnoticed_is_read_again(
     assert taken is not None
     assert vault.find_backup("sales", None) == taken.backup
     read()
-    with monkeypatch.context() as patch, pytest.raises(CredentialError, match="cannot be used"):
-        patch.setattr(backups_module, "plain_bytes", lambda backup, **_: (_ for _ in ()).throw(unusable(backup)))
+
+    def rotten(backup: Any, **_: Any) -> bytes:
+        raise unusable(backup)
+
+    monkeypatch.setattr(backups_module, "plain_bytes", rotten)
+    with pytest.raises(CredentialError, match="cannot be used"):
         vault.put_back("sales", None)
     assert read() == []
     vault.find_backup("sales", None)
