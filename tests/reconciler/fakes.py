@@ -430,6 +430,10 @@ class FaultyVault(Vault):
             raise CredentialUnreadableError(f"The credential of {name} cannot be read", why="permission denied")
         return super().find(name)
 
+    def settle(self, name: str) -> Any:
+        self.find(name)
+        return super().settle(name)
+
     def _fail(self) -> None:
         if self._faults:
             raise self._faults.pop(0)

@@ -98,7 +98,7 @@ def with_a_new_target(vault: Vault) -> None:
 
 def archived_with_something_new_in_place(vault: Vault) -> None:
     archived(vault)
-    vault._make("a")
+    vault.holdings.make("a")
 
 
 @dataclass(frozen=True)

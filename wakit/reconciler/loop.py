@@ -247,5 +247,4 @@ def _settled(vault: Vault, name: str) -> Finding:
         except CredentialUnreadableError:
             return vault.find(name)  # what the system does not let us read now, the start looks at again
     except (WakitError, OSError) as error:
-        why = f"{in_words(error)}; `wakit restart {name}` looks again"
-        return Finding(Credential.DAMAGED, SessionRecord(), why)
+        return Finding(Credential.DAMAGED, SessionRecord(), in_words(error), f"`wakit restart {name}` looks again")

@@ -29,9 +29,7 @@ def recollect(name: str, finding: Finding, now: datetime) -> Tracked:
     if record.retired_at is not None or finding.credential is Credential.ARCHIVED or never_used:
         tracked.state = State.RETIRED
     elif finding.credential in (Credential.DAMAGED, Credential.GIVEN_AWAY):
-        way_out = f"`wakit restore {name} --list` shows what there is, `wakit pair {name}` links the phone anew"
-        said = finding.problem if "`wakit" in finding.problem else f"{finding.problem}; {way_out}"
-        tracked.state, tracked.reason = State.FAILED, said
+        tracked.state, tracked.reason = State.FAILED, finding.said
         tracked.wait_for_person(tracked.reason)
     elif finding.credential is Credential.UNLINKED:
         tracked.state, tracked.reason = State.LOGGED_OUT, f"it was unlinked; `wakit pair {name}` links it again"

@@ -268,9 +268,9 @@ class Reports:
         for tracked in aboard:
             self._log_exit(tracked, report, report.cause)
             tracked.leave_worker()
-            self._hands.note(tracked, partial(self._roster.ports.vault.rest, tracked.name))
-            if tracked.credential is Credential.PRESENT:
-                self._hands.note(tracked, partial(self._roster.ports.vault.mark_stopped, tracked.name))
+            vault = self._roster.ports.vault
+            ended = vault.mark_stopped if tracked.credential is Credential.PRESENT else vault.rest
+            self._hands.note(tracked, partial(ended, tracked.name))
             self._roster.changed(tracked.name)
 
     def _worker_crashed(self, aboard: Sequence[Tracked], report: WorkerExited) -> None:

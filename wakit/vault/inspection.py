@@ -17,8 +17,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from wakit.errors import CredentialUnreadableError
 from wakit.redact import account_hash
-from wakit.vault.device import user_of
+from wakit.vault.device import Device, device_of
 from wakit.vault.problems import Problem, with_consequence
 from wakit.vault.record import refusal
 
@@ -58,6 +59,7 @@ class Inspection:
         linked: There is exactly one device row.
         account: Keyed hash of the account in that row, or None.
         keys: Keyed hash of the device's own keys, which never change while it is linked, or None.
+        device: The device in that row, or None.
         unreadable: It could not be looked at; nothing is known about the credential.
     """
 
@@ -66,6 +68,7 @@ class Inspection:
     linked: bool = False
     account: str | None = None
     keys: str | None = None
+    device: Device | None = None
     unreadable: bool = False
 
     @classmethod
@@ -148,8 +151,11 @@ def _from_inside(connection: sqlite3.Connection, key: bytes) -> Inspection:
         return Inspection.of(
             Problem.SEVERAL_DEVICES, f"the credential database holds {len(rows)} devices; wakit keeps one in each"
         )
-    account = account_hash(user_of(str(rows[0][0])), key)
-    return Inspection(linked=True, account=account, keys=_fingerprint(rows[0], key))
+    row = dict(zip(wanted, rows[0], strict=True))
+    device = device_of(row["jid"], row.get("noise_key"))
+    account = account_hash(device.user.reveal(), key)
+    known = device if "noise_key" in row else None
+    return Inspection(linked=True, account=account, keys=_fingerprint(rows[0], key), device=known)
 
 
 def _decode(text: bytes) -> str:
@@ -180,6 +186,21 @@ def _bad_pages(verdict: str) -> Inspection:
     if code is not None and int(code[1]) & 0xFF not in _DAMAGE:
         return Inspection(problem="the credential database cannot be read: a page could not be got", unreadable=True)
     return Inspection.of(Problem.DAMAGED, "the credential database is damaged (integrity_check)")
+
+
+def readable(folder: Path, found: Inspection) -> Inspection:
+    """Return what was found.
+
+    Raises:
+        CredentialUnreadableError: Nothing was, because the system did not let it be read.
+    """
+    if found.unreadable:
+        raise CredentialUnreadableError(
+            f"The credential in {folder} cannot be read now",
+            why=found.problem,
+            hint="mend the disk or the permissions; it is looked at again by itself",
+        )
+    return found
 
 
 def speaks_of_damage(error: sqlite3.Error) -> bool:

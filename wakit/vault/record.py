@@ -174,8 +174,9 @@ def write_record(folder: Path, record: SessionRecord) -> None:
 def recording(folder: Path) -> Iterator[None]:
     """Hold a record still while it is read and written again: a daemon and a command may both have something to note.
 
-    The lock is on the folder itself, so nothing is left behind, and it is held for a read and a write only. Whoever
-    waited while the folder was moved away takes the one that lies there now.
+    The lock is on the folder itself, so nothing is left behind, and it is held for a moment only. Who has it must not
+    ask for it again: it would wait for itself. Whoever waited while the folder was moved away takes the one that lies
+    there now.
 
     Raises:
         FileNotFoundError: There is no such folder.

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from wakit.errors import CredentialError
@@ -74,7 +75,7 @@ def recover(patient: Patient, found: Inspection) -> Recovery:
     Raises:
         CredentialError: There is none; what is wrong and what a person can do.
     """
-    chosen = patient.backups.newest_good(patient.record.account, patient.record.keys, sealed=False)
+    chosen = patient.backups.newest_good(patient.record.account, patient.record.keys, sealed=False, anew=True)
     if chosen is None:
         raise CredentialError(
             f"The credential of {patient.name!r} cannot be used", why=found.problem, hint=_what_now(patient)
@@ -109,12 +110,23 @@ def choose(name: str, record: SessionRecord, backups: Backups, chosen: str | Non
 
 
 def put_back(patient: Patient, chosen: Backup, *, because: Inspection, identities: Sequence[Path] = ()) -> Recovery:
-    """Put one backup in place. What is there is set aside first: a crash in between leaves it plainly missing."""
+    """Put one backup in place. What is there is set aside first: a crash in between leaves it plainly missing.
+
+    Raises:
+        CredentialError: The backup is bad after all, or of another account; nothing was touched, as with the others.
+        CredentialUnreadableError: It cannot be read now.
+        SealError: It is sealed, and no key fits.
+        BackupError: The disk has no room for it, or does not take it.
+        HeldError: Another process is at the backups.
+    """
     folder, record = patient.folder, patient.record
-    if chosen.manifest is not None and chosen.manifest.sealed:
-        patient.backups.plain(chosen, identities)  # before anything is touched: the key may be the wrong one
-    set_aside(folder, patient.stamp)
-    says = patient.backups.put_back(chosen, folder / DATABASE, account=record.account, identities=identities)
+    says = patient.backups.put_back(
+        chosen,
+        folder / DATABASE,
+        account=record.account,
+        identities=identities,
+        make_room=partial(set_aside, folder, patient.stamp),
+    )
     return Recovery(
         problem=because.kind,
         said=because.problem,
