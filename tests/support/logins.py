@@ -50,6 +50,13 @@ class Logins:
         self.end()
         self._whatsapp.sim.wait_until(lambda status: not status.connected(number))
 
+    def crash(self, number: str, database: Path) -> None:
+        """Log in with a database, and kill its client while it is connected."""
+        self._order(enter=str(database))
+        self._expect("connected")
+        self.end()
+        self._whatsapp.sim.wait_until(lambda status: not status.connected(number))
+
     def log_in(self, number: str, database: Path, where: str) -> None:
         """Log in with a database, as its device and without a QR code, and leave again."""
         before = self._device(number)

@@ -21,7 +21,7 @@ from wakit.core.observation import Credential
 from wakit.durable import move
 from wakit.errors import CredentialError, CredentialUnreadableError, GivenAwayError
 from wakit.redact import Secret
-from wakit.vault import examination
+from wakit.vault import examination, write_ahead
 from wakit.vault.account_key import account_key
 from wakit.vault.backups import Backups, Taken
 from wakit.vault.clean_stop import take
@@ -204,10 +204,11 @@ class Vault:
                 )
             found = readable(folder, examination.examine(folder / DATABASE, record, self.key))
             recovered: Recovery | None = None
-            if found.problem:
+            if found.problem or found.mended:
                 recovered = recover(self._patient(name, folder, record), found)
                 found = self._inspect(folder)
             sweep(folder)
+            write_ahead.hold(folder / DATABASE, make=True)
             tighten(folder)
             epoch = record.epoch + 1
             # The note that it was linked may have been lost to a full disk; the device row is the truth.
@@ -361,7 +362,9 @@ class Vault:
     def mark_paired(self, name: str, account: str) -> SessionRecord:
         """Note that a device was linked: from now on the session never pairs by itself."""
         fresh = {"unlinked_at": None, "retired_at": None, "verdict": None, "pairing": False, "keys": None, **_OURS}
-        return self.update(name, paired_at=self.now(), account=account, **fresh)
+        record = self.update(name, paired_at=self.now(), account=account, **fresh)
+        write_ahead.hold(self.folder(name) / DATABASE, make=False)
+        return record
 
     def mark_unlinked(self, name: str, verdict: Verdict) -> SessionRecord:
         """Note that the device row is gone; the folder stays as evidence."""
