@@ -61,6 +61,7 @@ class Inspection:
         keys: Keyed hash of the device's own keys, which never change while it is linked, or None.
         device: The device in that row, or None.
         unreadable: It could not be looked at; nothing is known about the credential.
+        mended: What was wrong and is no longer, without a loss, as a plain sentence; or "".
     """
 
     kind: Problem | None = None
@@ -70,6 +71,7 @@ class Inspection:
     keys: str | None = None
     device: Device | None = None
     unreadable: bool = False
+    mended: str = ""
 
     @classmethod
     def of(cls, kind: Problem, said: str) -> Inspection:
@@ -77,7 +79,7 @@ class Inspection:
         return cls(kind, with_consequence(kind, said))
 
 
-def inspect(database: Path, key: bytes) -> Inspection:
+def inspect(database: Path, key: bytes, *, untouched: bool = False) -> Inspection:
     """Look at a credential database that no worker uses now.
 
     Opening it lets SQLite take over what a killed worker left in the write-ahead log, as the next worker would.
@@ -85,14 +87,16 @@ def inspect(database: Path, key: bytes) -> Inspection:
     Args:
         database: ``creds.db``.
         key: The state directory's account key.
+        untouched: Leave everything as it is, and look at what is in the file itself.
     """
+    mode = "mode=ro&immutable=1" if untouched else "mode=rw"
     try:
         if (found := _from_outside(database)) is not None:
             return found
     except OSError as error:
         return Inspection(problem=f"the credential database cannot be read: {error.strerror}", unreadable=True)
     try:
-        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True, timeout=5.0)) as connection:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?{mode}", uri=True, timeout=5.0)) as connection:
             connection.text_factory = _decode
             return _from_inside(connection, key)
     except sqlite3.Error as error:

@@ -14,6 +14,7 @@ from typing import Final
 
 from wakit.core.observation import Credential
 from wakit.errors import CredentialError
+from wakit.vault import write_ahead
 from wakit.vault.folder import DATABASE, Finding, amend, in_use, present
 from wakit.vault.holdings import Holdings
 from wakit.vault.record import SessionRecord, Verdict, read_record
@@ -49,7 +50,9 @@ def paired(holdings: Holdings, name: str, account: str) -> SessionRecord:
         CredentialError: As :func:`note`, like the rest.
     """
     fresh = {"unlinked_at": None, "retired_at": None, "verdict": None, "pairing": False, "keys": None, **_OURS}
-    return note(holdings, name, paired_at=holdings.now(), account=account, **fresh)
+    record = note(holdings, name, paired_at=holdings.now(), account=account, **fresh)
+    write_ahead.hold(holdings.folder(name) / DATABASE, make=False)
+    return record
 
 
 def unlinked(holdings: Holdings, name: str, verdict: Verdict) -> SessionRecord:

@@ -23,6 +23,7 @@ from wakit.vault.inspection import Inspection
 from wakit.vault.problems import Problem
 from wakit.vault.record import SessionRecord
 from wakit.vault.verification import Backup, unusable
+from wakit.vault.write_ahead import has_more
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +33,23 @@ class Recovery:
     Attributes:
         problem: What was wrong; None if a person asked for it.
         said: The same in words.
-        backup: The id of the backup that is in use now.
+        backup: The id of the backup that is in use now, or "" if the credential itself is.
         created_at: When that was taken (UTC).
-        lossless: It is the very bytes that the last clean stop left.
+        lossless: Nothing is missing: it is the very bytes that were left.
     """
 
     problem: Problem | None
     said: str
     backup: str
-    created_at: datetime
+    created_at: datetime | None
     lossless: bool
 
     def words(self, now: datetime) -> str:
         """Say it in one sentence for the journal and for people."""
+        if self.created_at is None:
+            return (
+                f"{self.said}; {'nothing is lost' if self.lossless else 'no backup is newer, so it goes on with that'}"
+            )
         age = _age(now - self.created_at)
         lost = "nothing is lost" if self.lossless else "some messages since then may stay undecryptable"
         return f"{self.said}; the backup {self.backup}, {age} old, is in use now: {lost}"
@@ -72,10 +77,19 @@ class Patient:
 def recover(patient: Patient, found: Inspection) -> Recovery:
     """Put the newest good backup in the place of a damaged credential.
 
+    One that only lacks its log is replaced only by a backup that certainly has more: older keys of conversations must
+    not take the place of newer ones.
+
     Raises:
         CredentialError: There is none; what is wrong and what a person can do.
     """
+    if found.mended:
+        return Recovery(Problem.LOG_MISSING, found.mended, backup="", created_at=None, lossless=True)
     chosen = patient.backups.newest_good(patient.record.account, patient.record.keys, sealed=False, anew=True)
+    if found.kind is Problem.LOG_MISSING and not (
+        chosen and has_more(chosen, patient.record, patient.folder / DATABASE)
+    ):
+        return Recovery(Problem.LOG_MISSING, found.problem, backup="", created_at=None, lossless=False)
     if chosen is None:
         raise CredentialError(
             f"The credential of {patient.name!r} cannot be used", why=found.problem, hint=_what_now(patient)

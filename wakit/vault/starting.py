@@ -16,7 +16,7 @@ import msgspec
 from wakit.core.observation import Credential
 from wakit.errors import GivenAwayError, HeldError
 from wakit.redact import Secret
-from wakit.vault import notes
+from wakit.vault import notes, write_ahead
 from wakit.vault.clean_stop import take
 from wakit.vault.examination import examine
 from wakit.vault.folder import (
@@ -105,6 +105,7 @@ class Starts:
                 )
             found, recovered = self._sound(name, folder, record)
             sweep(folder)
+            write_ahead.hold(folder / DATABASE, make=True)
             tighten(folder)
             seat = Seat(name, folder, record.epoch, record.rested)
             allowed = self._registry.permission(seat, found.device) if self._registry else nullcontext(UNWATCHED)
@@ -156,7 +157,7 @@ class Starts:
     def _sound(self, name: str, folder: Path, record: SessionRecord) -> tuple[Inspection, Recovery | None]:
         """Return what is in a credential that can be started, and what had to be mended for that."""
         found = readable(folder, examine(folder / DATABASE, record, self._holdings.key))
-        if not found.problem:
+        if not found.problem and not found.mended:
             return found, None
         backups = self._holdings.backups(folder)
         recovered = recover(Patient(name, folder, record, backups, self._holdings.stamp()), found)
