@@ -13,7 +13,7 @@ Example, as cells of a notebook::
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from wakit.control.client import Client, SyncClient
 from wakit.control.schemas import Disconnected, LiveFrame, PlanInfo
-from wakit.errors import UnknownSessionError
+from wakit.errors import NotConvergedError, UnknownSessionError
 from wakit.notebook.chronicle import Chronicle
 from wakit.notebook.ending import wait_for_end
 from wakit.notebook.history import History
@@ -198,6 +198,28 @@ class Fleet(Chronicle, Mapping[str, Session]):
         enabled = [self[name] for name, info in self._link.snapshot.sessions.items() if info.enabled]
         await asyncio.gather(*(session.wait(*wanted, timeout=timeout) for session in enabled))
         return self
+
+    async def until(self, holds: Callable[[Snapshot], bool], timeout: float = 60.0) -> Snapshot:  # noqa: ASYNC109
+        """Wait until what is known of the fleet is as wanted; widgets move on meanwhile.
+
+        Args:
+            holds: Judges a :class:`~wakit.notebook.snapshot.Snapshot`, at once and after each change; must not block.
+            timeout: Seconds.
+
+        Raises:
+            NotConvergedError: It was not so in time.
+
+        Example:
+            ``await fleet.until(lambda now: "shop" in now.sessions)``
+        """
+        try:
+            return await asyncio.wrap_future(self._link.when(holds, timeout))
+        except TimeoutError:
+            raise NotConvergedError(
+                f"The fleet is not as wanted after {timeout:g} s",
+                why=fleet_text(self._link.snapshot, datetime.now(UTC)).partition("\n")[0],
+                hint="`fleet.plan()` says what the daemon waits for",
+            ) from None
 
     def shutdown(self, timeout: float = 15.0) -> None:
         """End the daemon in order, as ``wakit down`` does, and wait until its process is gone; closes the fleet, too.
