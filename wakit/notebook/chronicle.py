@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from wakit.core.lifecycle import State
 from wakit.errors import QueryError
 from wakit.notebook.picture import Picture
+from wakit.notebook.plots.lengths import BINS
 from wakit.notebook.plots.palette import kind_of
 
 if TYPE_CHECKING:
@@ -38,16 +39,10 @@ _LASTED: Final = """
 _LENGTH: Final = "to_microseconds((s * 1e6)::BIGINT)"
 _CHOSEN: Final = "(len($names::VARCHAR[]) = 0 OR list_contains($names::VARCHAR[], session))"
 _KIND: Final = "CASE state " + " ".join(f"WHEN '{state}' THEN '{kind_of(state)}'" for state in State) + " END"
-_BINS: Final[Mapping[str, float]] = {
-    "under 1 s": 1, "1 to 5 s": 5, "5 to 15 s": 15, "15 s to 1 min": 60, "1 to 5 min": 300, "5 to 30 min": 1800,
-    "30 min to 2 h": 7200, "2 to 12 h": 43200, "over 12 h": float("inf"),
-}  # fmt: skip
 _BIN: Final = "CASE " + " ".join(
-    f"WHEN seconds < '{end}'::DOUBLE THEN {place}" for place, end in enumerate(_BINS.values(), start=1)
+    f"WHEN seconds < '{end}'::DOUBLE THEN {place}" for place, end in enumerate(BINS.values(), start=1)
 ) + " END"  # fmt: skip
-_BIN_WORDS: Final = (
-    "CASE bin " + " ".join(f"WHEN {n} THEN '{words}'" for n, words in enumerate(_BINS, start=1)) + " END"
-)
+_BIN_WORDS: Final = "CASE bin " + " ".join(f"WHEN {n} THEN '{words}'" for n, words in enumerate(BINS, start=1)) + " END"
 
 
 class Chronicle(ABC):

@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 import altair as alt
 import pyarrow as pa
 
+from wakit.notebook.plots.lengths import LENGTHS
 from wakit.notebook.plots.palette import COLOURS
 from wakit.notebook.plots.rows import Drawing, values
 
 _WIDTH: Final = 480
+_HEIGHT: Final = 50  # of each cause's own
+_TILTED: Final = alt.Axis(labelAngle=-40)
+_HEADER: Final = alt.Header(labelOrient="top", labelAnchor="start", labelPadding=2, labelLimit=_WIDTH)
 
 
 def draw_lengths(losses: pa.Table, title: str) -> Drawing:
-    """Draw a histogram of how long sessions were gone, by cause.
+    """Draw a histogram of how long sessions were gone, for each cause; each with a scale of its own.
+
+    On one scale the everyday losses, back in seconds, would hide the long ones, which are few.
 
     Args:
-        losses: ``bin, lasted, cause, losses``: bins in order, with their words.
+        losses: ``lasted, cause, losses``, the shortest first.
         title: The heading.
     """
-    order = list(dict.fromkeys(losses.column("lasted").to_pylist()))
-    total = sum(losses.column("losses").to_pylist())
+    counted: Counter[str] = Counter()
+    for row in losses.to_pylist():
+        counted[row["cause"]] += row["losses"]
+    causes = [cause for cause, _ in counted.most_common()]
     chart = (
         alt.Chart(alt.NamedData("losses"))
-        .mark_bar()
+        .mark_bar(color=COLOURS["disconnected"])
         .encode(
-            x=alt.X("lasted:O", sort=order, title="gone for", axis=alt.Axis(labelAngle=-40)),
-            y=alt.Y("sum(losses):Q", title="losses"),
-            color=alt.Color("cause:N", title=None, legend=alt.Legend(orient="bottom", columns=1, labelLimit=400)),
-            tooltip=["lasted:O", "cause:N", alt.Tooltip("sum(losses):Q", title="losses")],
+            x=alt.X("lasted:O", sort=LENGTHS, scale=alt.Scale(domain=LENGTHS), title="gone for", axis=_TILTED),
+            y=alt.Y("losses:Q", title=None, axis=alt.Axis(tickMinStep=1, tickCount=3, format="d")),
+            row=alt.Row("cause:N", sort=causes, title=None, header=_HEADER),
+            tooltip=["cause:N", "lasted:O", "losses:Q"],
         )
         .properties(
             title=title,
             width=_WIDTH,
-            description=f"{title}: {total} losses, by length and cause",
+            height=_HEIGHT,
+            description=f"{title}: {counted.total()} losses, by length, for each of {len(causes)} causes",
         )
+        .resolve_scale(y="independent")
     )
     return Drawing(chart, {"losses": values(losses)})
 

@@ -27,7 +27,7 @@ def draw(days: pa.Table, title: str) -> Drawing:
     dates = len(set(days.column("day").to_pylist()))
     chart = (
         alt.Chart(alt.NamedData("days"))
-        .mark_rect(cornerRadius=2)
+        .mark_rect(stroke="white", strokeWidth=2)
         .encode(
             x=alt.X(
                 "day:O", timeUnit="utcyearmonthdate", title="day (UTC)", axis=alt.Axis(format="%d %b", labelAngle=-60)

@@ -12,6 +12,11 @@ from wakit.notebook.plots.rows import Drawing, moment, values
 
 _LANE: Final = 22  # pixels
 _WIDTH: Final = 720
+# Days at midnight, else the hour of 24, with seconds where the zoom shows them.
+_LABELS: Final = (
+    "utcFormat(datum.value, utcseconds(datum.value) ? '%H:%M:%S'"
+    " : utchours(datum.value) || utcminutes(datum.value) ? '%H:%M' : '%a %d %b')"
+)
 
 
 def draw(spans: pa.Table, title: str, *, incidents: pa.Table, edits: pa.Table) -> Drawing:
@@ -23,10 +28,10 @@ def draw(spans: pa.Table, title: str, *, incidents: pa.Table, edits: pa.Table) -
         incidents: ``session, sessions, started_at, ended_at, lasted, cause``; a session of null is the whole fleet.
         edits: ``rev, loaded_at, git_commit, git_branch, dirty`` of the declarations.
     """
-    x: dict[str, Any] = {"scale": alt.Scale(type="utc"), "title": "UTC"}
+    x: dict[str, Any] = {"scale": alt.Scale(type="utc"), "title": "UTC", "axis": alt.Axis(labelExpr=_LABELS)}
     zoom = alt.selection_interval(bind="scales", encodings=["x"])
     lanes = sorted({name for name in spans.column("session").to_pylist() if name is not None})
-    sessions = alt.Y("session:N", sort=lanes, title=None, scale=alt.Scale(domain=lanes))
+    sessions = alt.Y("session:N", sort=lanes, title=None, scale=alt.Scale(domain=lanes, paddingOuter=0.6))
     bars = (
         alt.Chart(alt.NamedData("spans"))
         .mark_bar(height=_LANE * 0.6, clip=True)
