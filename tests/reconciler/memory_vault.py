@@ -2,7 +2,7 @@
 
 It keeps the rules of :class:`wakit.vault.vault.Vault` that the reconciler builds on, in fewer words: a credential is
 moved only under its lock, a name that was ever linked is never taken for a new one, each start counts a higher epoch.
-That it agrees with the real one is tested beside it (the simulation with hypothesis runs on the real one).
+The simulation with hypothesis beside it runs on the real one, with fewer lives.
 """
 
 from __future__ import annotations
