@@ -46,7 +46,8 @@ class Watch(threading.Thread):
         self.connected: defaultdict[str, list[float]] = defaultdict(list)
         self.logins: defaultdict[str, list[Entry]] = defaultdict(list)
         self.closed: dict[int, float] = {}
-        self.events = 0
+        self.events = self.breaches = 0
+        self.states: defaultdict[str, list[tuple[float, str, str]]] = defaultdict(list)
         self.failure: BaseException | None = None
 
     def run(self) -> None:
@@ -91,7 +92,8 @@ class Watch(threading.Thread):
         if self._states.get(name, before) != before:
             self._say(event, f"was {self._states[name]}, not {before}")
         self._states[name] = after
-        if after == "retired" and name not in self._stage.book.retirable:
+        self.states[line.number].append((event["at"], after, event["reason"]))
+        if after == "retired" and line.number in self._paired and name not in self._stage.book.retirable:
             self._say(event, "is retired, and no edit took it out of the file")
         if after in ("paired", "connected"):
             self._paired.add(line.number)
@@ -108,8 +110,7 @@ class Watch(threading.Thread):
         by_us = status.totals.get(What.REPLACED, 0) - self._trouble.replaced
         if by_us > 0:
             self._note(f"{by_us} connections were replaced by ours")
-        if status.totals.get(What.BROKE_PROTOCOL, 0):
-            self._note("a client broke the protocol")
+        self.breaches = status.totals.get(What.BROKE_PROTOCOL, 0)
 
     def _say(self, event: dict[str, Any], what: str) -> None:
         self._note(f"{event['session']} (journal {event['seq']}): {event['kind']} {what}")
@@ -134,8 +135,15 @@ class Watch(threading.Thread):
                 until = min(self.closed.get(entry.connection or 0, following), following)
                 if until - entry.at < _LASTED + self._slow():
                     continue
-                if not any(entry.at - _APART <= moment <= until + _APART for moment in told):
-                    self._note(f"{line.name}: a login that lasted {until - entry.at:.0f} s is not in the journal")
+                # A client that hears nothing redials without a word; then it goes from degraded to connected.
+                states = self.states[line.number]
+                online = [at for at, state, _ in states if state == "connected"]
+                if not any(entry.at - _APART <= moment <= until + _APART for moment in online):
+                    near = [f"{at - entry.at:+.0f} s {state} ({reason})" for at, state, reason in states][-6:]
+                    self._note(
+                        f"{line.name}: a login that lasted {until - entry.at:.0f} s is not in the journal: "
+                        + "; ".join(near)
+                    )
 
     def _slow(self) -> float:
         return 25.0  # the longest that a worker is stopped
@@ -144,6 +152,7 @@ class Watch(threading.Thread):
         """Return what was seen."""
         return {
             "events": self.events,
+            "broken_off_in_a_handshake": self.breaches,
             "connected_in_journal": sum(map(len, self.connected.values())),
             "logins_in_sim": sum(map(len, self.logins.values())),
         }
