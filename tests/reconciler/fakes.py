@@ -168,6 +168,7 @@ class Client:
     lock: FileLock | None
     linked: bool = False
     shown: Secret | None = None
+    hushed: bool = False
     talk: set[asyncio.Task[None]] = field(default_factory=set)
 
     def leave(self) -> None:
@@ -486,11 +487,9 @@ class Fleet:
         self._boot()
 
     def _boot(self) -> None:
-        self.workers = FakeWorkers(self.loop, self.ledger.secrets)
+        self.workers = self._hire()
         self.layout = open_layout(self.root / ".wakit")
-        accounts = open_accounts(self.layout.root, environ={"XDG_STATE_HOME": str(self.state_home)})
-        registry = Registry(accounts, None, self.now)
-        self.vault = FaultyVault(self.layout, self.now, self.disk_faults, self.unreadable, registry)
+        self.vault = self._open_vault()
         ports = Ports(
             vault=self.vault,
             workers=self.workers,
@@ -522,6 +521,14 @@ class Fleet:
             self.run(self.reconciler.accept(self.declaration))
         self.main = self.loop.create_task(self.reconciler.run())
 
+    def _hire(self) -> FakeWorkers:
+        return FakeWorkers(self.loop, self.ledger.secrets)
+
+    def _open_vault(self) -> Vault:
+        accounts = open_accounts(self.layout.root, environ={"XDG_STATE_HOME": str(self.state_home)})
+        registry = Registry(accounts, None, self.now)
+        return FaultyVault(self.layout, self.now, self.disk_faults, self.unreadable, registry)
+
     def _watch(self) -> None:
         """Count the loop's looks, and see what it begins."""
         decide, carry_out = self.reconciler.decide, self.executor.carry_out
@@ -545,7 +552,9 @@ class Fleet:
         assert force is not None
         if isinstance(action, Retire):
             assert action.session not in force.declaration.sessions
-            lost = self.roster.get(action.session).credential not in (Credential.ABSENT, Credential.ARCHIVED)
+            # One that was given away leaves its memory behind wherever it lies; there is nothing else to lose.
+            harmless = (Credential.ABSENT, Credential.ARCHIVED, Credential.GIVEN_AWAY)
+            lost = self.roster.get(action.session).credential not in harmless
             confirmed = self.roster.confirmed == force.declaration.sha256
             assert force.declaration.sessions or confirmed or not lost, "an empty file retired a credential"
 

@@ -203,6 +203,12 @@ class Reconciler:
         """
         now = self.roster.ports.now()
         for tracked in self.roster.sessions.values():
+            over = tracked.state not in ALIVE or tracked.next_try_at is not None
+            if tracked.running is not None and over and not tracked.busy:
+                # It was to leave its worker, and that failed; nothing else would ever try it again.
+                if tracked.not_before is None or tracked.not_before <= now:
+                    self.executor.release(tracked, why=tracked.reason)
+                continue
             patience = _PATIENCE.get(tracked.state)
             if patience is None or tracked.running is None or tracked.busy or now - tracked.since < patience:
                 continue

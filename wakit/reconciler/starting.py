@@ -63,14 +63,26 @@ class Starter:
         candidate = self._candidate(tracked, self._ports.vault.prepare_pairing)
         tracked.asked, tracked.request = tracked.request is Request.PAIR, None
         self._started(candidate, f"pairs by {pairing.value}: {action.reason}")
+        # From outside a damaged one can look whole, and so would never be linked anew, however often a person asks.
+        spoilt = tracked.credential is Credential.DAMAGED and await self._is_spoilt(tracked.name)
         finding = await self._in_turn(tracked.name, partial(self._ports.vault.settle, tracked.name))
         tracked.remember(finding)
+        if tracked.credential is Credential.PRESENT and spoilt:
+            tracked.credential = Credential.DAMAGED
         if tracked.credential is Credential.PRESENT:
             tracked.running = None  # it was linked after all: the next plan restores it
             tracked.end_pairing()
             return False
         self._roster.log("pair_started", tracked, reason=action.reason, detail={"method": pairing.value})
         return bool(await self._launch([candidate], pairing))
+
+    async def _is_spoilt(self, name: str) -> bool:
+        """Return whether a credential that was found damaged still is, by a look into it."""
+        try:
+            await self._in_turn(name, partial(self._ports.vault.examine, name))
+        except CredentialError:
+            return True
+        return False
 
     async def restore(self, aboard: Sequence[Tracked]) -> Sequence[Tracked]:
         """Start sessions with the credentials they have, in one worker; return those that it carries."""
