@@ -4,7 +4,7 @@
 input, one JSON object a line, and answers each with one line:
 
 - ``{"op": "count"}``: how many asyncio tasks and objects there are, after the garbage was collected, and how many rows
-  the journal has been given;
+  the journal has been given, and how much memory DuckDB keeps them in;
 - ``{"op": "edit", "texts": [...]}``: put these declarations into force, one after the other, and let the loop look,
   plan and act on each. What the watch on the file does, without the pauses in which it waits for an editor to finish;
 - ``{"op": "forgive"}``: forget earlier failures, as if every session had been connected for a minute since.
@@ -60,6 +60,7 @@ async def answer(reconciler: Reconciler, config: Path, order: dict[str, Any]) ->
                 "tasks": len(asyncio.all_tasks()),
                 "objects": len(gc.get_objects()),
                 "rows": sum(reconciler.roster.logged.values()),
+                "cached_bytes": cached_bytes(reconciler),
             }
         case "edit":
             for text in order["texts"]:
@@ -69,6 +70,13 @@ async def answer(reconciler: Reconciler, config: Path, order: dict[str, Any]) ->
             for tracked in reconciler.roster.sessions.values():
                 tracked.attempt, tracked.quarantine = 0, None
     return {}
+
+
+def cached_bytes(reconciler: Reconciler) -> int:
+    """Return what DuckDB keeps of the journal in memory; it may, up to the limit that the journal sets."""
+    reader = reconciler.roster.ports.ledger._journal._writer.readers._free[0]  # type: ignore[attr-defined]
+    (found,) = reader.execute("SELECT sum(memory_usage_bytes) FROM duckdb_memory()").fetchone()
+    return int(found)
 
 
 async def settled(reconciler: Reconciler) -> None:
