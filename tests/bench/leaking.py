@@ -5,8 +5,8 @@ the first ones out (caches fill, the allocator takes its room), and asks for the
 Counts of tasks, threads, processes, descriptors and temporary files have no noise: they may not grow at all. Memory
 has; it may grow by :data:`MEMORY_MB` in a thousand.
 
-The journal and the logs grow on purpose, and DuckDB keeps as much of the journal in memory as it may. Rows and that cache
-are told beside the rest and judge nothing; the daemon's heap is told without the cache.
+The journal and the logs grow on purpose, and DuckDB keeps as much of the journal in memory as it may. Rows and that
+cache are told beside the rest and judge nothing; the daemon's heap is told without the cache.
 """
 
 from __future__ import annotations
