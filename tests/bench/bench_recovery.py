@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -35,7 +36,7 @@ WITHOUT_NETWORK = 60.0
 
 def spread(seconds: list[float]) -> dict[str, float]:
     """Return what is worth telling of a few measurements."""
-    return {"p50_s": median(seconds), "p95_s": quantiles(seconds, n=20)[-1], "max_s": max(seconds)}
+    return {"p50_s": median(seconds), "p95_s": quantiles(seconds, n=20, method="inclusive")[-1], "max_s": max(seconds)}
 
 
 def recovered_after(fleet: Fleet, name: str) -> float:
@@ -122,6 +123,7 @@ def struck(
                 each += blow(watch, running, count)
                 time.sleep(2.0)  # what follows a login (prekeys, a backup) belongs to no round
         found[name] = spread(each)
+        print(f"  {name}: {found[name]}, load {load():.1f}", file=sys.stderr, flush=True)
     return found
 
 
@@ -129,6 +131,7 @@ def run(rounds: int = 10, aboard: int = 32, together: int = 100, *, full: bool =
     """Return seconds."""
     one = killed(1, rounds, "sessions_per_worker = 1")
     many = killed(aboard, rounds, "sessions_per_worker = 32")
+    print(f"  killed: {spread(one)}, {spread(many)}, load {load():.1f}", file=sys.stderr, flush=True)
     imports = median(import_seconds() for _ in range(3))
     blows: list[tuple[str, Blow, int]] = [
         ("everybody_dropped", dropped, rounds // 2),

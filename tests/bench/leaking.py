@@ -184,7 +184,7 @@ def repeat(under: Leaking, times: int, samples: int, do: Callable[[int, int], in
         while done < due:
             done += do(done, due - done)
         under.sample(done)
-    print(f"  {done} times, load {load():.1f}", file=sys.stderr, flush=True)
+        print(f"  {done} times, load {load():.1f}", file=sys.stderr, flush=True)
 
 
 def edits(linked: Paired, times: int, samples: int = 12, *, fresh_names: bool = False) -> dict[str, Any]:

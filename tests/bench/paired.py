@@ -13,12 +13,14 @@ import asyncio
 import fcntl
 import json
 import os
+import random
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -84,10 +86,23 @@ def paired(count: int, *, baileys: bool = False) -> Iterator[Paired]:
                 shutil.copy(STORE / "sessions" / name / "creds.db", folder / "bare" / f"{name}.db")
                 if baileys:
                     shutil.copytree(STORE / "baileys" / name, folder / "baileys" / name)
+        # Of its last port the sim makes its next. One that the kernel gives to nobody who dials: while it is closed,
+        # a client that goes on dialling it would sooner or later be given it as its own end.
+        (folder / "whatsapp" / "port").write_text(f"{_quiet_port()}\n")
         with loopback_whatsapp(folder / "whatsapp") as whatsapp:
             yield Paired(folder, whatsapp, names)
     finally:
         shutil.rmtree(folder)
+
+
+def _quiet_port() -> int:
+    """Return a free port below those that outgoing connections get."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(lowest // 2, lowest)
+        with socket.socket() as trial, suppress(OSError):
+            trial.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager
