@@ -164,6 +164,7 @@ class Reconciler:
             if not tracked.busy:
                 waiting = decided.waiting.get(name, "")
                 self._rest(tracked, waiting and (tracked.why_waits or waiting))
+        self._forget()
         self._last = decided
         if self.converged() is not self._converged:
             self._converged = not self._converged
@@ -216,6 +217,13 @@ class Reconciler:
             self.roster.happen(tracked, Happening.WORKER_LOST, reason)
             self.roster.retry_later(tracked, AFTER_DIAL)
             self.executor.release(tracked, why=reason)
+
+    def _forget(self) -> None:
+        """Forget those that left the file and were never linked: names that come and go would fill the memory."""
+        declared = self.roster.in_force.declaration.sessions if self.roster.in_force else {}
+        left = [t for name, t in self.roster.sessions.items() if name not in declared and t.is_nothing]
+        for tracked in left:
+            del self.roster.sessions[tracked.name]
 
     def _edited(self, tracked: Tracked, old: SessionSpec, new: SessionSpec) -> None:
         """A person edited the session: what failed before the edit is tried again at once."""

@@ -91,6 +91,12 @@ class Tracked:
         unlinked = self.credential is not Credential.PRESENT
         return self.running is not None and unlinked and self.state in _PAIRING and not ended
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing is left of it, here or on disk, that anybody could come back to."""
+        unused = self.credential is Credential.ABSENT and self.worker_id is None and not self.busy
+        return unused and self.state is State.RETIRED and self.request is None and not self.waits_for_person
+
     def remember(self, finding: Finding) -> None:
         """Take over what the vault found."""
         self.credential = finding.credential

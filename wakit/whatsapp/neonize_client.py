@@ -31,24 +31,25 @@ from typing import Any, Final
 
 import pylibmagic  # noqa: F401 - must come before neonize: it tells the loader where libmagic is
 
-# isort: split
-from neonize._binder import (
-    ProxySettings,
-    func_callback_bytes,
-    func_callback_bytes2,
-    func_string,
-    gocode,
-)
-from neonize.client import NewClient
-from neonize.exc import LogoutError, PairPhoneError
-from neonize.proto import Neonize_pb2 as wire
-from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
-from neonize.utils.enum import ClientName, ClientType
-
 from wakit.core.declaration import Pairing
 from wakit.redact import scrub
+from wakit.whatsapp.deferred import deferred
 from wakit.whatsapp.port import PairingFailed, SessionEvent, SessionStart
 from wakit.whatsapp.translation import BAN_NUMBERS, FAILURE_NUMBERS, Ear, Translator
+
+with deferred({"httpx": (), "requests": (), "linkpreview": ("link_preview",)}):
+    from neonize._binder import (
+        ProxySettings,
+        func_callback_bytes,
+        func_callback_bytes2,
+        func_string,
+        gocode,
+    )
+    from neonize.client import NewClient
+    from neonize.exc import LogoutError, PairPhoneError
+    from neonize.proto import Neonize_pb2 as wire
+    from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
+    from neonize.utils.enum import ClientName, ClientType
 
 _PLAIN_PATH: Final = re.compile(r"/[^?#%\x00]*")
 _PARAMETERS: Final = "?_foreign_keys=on&_journal_mode=WAL&_busy_timeout=10000&_x="
