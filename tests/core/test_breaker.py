@@ -159,7 +159,7 @@ def test_a_probe_that_tells_nothing_is_given_up() -> None:
 
 def test_without_an_outage_there_is_nothing_to_probe() -> None:
     nothing = Outlook()
-    assert nothing.probed_by("a", NOON) == nothing.probe_over(NOON, 0.5) == nothing.hurried(NOON) == nothing
+    assert nothing.probed_by("a", NOON) == nothing.probe_over(NOON, 0.5) == nothing.due(NOON) == nothing
 
 
 def test_an_outdated_client_is_probed_seldom() -> None:

@@ -221,9 +221,9 @@ class Outlook:
             return self
         return replace(self, outage=_pausing(self.outage, now, chance))
 
-    def hurried(self, now: datetime) -> Outlook:
-        """Have the next probe be due now."""
-        return self if self.outage is None else replace(self, outage=replace(self.outage, probe_at=now))
+    def due(self, at: datetime) -> Outlook:
+        """Have the next probe be due at a moment; one that is under way is not waited for."""
+        return self if self.outage is None else replace(self, outage=replace(self.outage, probe_at=at, probing=None))
 
     def moved(self, by: timedelta) -> Outlook:
         """Return the same after the clock was set: what was a minute ago still is."""

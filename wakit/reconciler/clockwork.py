@@ -94,4 +94,4 @@ class Clockwork:
                 tracked.next_try_at = tracked.not_before = None
             if dead and tracked.state in ONLINE:
                 self._hands.redial(tracked)
-        self._outages.hurry()
+        self._outages.woke_up()

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from wakit.control.schemas import OutageInfo
 from wakit.core.breaker import Evidence, Headcount, Outage, Outlook, Trouble, evidence_of
+from wakit.core.deadlines import DEADLINES
 from wakit.core.lifecycle import Happening, State
 from wakit.core.observation import Credential
 from wakit.core.placement import ALONE_UP_TO
@@ -155,10 +156,16 @@ class Outages:
     # -- probes ------------------------------------------------------------------------------------------------------
 
     def hurry(self) -> None:
-        """Probe now: something may have been mended, or the machine woke up. No file mends an outdated client."""
+        """Probe now: something may have been mended. No file mends an outdated client."""
         outage = self._roster.outlook.outage
-        if outage is not None and outage.trouble is not Trouble.OUTDATED and outage.probing is None:
-            self._roster.outlook = self._roster.outlook.hurried(self._roster.ports.now())
+        if outage is not None and outage.probing is None:
+            self.woke_up()
+
+    def woke_up(self) -> None:
+        """Probe now, whatever is under way: it began before the machine slept."""
+        outage = self._roster.outlook.outage
+        if outage is not None and outage.trouble is not Trouble.OUTDATED:
+            self._roster.outlook = self._roster.outlook.due(self._roster.ports.now())
 
     def look(self) -> None:
         """Let a session through if a probe is due."""
@@ -169,9 +176,13 @@ class Outages:
         if outage.probing is not None:
             self._become(outlook.probe_over(now, self._roster.ports.chance()), None)
             return
-        candidates = self._candidates(outage)
-        if not candidates:
+        waiting = self._waiting(outage)
+        if not waiting:
             self._become(Outlook(), None, "nobody waits for it any more")
+            return
+        candidates = self._candidates(waiting, now)
+        if not candidates:
+            self._roster.outlook = outlook.due(now + _LONG)  # the library redials for each of them
             return
         chosen = candidates[outage.probes % len(candidates)]
         if not chosen.busy:  # else what is under way wakes the loop when it ends
@@ -193,8 +204,8 @@ class Outages:
         if chosen.running is not None:
             self._hands.release(chosen, why="it is started anew, to find out whether anybody gets through again")
 
-    def _candidates(self, outage: Outage) -> list[Tracked]:
-        """Return who can be the probe, in order: whom it hit, who has a credential, who is in nobody's hands now."""
+    def _waiting(self, outage: Outage) -> list[Tracked]:
+        """Return who waits for the end; of an outdated client's, whom it hit, as long as there are any."""
         wanted = [
             each for each in self._roster.sessions.values() if self._is_wanted(each) and each.credential in _STARTABLE
         ]
@@ -204,10 +215,15 @@ class Outages:
             ]
             if refused:
                 return refused
-        waiting = [each for each in wanted if each.state in _WAITING and not each.waits_for_person]
+        return [each for each in wanted if each.state in _WAITING and not each.waits_for_person]
+
+    def _candidates(self, waiting: list[Tracked], now: datetime) -> list[Tracked]:
+        """Return who can be the probe: who is in nobody's hands, else whom the library has let wait for long."""
         ours = [each for each in waiting if each.running is None]
         linked = [each for each in ours if each.credential is Credential.PRESENT]
-        return linked or ours or [each for each in waiting if each.state is State.RECONNECTING]
+        patience = DEADLINES[State.RECONNECTING]
+        overdue = [each for each in waiting if each.entrusted_at and now - each.entrusted_at > patience]
+        return linked or ours or overdue
 
     # -- what people see ---------------------------------------------------------------------------------------------
 
