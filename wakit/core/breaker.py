@@ -233,7 +233,8 @@ class Outlook:
         return Outlook(tuple(replace(each, at=each.at + by) for each in self.evidence), outage)
 
     def _hit(self, outage: Outage, new: Evidence, chance: float) -> Outage:
-        outage = replace(outage, sessions=outage.sessions | {new.session})
+        if new.session not in outage.sessions:
+            outage = replace(outage, sessions=outage.sessions | {new.session})
         return _pausing(outage, new.at, chance) if outage.probing == new.session else outage
 
 

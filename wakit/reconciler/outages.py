@@ -116,6 +116,7 @@ class Outages:
                 if tracked.name in outage.sessions:
                     continue  # its verdict follows
                 roster.happen(tracked, Happening.WORKER_LOST, words)
+                tracked.next_try_at = outage.probe_at if tracked.asked else None
                 tracked.ask_again()
                 self._hands.release(tracked, why=words)
             elif tracked.state is State.RECONNECTING:

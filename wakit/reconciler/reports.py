@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Protocol, assert_never
 
-from wakit.core.breaker import Trouble, is_busy
+from wakit.core.breaker import Trouble, is_busy, trouble_of
 from wakit.core.declaration import Pairing
 from wakit.core.lifecycle import Happening, State
 from wakit.core.observation import Credential, Request
@@ -209,17 +209,21 @@ class Reports:
             self._outages.sent_away(tracked, Trouble.SERVICE, reason)  # at login; else it is a server that restarts
         self._roster.happen(tracked, event.happening, self._common(f"{reason}; the library redials"), code=event.code)
 
-    def _common(self, reason: str) -> str:
-        """Return what concerns everybody instead of one session's own words for it."""
+    def _common(self, reason: str, cause: str | None = None) -> str:
+        """Return what concerns everybody instead of one session's own words for it, if that is what they are."""
         outage = self._roster.outlook.outage
-        return reason if outage is None else outage.words()
+        if outage is None or (cause is not None and trouble_of(cause) is None):
+            return reason
+        return outage.words()
 
     def _dial_failed(self, tracked: Tracked, event: DialFailed) -> None:
         tracked.dial_failure = event.detail
         self._outages.dial_failed(tracked, event.cause.value, event.detail)
         self._roster.log("dial_failed", tracked, reason=event.detail, code=event.cause.value)
         # A pairing in progress keeps its state: its client ends when the first dial fails, and that is told next.
-        self._roster.happen(tracked, event.happening, self._common(event.detail), code=event.cause.value)
+        self._roster.happen(
+            tracked, event.happening, self._common(event.detail, event.cause.value), code=event.cause.value
+        )
 
     def _client_ended(self, tracked: Tracked, event: ClientEnded) -> None:
         tracked.shown = None
@@ -227,7 +231,7 @@ class Reports:
         code = event.cause.value if event.cause else ""
         if event.cause is not None and not tracked.dial_failure:  # else the relay has told it already
             self._outages.dial_failed(tracked, code, reason)
-        self._roster.happen(tracked, event.happening, self._common(reason) if event.cause else reason, code=code)
+        self._roster.happen(tracked, event.happening, self._common(reason, code), code=code)
         if tracked.state is State.RECONNECTING:  # a verdict that came before stands, and is not retried
             self._roster.retry_later(tracked, AFTER_DIAL, dialled=event.cause is not None)
         self._hands.release(tracked, why=reason)
