@@ -55,6 +55,7 @@ def test_a_lost_network_is_one_incident_and_all_come_back_with_it(linked: Linked
     assert incidents == [{"session": None, "state": "outage", "code": "network", "sessions": 3, "over": True}]
 
 
+@pytest.mark.long
 def test_one_that_is_outdated_keeps_the_others_from_starting_until_it_gets_through(linked: Linked) -> None:
     fleet, whatsapp = linked.fleet, linked.whatsapp
     since = fleet.seq()
