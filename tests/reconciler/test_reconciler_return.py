@@ -42,7 +42,7 @@ class Network:
         return max(bisect_left(self.dials, start + seconds) - index for index, start in enumerate(self.dials))
 
 
-@pytest.mark.parametrize("count", [16, pytest.param(500, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [16, pytest.param(500, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
 def test_all_who_wait_come_back_as_fast_as_the_bucket_lets_them_and_no_faster(fleet: Fleet, count: int) -> None:
     names = [f"s{number:03d}" for number in range(count)]
     fleet.declare(*(SessionSpec(name) for name in names), pacing=Pacing(dials_per_second=RATE, pairings=100))
