@@ -28,7 +28,7 @@ from wakit.cli import checks, logbook, render, words
 from wakit.cli.pairing import Step
 from wakit.cli.render_pairing import Terminal, qr_lines
 from wakit.cli.run import run
-from wakit.control.schemas import ActionInfo, PairingShown, SessionInfo, StatusInfo
+from wakit.control.schemas import ActionInfo, OutageInfo, PairingShown, SessionInfo, StatusInfo
 from wakit.errors import ControlError, Exit, HeldError
 from wakit.runtime import locate
 
@@ -696,6 +696,24 @@ def test_doctor_asks_the_daemon(served: Served, no_library: None, capsys: pytest
     served.do(lambda f: f.change_daemon(journal_ok=False))
     code, found = examined(capsys)
     assert (code, found["daemon"]["verdict"]) == (1, "fail")
+
+
+def test_an_outage_of_the_whole_fleet_is_told(
+    served: Served, no_library: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    due = datetime.now(UTC) + timedelta(minutes=30)
+    outage = OutageInfo(
+        trouble="outdated", since=due, reason="WhatsApp refuses this version", sessions=1, next_probe_at=due
+    )
+    served.do(lambda f: f.change_daemon(outage=outage))
+    assert run(["status"]) == 0
+    assert "WhatsApp refuses this version; the next try is in" in capsys.readouterr().out
+    code, found = examined(capsys)
+    assert (code, found["daemon"]["verdict"]) == (0, "warn")
+    assert "upgrade wakit" in found["daemon"]["hint"]
+    served.do(lambda f: f.change_daemon(outage=outage.model_copy(update={"probing": "sales"})))
+    assert run(["status"]) == 0
+    assert "WhatsApp refuses this version; sales is trying" in capsys.readouterr().out
 
 
 def test_doctor_does_not_import_a_library_without_its_binary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

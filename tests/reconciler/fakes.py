@@ -219,6 +219,7 @@ class FakeWorkers:
         self.launches: list[WorkerLaunch] = []
         self.releases: list[tuple[str, str]] = []
         self.logouts: list[str] = []
+        self.redials: list[str] = []
         self.holds: list[tuple[str, AccountHold]] = []
         self._pids = count(1000)
         self._payloads = count(1)
@@ -259,6 +260,9 @@ class FakeWorkers:
             worker.clients.pop(session).leave()
             return
         self.end(worker_id, asked=True, cause=why)
+
+    async def redial(self, worker_id: str, session: str) -> None:
+        self.redials.append(session)
 
     async def hold_account(self, worker_id: str, session: str, account: AccountHold) -> None:
         self.holds.append((session, account))

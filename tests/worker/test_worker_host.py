@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 
@@ -124,7 +125,7 @@ async def honest(worker: Played) -> None:
 class Stage:
     """A host whose workers are played."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self.script: Callable[[Played], Awaitable[None]] = honest
         self.played: list[Played] = []
         self.reports: list[WorkerReport] = []
@@ -140,6 +141,7 @@ class Stage:
             on_log=lambda source, line: self.lines.append((source, line)),
             placer=self,
             limits=limits,
+            clock=clock,
         )
 
     async def place(self, _worker_id: str) -> Played:
@@ -343,6 +345,22 @@ async def test_a_silent_worker_is_killed():
     exited = await stage.ended()
     assert "silent" in exited.cause
     assert not exited.asked
+
+
+async def test_after_a_standstill_of_the_machine_a_worker_has_its_whole_time_again():
+    jumped: list[float] = []
+    stage = Stage(Limits(silent_after=0.2), lambda: time.monotonic() + sum(jumped))
+
+    async def falls_silent(worker: Played) -> None:
+        await worker.greet()
+        jumped.append(1000.0)
+        await asyncio.Event().wait()
+
+    begun = time.monotonic()
+    await stage.launch(falls_silent)
+    await stage.ended()
+    # Twice the time, and twice a little more: it was not judged by what the clock said after it had jumped.
+    assert time.monotonic() - begun >= 0.6
 
 
 async def test_a_worker_that_does_not_read_is_killed_before_it_costs_memory(stage: Stage):

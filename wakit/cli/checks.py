@@ -244,6 +244,13 @@ def check_daemon(fleet: Fleet) -> Check:
     if daemon.version != __version__:
         hint = "`wakit down`, then `wakit up -d`"
         return Check("daemon", "warn", f"{said}, and this command is of version {__version__}", hint)
+    if daemon.outage is not None:
+        hint = {
+            "network": "check the network of this machine; the daemon goes on trying by itself",
+            "service": "WhatsApp may be down; the daemon goes on trying by itself",
+            "outdated": "upgrade wakit, then `wakit down` and `wakit up`",
+        }[daemon.outage.trouble]
+        return Check("daemon", "warn", f"{said}: {daemon.outage.reason}", hint)
     return Check("daemon", "ok", said)
 
 

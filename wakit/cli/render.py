@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wakit.cli.words import age, span
-from wakit.control.schemas import DaemonInfo, EventInfo, PlanInfo, SessionInfo, StatusInfo
+from wakit.control.schemas import DaemonInfo, EventInfo, OutageInfo, PlanInfo, SessionInfo, StatusInfo
 
 _WIDE: Final = 4000
 # By state first, then by coarse status: a sign, and one for terminals without Unicode, and a style.
@@ -144,6 +144,9 @@ def footer(daemon: DaemonInfo, now: datetime) -> Text:
     text = Text(f"daemon {daemon.pid}{where}, up {age(daemon.started_at, now)}; ", style="dim")
     text.append(f"{declaration.path} rev {declaration.rev}{commit}{changed}; ")
     text.append("converged" if daemon.converged else "working", style="green" if daemon.converged else "yellow")
+    if daemon.outage is not None:
+        text.append(f"\n{daemon.outage.reason}", style="bold red")
+        text.append(f"; {_probe(daemon.outage, now)}", style="yellow")
     if not daemon.journal_ok:
         text.append("\nthe journal cannot be written: events are kept in memory until it can", style="bold red")
     if daemon.stuck_queries:
@@ -156,6 +159,15 @@ def footer(daemon: DaemonInfo, now: datetime) -> Text:
     for warning in declaration.warnings:
         text.append(f"\nwarning: {warning}", style="yellow")
     return text
+
+
+def _probe(outage: OutageInfo, now: datetime) -> str:
+    if outage.probing is not None:
+        return f"{outage.probing} is trying"
+    due = outage.next_probe_at
+    if due is None or due <= now:
+        return "the next try is due"
+    return f"the next try is in {span((due - now).total_seconds())}"
 
 
 def plan(told: PlanInfo) -> RenderableType:

@@ -43,6 +43,17 @@ class DeclarationInfo(_Model):
     warnings: list[str] = []
 
 
+class OutageInfo(_Model):
+    """What keeps the whole fleet from WhatsApp."""
+
+    trouble: Literal["network", "service", "outdated"]
+    since: datetime
+    reason: str
+    sessions: int = Field(description="How many it hit so far")
+    probing: str | None = Field(default=None, description="The session that is let through to find out")
+    next_probe_at: datetime | None = None
+
+
 class DaemonInfo(_Model):
     """The process that serves."""
 
@@ -58,6 +69,7 @@ class DaemonInfo(_Model):
     journal_ok: bool = True
     stuck_queries: int = Field(default=0, description="Queries that were told to stop and still run; they hold memory")
     converged: bool = Field(default=False, description="Nothing to do, and every enabled session is connected")
+    outage: OutageInfo | None = Field(default=None, description="Why nobody gets through to WhatsApp")
 
 
 class SessionInfo(_Model):

@@ -110,6 +110,14 @@ class HealthPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """``[restarts]``: how many tries of a session may fail within how many seconds before it is left alone."""
+
+    limit: int = 20
+    window: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
 class JournalPolicy:
     """``[journal]``: how many days of events are kept."""
 
@@ -151,6 +159,7 @@ class FleetSpec:
     pacing: Pacing = Pacing()
     vault: VaultPolicy = VaultPolicy()
     health: HealthPolicy = HealthPolicy()
+    restarts: RestartPolicy = RestartPolicy()
     journal: JournalPolicy = JournalPolicy()
     endpoint: Endpoint | None = None
 

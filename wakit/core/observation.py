@@ -76,6 +76,8 @@ class Observation:
         sessions: Every session with a credential, a worker or a past, by name.
         confirmed: sha256 of the declaration whose held retirements a person has confirmed, or None.
         declared_accounts: Keyed hash of each declared phone number, by session name.
+        closed: Why nobody is started by itself now, or "" if nothing keeps the fleet back.
+        admitted: Who is started all the same, to find out whether it is over.
         cut_off: The file's text is a mere beginning of the one that was in force before it.
     """
 
@@ -83,3 +85,5 @@ class Observation:
     confirmed: str | None = None
     declared_accounts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     cut_off: bool = False
+    closed: str = ""
+    admitted: frozenset[str] = frozenset()

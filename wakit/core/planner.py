@@ -57,6 +57,8 @@ class _Draft:
     """A plan in the making."""
 
     now: datetime
+    closed: str = ""
+    admitted: frozenset[str] = frozenset()
     actions: list[Action] = field(default_factory=list)
     waiting: dict[str, str] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
@@ -66,6 +68,13 @@ class _Draft:
         self.held[seen.name] = reason
         if seen.held != reason:
             self.actions.append(Hold(seen.name, reason))
+
+    def keeps_back(self, seen: SessionObservation) -> bool:
+        """Tell whether a session is kept from starting by what concerns the whole fleet, and note it."""
+        if not self.closed or seen.name in self.admitted or seen.request is not None:
+            return False
+        self.waiting[seen.name] = self.closed
+        return True
 
     def wait_until(self, name: str, moment: datetime, why: str) -> None:
         self.waiting[name] = why
@@ -90,7 +99,7 @@ def plan(declaration: Declaration, observation: Observation, now: datetime) -> P
         >>> plan(wanted, Observation(), datetime(2026, 1, 1, tzinfo=UTC)).actions
         (Create(session='a', pairing=<Pairing.QR: 'qr'>, reason='declared, never paired'),)
     """
-    draft = _Draft(now)
+    draft = _Draft(now, observation.closed, observation.admitted)
     moved = _plan_renames(draft, declaration, observation)
     _plan_retirements(draft, declaration, observation, moved)
     twins = second_links(declaration, observation)
@@ -257,7 +266,7 @@ def _plan_session(draft: _Draft, spec: SessionSpec, seen: SessionObservation, fr
 def _plan_running(draft: _Draft, spec: SessionSpec, seen: SessionObservation) -> None:
     if seen.request is Request.RESTART:
         draft.actions.append(Restart(spec.name, "a person asked"))
-    elif seen.running != spec.fingerprint():
+    elif seen.running != spec.fingerprint() and not draft.keeps_back(seen):
         draft.actions.append(Restart(spec.name, "its declaration changed"))
 
 
@@ -273,6 +282,8 @@ def _plan_start(draft: _Draft, spec: SessionSpec, seen: SessionObservation, free
         draft.wait_until(spec.name, seen.next_try_at, f"next try in {seconds:.0f} s")
         return 0
     if seen.credential is Credential.PRESENT:
+        if draft.keeps_back(seen):
+            return 0
         draft.actions.append(Restore(spec.name, "a person asked" if asked else "enabled and not running"))
         return 0
     if seen.credential is not Credential.ABSENT and seen.request is not Request.PAIR:
@@ -281,6 +292,8 @@ def _plan_start(draft: _Draft, spec: SessionSpec, seen: SessionObservation, free
         return 0
     if free <= 0 and seen.request is not Request.PAIR:
         draft.waiting[spec.name] = "waits for its turn to pair"
+        return 0
+    if draft.keeps_back(seen):
         return 0
     why = "a person asked" if seen.request is Request.PAIR else "declared, never paired"
     draft.actions.append(Create(spec.name, spec.pairing, why))

@@ -47,6 +47,13 @@ class HealthTable(Table):
     stale_after: Annotated[float, PlainValidator(values.duration(1.0, _DAY, "90s"))] = 90.0
 
 
+class RestartsTable(Table):
+    """``[restarts]``."""
+
+    limit: Annotated[int, PlainValidator(values.whole(1, 10_000, "20"))] = 20
+    window: Annotated[float, PlainValidator(values.duration(1.0, 30 * _DAY, "1h"))] = 3600.0
+
+
 class JournalTable(Table):
     """``[journal]``."""
 
@@ -77,6 +84,7 @@ class FleetTables(WakitTable):
     pacing: PacingTable = PacingTable()
     vault: VaultTable = VaultTable()
     health: HealthTable = HealthTable()
+    restarts: RestartsTable = RestartsTable()
     journal: JournalTable = JournalTable()
     endpoint: EndpointTable | None = None
 
@@ -109,6 +117,7 @@ FLEET_TABLES: Final[Mapping[str, type[Table]]] = {
     "pacing": PacingTable,
     "vault": VaultTable,
     "health": HealthTable,
+    "restarts": RestartsTable,
     "journal": JournalTable,
     "endpoint": EndpointTable,
 }

@@ -36,6 +36,7 @@ from wakit.core.declaration import Pairing
 from wakit.core.lifecycle import FINAL
 from wakit.core.observation import UNUSABLE, Credential, Request
 from wakit.core.remedies import remedies
+from wakit.core.restarts import Failures
 from wakit.errors import ControlError, UnknownSessionError
 from wakit.reconciler.feed import Feed
 from wakit.reconciler.loop import Reconciler
@@ -181,6 +182,7 @@ class Desk:
             journal_ok=self._roster.ports.ledger.healthy(),
             stuck_queries=self._roster.ports.ledger.stuck(),
             converged=self._reconciler.converged(),
+            outage=self._reconciler.outages.info(),
         )
 
     def status(self) -> StatusInfo:
@@ -389,6 +391,7 @@ class Desk:
         """Note a request; a person who asks does not wait for a pause that began before."""
         tracked.request = request
         tracked.attempt, tracked.next_try_at, tracked.not_before = 0, None, None
+        tracked.failures = Failures()
 
     def _ask_to_pair(self, tracked: Tracked, request: PairRequest) -> None:
         if request.method is None and request.phone is None and tracked.pairs:

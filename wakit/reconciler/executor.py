@@ -111,6 +111,12 @@ class Executor:
         work = partial(self._hold_account, tracked.name, tracked.worker_id, user)
         self._start(work, f"hold the account of {tracked.name}", [])
 
+    def redial(self, tracked: Tracked) -> None:
+        """Drop a session's connection in the background; its library redials."""
+        if tracked.worker_id is not None:
+            work = partial(self._ports.workers.redial, tracked.worker_id, tracked.name)
+            self._start(work, f"redial {tracked.name}", [])
+
     def settle(self, tracked: Tracked) -> None:
         """Look again what there is of a session that nothing runs: it may have been linked after all."""
         # What is under way looks again before a start, or if it fails.

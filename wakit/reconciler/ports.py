@@ -25,6 +25,9 @@ class Workers(Protocol):
     async def release(self, worker_id: str, session: str, *, why: str) -> None:
         """Take one session out of its worker for good; returns when its credential is free for others."""
 
+    async def redial(self, worker_id: str, session: str) -> None:
+        """Drop the session's connections; its library redials."""
+
     async def hold_account(self, worker_id: str, session: str, account: AccountHold) -> None:
         """Have a worker hold the account that a session was linked to just now; it reports if another one has it."""
 
@@ -80,6 +83,7 @@ class Ports:
         now: The clock (UTC, aware).
         chance: A number drawn evenly from [0, 1).
         new_id: A fresh, unique worker id.
+        asleep: Seconds that the machine has slept since some moment before the daemon's start.
     """
 
     vault: Vault
@@ -88,3 +92,4 @@ class Ports:
     now: Callable[[], datetime]
     chance: Callable[[], float]
     new_id: Callable[[], str]
+    asleep: Callable[[], float] = lambda: 0.0

@@ -14,19 +14,22 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import Final
 
-from wakit.core.declaration import Declaration, SessionSpec
+from wakit.core.breaker import Outlook
+from wakit.core.declaration import Declaration, RestartPolicy, SessionSpec
 from wakit.core.lifecycle import FINAL, TRANSITIONS, Happening, State, follow
 from wakit.core.observation import Credential, Observation
 from wakit.core.placement import ALONE_UP_TO
 from wakit.core.records import JSON, EventKind, EventRecord
+from wakit.core.restarts import Failures
 from wakit.core.retry import Backoff
 from wakit.reconciler.ports import Ports
 from wakit.reconciler.tracked import Tracked
 
 _GRID: Final = 5.0  # seconds
+_ASKED_AGAIN: Final = timedelta(seconds=30)
 # A session that stayed connected this long has proved itself: its next failure is a first one again.
 _PROVED = timedelta(seconds=60)
-_ONLINE = frozenset({State.CONNECTED, State.DEGRADED})
+ONLINE = frozenset({State.CONNECTED, State.DEGRADED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Roster:
         run_id: Names this run of the daemon.
         changed: Called with a session's name after each change; the feed listens here.
         in_force: The last good declaration, or None before the first.
+        outlook: What is known of the fleet's way to WhatsApp.
     """
 
     ports: Ports
@@ -59,6 +63,7 @@ class Roster:
     sessions: dict[str, Tracked] = field(default_factory=dict)
     logged: Counter[str] = field(default_factory=Counter)
     watching: list[asyncio.Event] = field(default_factory=list)
+    outlook: Outlook = field(default_factory=Outlook)
 
     def get(self, name: str) -> Tracked:
         """Return a session, known or new."""
@@ -68,7 +73,10 @@ class Roster:
 
     def observe(self) -> Observation:
         """Return the world as the planner wants it."""
+        outage = self.outlook.outage
         return Observation(
+            closed=outage.words() if outage else "",
+            admitted=frozenset({outage.probing}) if outage and outage.probing else frozenset(),
             sessions={name: tracked.observed() for name, tracked in self.sessions.items()},
             confirmed=self.confirmed,
             declared_accounts=self.declared_accounts,
@@ -86,12 +94,14 @@ class Roster:
         if not self.matters(tracked, happening):
             return
         after = follow(before, happening)
+        if after is not before or happening is Happening.START:
+            tracked.entrusted_at, tracked.by_start = self.ports.now(), happening is Happening.START
         if after is before and reason == tracked.reason:
             return
         tracked.reason = reason
         if after is not before:
             tracked.state, tracked.since = after, self.ports.now()
-            if before in _ONLINE and after not in _ONLINE:
+            if before in ONLINE and after not in ONLINE:
                 self._weigh(tracked)
             self.log("state", tracked, state_from=before, state_to=after, reason=reason, code=code)
             for event in self.watching:
@@ -146,14 +156,46 @@ class Roster:
             )
         )
 
-    def retry_later(self, tracked: Tracked, backoff: Backoff) -> None:
-        """Count a failure and set the moment of the next try."""
-        tracked.next_try_at = self.pause_end(tracked, backoff)
-        tracked.ask_again()
+    def retry_later(self, tracked: Tracked, backoff: Backoff, *, dialled: bool = False) -> None:
+        """Count a failure and set the moment of the next try; without a budget for one it waits for a person.
+
+        Args:
+            tracked: Whose try failed.
+            backoff: How its pauses grow.
+            dialled: It failed on the way to WhatsApp; while nobody gets there, that is not its fault.
+        """
+        if dialled and self.outlook.outage is not None:
+            # The breaker says when; what a person asked for goes past it, but not without a pause.
+            tracked.next_try_at = self.ports.now() + _ASKED_AGAIN if tracked.asked else None
+            tracked.ask_again()
+        elif not self._spent(tracked):
+            tracked.next_try_at = self.pause_end(tracked, backoff)
+            tracked.ask_again()
         self.changed(tracked.name)
 
-    def retry_together(self, crew: Sequence[Tracked], backoff: Backoff) -> None:
-        """Count a failure of several that were hit by one crash, and set one moment for all of them."""
+    def _spent(self, tracked: Tracked) -> bool:
+        """Count a failed try against the budget; a session that has used it up is left to a person."""
+        policy = self.in_force.declaration.fleet.restarts if self.in_force else RestartPolicy()
+        tracked.failures = tracked.failures.add(self.ports.now(), policy)
+        if tracked.request is not None or not tracked.failures.spent(policy):
+            return False
+        reason = tracked.failures.words(tracked.name, tracked.reason)
+        tracked.end_pairing()
+        tracked.wait_for_person(reason)
+        self.happen(tracked, Happening.GAVE_UP, reason, code="restarts")
+        return True
+
+    def retry_together(self, crew: Sequence[Tracked], backoff: Backoff, *, alone: bool) -> None:
+        """Count a failure of several that were hit by one crash, and set one moment for all of them.
+
+        Args:
+            crew: Who was aboard and is to come back.
+            backoff: How the pauses grow.
+            alone: Nobody else was aboard, so the crash is the session's own; else it costs nobody anything.
+        """
+        if alone and self._spent(crew[0]):
+            self.changed(crew[0].name)
+            return
         attempt = max(tracked.attempt for tracked in crew) + 1
         end = self.ports.now() + timedelta(seconds=backoff.pause(attempt, self.ports.chance()))
         for tracked in crew:
@@ -200,4 +242,4 @@ class Roster:
         """Forget earlier failures of a session that was connected for long enough."""
         connected_at = tracked.last_connected_at
         if connected_at is not None and self.ports.now() - connected_at >= _PROVED:
-            tracked.attempt, tracked.quarantine = 0, None
+            tracked.attempt, tracked.quarantine, tracked.failures = 0, None, Failures()

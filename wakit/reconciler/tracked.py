@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -10,6 +10,7 @@ from wakit.control.schemas import PairingShown, SessionInfo
 from wakit.core.declaration import Pairing, SessionSpec
 from wakit.core.lifecycle import STATUS, State
 from wakit.core.observation import UNUSABLE, Credential, Request, SessionObservation
+from wakit.core.restarts import Failures
 from wakit.redact import PhoneNumber, Secret
 from wakit.vault.vault import Finding
 
@@ -59,6 +60,9 @@ class Tracked:
     quarantine: str | None = None  # it was aboard of a crash: until it has proved itself it shares with these only
     leaving: str | None = None  # why it has to leave its worker as soon as the action under way ends
     busy: bool = False  # an action on it is under way; the planner's word has to wait
+    failures: Failures = field(default_factory=Failures)  # what counts against its budget of restarts
+    entrusted_at: datetime | None = None  # since when somebody else should bring it on
+    by_start: bool = False  # and whether that began with a start
     not_before: datetime | None = None  # an action on it failed: none is begun before this moment
 
     def wait_for_person(self, why: str) -> None:

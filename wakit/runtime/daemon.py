@@ -87,6 +87,13 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _asleep() -> float:
+    """Return how long the machine has slept since it was started, where the system counts that."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
 async def serve(place: Place, *, stop: asyncio.Event, options: DaemonOptions | None = None) -> None:
     """Run the daemon of a place until ``stop`` is set; everything it started is gone when this returns.
 
@@ -227,6 +234,7 @@ def _join(
         now=_now,
         chance=chance.random,
         new_id=lambda: uuid.uuid4().hex[:12],
+        asleep=_asleep,
     )
     watchers: list[Callable[[str], None]] = [on_change]
 
@@ -284,6 +292,7 @@ async def _run(
                     _keep_up(daemon, "the watch on the file", partial(_follow, daemon, place, following))
                 ),
                 asyncio.create_task(_keep_up(daemon, "the journal's pruning", partial(_prune, daemon))),
+                asyncio.create_task(_keep_up(daemon, "the watch on the clocks", reconciler.clockwork.run)),
                 asyncio.create_task(_keep_up(daemon, "the backups", reconciler.executor.keeper.run)),
             ]
             on_ready(daemon.desk)

@@ -77,6 +77,12 @@ class Staff:
         self._aboard.pop(worker_id, None)
         await self._host.stop(worker_id, grace=_GRACE, why=why)
 
+    async def redial(self, worker_id: str, session: str) -> None:
+        """Drop a session's connections and let it dial again."""
+        with suppress(WorkerError):  # it is gone already
+            await self._host.cut(worker_id, session)
+            await self._host.uncut(worker_id, session)
+
     async def hold_account(self, worker_id: str, session: str, account: AccountHold) -> None:
         """Have a worker hold an account."""
         with suppress(WorkerError):  # it is gone already, and so is its session

@@ -51,6 +51,7 @@ from wakit.worker.scrubbing import Scrubber
 _CHUNK: Final = 1 << 16
 _LONGEST_LINE: Final = 4096
 _READ_FIRST: Final = 0.1
+_STOOD_STILL: Final = 5.0  # seconds that a timer is late only if nothing ran
 _NOISE: Final = frozenset({"", "Press Ctrl+C to exit"})  # the library prints the latter at every connect
 
 
@@ -309,7 +310,12 @@ class WorkerLink:
                 return self.kill(f"it fell silent for {self._limits.silent_after:g} s", asked=False)
             # A little longer than needed: after a standstill of the daemon itself (a stopped process, a debugger), what
             # lies in the socket has to be read before the worker is judged.
-            await asyncio.sleep(left + _READ_FIRST)
+            pause, begun = left + _READ_FIRST, self._outlets.clock()
+            await asyncio.sleep(pause)
+            if self._outlets.clock() - begun > pause + _STOOD_STILL:
+                # The whole machine may have stood still, as a virtual one does while it is moved: the worker could not
+                # speak either, and has its whole time again.
+                self._heard_at = self._outlets.clock()
 
     # --- its end
 
