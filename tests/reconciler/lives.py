@@ -30,8 +30,10 @@ from memory_vault import MemoryVault
 
 from wakit.control.schemas import PairRequest
 from wakit.core.actions import Action, Hold, Rename
+from wakit.core.breaker import Trouble
 from wakit.core.declaration import Pacing, Pairing, RetirePolicy, SessionSpec
 from wakit.core.lifecycle import TRANSITIONS, State
+from wakit.core.observation import Credential
 from wakit.core.retry import AFTER_DIAL
 from wakit.errors import ControlError, DeclarationError, Location, WakitError, WorkerError
 from wakit.reconciler.loop import RESYNC
@@ -115,6 +117,8 @@ class Life(Fleet):
         for record in self.ledger.records[self._told :]:
             if record.kind == "state":
                 before = self._last_states.get(record.session or "", record.state_from)
+                if (before, record.state_from) == (State.RETIRED, State.DECLARED):
+                    before = State.DECLARED.value  # never linked, so it was forgotten, and begins anew
                 assert record.state_from == before, f"{record.session} was {before}, not {record.state_from}"
                 step = (State(record.state_from or ""), State(record.state_to or ""))
                 assert step in _EDGES, f"{record.session} went from {step[0]} to {step[1]}"
@@ -289,6 +293,13 @@ class Life(Fleet):
                 continue
             if not self.workers.scan(name, NUMBERS[name]):
                 self.do_ask_to_pair(name, "code" if info.pairing == "code" else "qr")
+        outage = self.roster.outlook.outage
+        if outage is not None and outage.trouble is Trouble.OUTDATED:
+            for name, _, _ in self._missing()[:1]:  # wakit was upgraded: whoever asks for one has them all back
+                if self.roster.get(name).credential is Credential.PRESENT:
+                    self.do_ask_to_restart(name)
+                else:
+                    self.do_ask_to_pair(name, "qr")
 
     def _in_service(self) -> bool:
         return self.executor.idle() and not self.reconciler.decide().actions and not self._missing()
