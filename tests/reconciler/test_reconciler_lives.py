@@ -173,5 +173,5 @@ def test_a_broken_wakit_is_found(
 ) -> None:
     break_it(monkeypatch)
     told_lives: list[list[Move]] = [_ONE_PHONE_FOR_TWO, *map(script, range(200))]
-    said = (lives.problem(tmp_path, seed, moves) for seed, moves in enumerate(told_lives))
+    said = (lives.problem(tmp_path, seed, moves) for seed, moves in enumerate(told_lives, start=1))
     assert any(word in told for told in said for word in words)
