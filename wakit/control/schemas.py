@@ -77,6 +77,9 @@ class SessionInfo(_Model):
     pairing: Literal["qr", "code"] = "qr"
     labels: dict[str, str] = {}
     last_connected_at: datetime | None = None
+    last_seen_at: datetime | None = Field(default=None, description="When the last byte of WhatsApp came")
+    stale: bool = Field(default=False, description="Its worker fell silent, and no new client has logged in yet")
+    restarts: int = Field(default=0, description="Clients the daemon has started for it after the first")
     needs_person: bool = Field(default=False, description="Nothing more happens until a person acts")
     held: str | None = Field(default=None, description="Why a wanted action is not carried out")
 

@@ -26,6 +26,7 @@ from wakit.reconciler.reports import Reports
 from wakit.reconciler.roster import InForce, Roster
 from wakit.reconciler.starting import in_words
 from wakit.reconciler.tracked import Tracked
+from wakit.reconciler.watch import Watch
 from wakit.redact import account_hash, scrub
 from wakit.vault import Vault
 from wakit.vault.record import SessionRecord
@@ -55,7 +56,8 @@ class Reconciler:
         self._stopping = False
         self._last = Plan()
         self.executor = Executor(roster, self.wake)
-        self._reports = Reports(roster, self.executor, self.executor.keeper.ask)
+        self.watch = Watch(roster, self.executor, self.wake)
+        self._reports = Reports(roster, self.executor, self.executor.keeper.ask, self.watch.silent)
         self.file_error: DeclarationError | None = None
 
     # -- what comes in -----------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final, Protocol, assert_never
 
 from wakit.core.declaration import Pairing
+from wakit.core.health import deaf_words
 from wakit.core.lifecycle import Happening, State
 from wakit.core.observation import Credential, Request
 from wakit.core.placement import halves
@@ -47,6 +48,7 @@ from wakit.whatsapp.port import (
     WentDeaf,
     WorkerExited,
     WorkerReport,
+    WorkerSilent,
 )
 
 # WhatsApp tells no end for some bans; an hour is long enough not to hammer, short enough not to forget.
@@ -76,12 +78,20 @@ class Reports:
         roster: The sessions.
         hands: What a report may set in motion.
         keep: Has a credential that proved good backed up.
+        silent: Told that a worker fell silent.
     """
 
-    def __init__(self, roster: Roster, hands: Hands, keep: Callable[[Tracked, Why], None]) -> None:
+    def __init__(
+        self,
+        roster: Roster,
+        hands: Hands,
+        keep: Callable[[Tracked, Why], None],
+        silent: Callable[[WorkerSilent], None],
+    ) -> None:
         self._roster = roster
         self._hands = hands
         self._keep = keep
+        self._silent = silent
         self._kept: dict[str, str] = {}  # the worker whose start was followed by a backup already, by session
 
     def take(self, report: WorkerReport) -> None:
@@ -91,6 +101,8 @@ class Reports:
                 tracked = self._roster.sessions.get(report.session)
                 if tracked is not None and tracked.worker_id == report.worker_id:
                     self._event(tracked, report.event, report.at)
+            case WorkerSilent():
+                self._silent(report)
             case WorkerExited():
                 known = [self._roster.sessions[name] for name in report.sessions if name in self._roster.sessions]
                 aboard = [tracked for tracked in known if tracked.worker_id == report.worker_id]
@@ -114,9 +126,10 @@ class Reports:
             case Connected():
                 self._connected(tracked, event, at)
             case WentDeaf():
-                reason = f"connected, but {event.errors} keepalives in a row went unanswered"
-                self._roster.happen(tracked, event.happening, reason)
+                tracked.keepalive_errors = max(1, event.errors)
+                self._roster.happen(tracked, event.happening, deaf_words(tracked.keepalive_errors), code="deaf")
             case HearsAgain():
+                tracked.keepalive_errors = 0
                 self._roster.happen(tracked, event.happening, "keepalives are answered again")
             case ConnectionLost():
                 reason = event.why or "the connection was lost"
@@ -188,6 +201,7 @@ class Reports:
             self._paired(tracked, event.account)
         tracked.shown = None
         tracked.begin()
+        tracked.keepalive_errors, tracked.stale = 0, False
         tracked.last_connected_at = at
         linked_now = tracked.state is State.PAIRED
         self._roster.happen(tracked, Happening.CONNECTED, "logged in")

@@ -17,6 +17,8 @@ from wakit.vault.vault import Finding
 _PAIRING: Final = frozenset({State.STARTING, State.PAIRING, State.RECONNECTING})
 # States in which a pause that still runs is nobody's concern.
 _AT_REST: Final = frozenset({State.PARKED, State.HELD, State.RETIRED})
+# States in which a session may be stale: nobody knows how it is until its next client has logged in.
+_NOT_KNOWN: Final = frozenset({State.STARTING, State.RECONNECTING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,12 @@ class Tracked:
     quarantine: str | None = None  # it was aboard of a crash: until it has proved itself it shares with these only
     leaving: str | None = None  # why it has to leave its worker as soon as the action under way ends
     busy: bool = False  # an action on it is under way; the planner's word has to wait
+    keepalive_errors: int = 0  # pings in a row that the library told to be unanswered
+    last_seen_at: datetime | None = None  # the last byte of WhatsApp, as the relay saw it
+    told_seen_at: datetime | None = None  # and what live readers know of that
+    stale: bool = False  # its worker fell silent, and no client of it has logged in since
+    starts: int = 0  # clients of it that this daemon began to start
+    tried_anew_at: datetime | None = None  # when its client was replaced last because it was deaf
     not_before: datetime | None = None  # an action on it failed: none is begun before this moment
 
     def wait_for_person(self, why: str) -> None:
@@ -153,6 +161,9 @@ class Tracked:
             pairing=spec.pairing.value if spec else "qr",
             labels=dict(spec.labels) if spec else {},
             last_connected_at=self.last_connected_at,
+            last_seen_at=self.last_seen_at,
+            stale=self.stale and self.state in _NOT_KNOWN,
+            restarts=max(0, self.starts - 1),
             needs_person=self._needs_person(),
             held=self.held,
         )

@@ -250,6 +250,28 @@ class SessionReport(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     event: SessionEvent
 
 
+class WorkerSilent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A worker gave no sign of life for ``seconds`` and is being ended by force; its exit follows once it is reaped."""
+
+    worker_id: str
+    sessions: tuple[str, ...]
+    seconds: float
+
+
+class Pulse(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a session's web socket has carried nothing, by direction, in seconds; None before the first byte."""
+
+    unheard_for: float | None = None
+    unsent_for: float | None = None
+
+
+class WorkerBeat(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker's heartbeat, with the pulse of each session aboard. No report: it comes every two seconds."""
+
+    worker_id: str
+    pulses: dict[str, Pulse]
+
+
 class WorkerExited(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A worker is gone and reaped; its locks are free.
 
@@ -274,4 +296,4 @@ class WorkerExited(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     exit_code: int = 0
 
 
-WorkerReport: TypeAlias = SessionReport | WorkerExited
+WorkerReport: TypeAlias = SessionReport | WorkerSilent | WorkerExited

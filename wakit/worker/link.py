@@ -18,8 +18,17 @@ from itertools import count
 from types import MappingProxyType
 from typing import Final, assert_never
 
+from wakit.core.health import lateness
 from wakit.errors import EndpointError, WakitError, WorkerError
-from wakit.whatsapp.port import AccountHold, SessionReport, WorkerExited, WorkerLaunch
+from wakit.whatsapp.port import (
+    AccountHold,
+    Pulse,
+    SessionReport,
+    WorkerBeat,
+    WorkerExited,
+    WorkerLaunch,
+    WorkerSilent,
+)
 from wakit.worker.bounds import Limits, Outlets, Window, WorkerInfo
 from wakit.worker.exits import LastWords, explain
 from wakit.worker.messages import (
@@ -247,6 +256,11 @@ class WorkerLink:
                     self._require(session)
                     if traffic.silent_for is not None:
                         self._last_byte[session] = self._heartbeat_at - timedelta(seconds=traffic.silent_for)
+                pulses = {
+                    session: Pulse(unheard_for=traffic.unheard_for, unsent_for=traffic.unsent_for)
+                    for session, traffic in sessions.items()
+                }
+                self._outlets.on_beat(WorkerBeat(worker_id=self._launch.worker_id, pulses=pulses))
             case Done(request=request):
                 waiting = self._requests.pop(request, None)
                 if waiting is not None and not waiting.done():
@@ -303,13 +317,23 @@ class WorkerLink:
             self._outlets.on_log(self._launch.worker_id, "too many lines: the rest of these ten seconds is dropped")
 
     async def _watch_silence(self) -> None:
+        clock, allowed = self._outlets.clock, self._limits.silent_after
         while True:
-            left = self._heard_at + self._limits.silent_after - self._outlets.clock()
+            left = self._heard_at + allowed - clock()
             if left <= 0:
-                return self.kill(f"it fell silent for {self._limits.silent_after:g} s", asked=False)
-            # A little longer than needed: after a standstill of the daemon itself (a stopped process, a debugger), what
-            # lies in the socket has to be read before the worker is judged.
-            await asyncio.sleep(left + _READ_FIRST)
+                return self._give_up(allowed)
+            # A little longer than needed: what lies in the socket has to be read before the worker is judged. In steps:
+            # a standstill of the daemon itself (a stopped process, a frozen machine) may be one of the worker, too, and
+            # shows as a step that took too long.
+            step = min(left, max(allowed / 4, _READ_FIRST)) + _READ_FIRST
+            due = clock() + step
+            await asyncio.sleep(step)
+            self._heard_at = min(self._heard_at + lateness(due, clock()), clock())
+
+    def _give_up(self, seconds: float) -> None:
+        names = tuple(sorted(self._names))
+        self._outlets.on_report(WorkerSilent(worker_id=self._launch.worker_id, sessions=names, seconds=seconds))
+        self.kill(f"it fell silent for {seconds:g} s and was ended by force", asked=False)
 
     # --- its end
 

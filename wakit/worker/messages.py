@@ -21,7 +21,7 @@ import msgspec
 from wakit.redact import PhoneNumber, Secret
 from wakit.whatsapp.port import AccountHold, SessionEvent, WorkerLaunch
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 """Grows with every change that an older end would misread."""
 
 MAX_FRAME: Final = 4 << 20
@@ -132,11 +132,16 @@ class Line(_Message, frozen=True, tag=True, kw_only=True):
 
 
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes a session's tunnels carried so far, and the seconds since the last one (None before the first)."""
+    """Bytes a session's tunnels carried so far, and the seconds since the last one (None before the first).
+
+    ``unheard_for`` and ``unsent_for`` are about its web socket alone, each for one direction.
+    """
 
     received: int
     sent: int
     silent_for: float | None
+    unheard_for: float | None = None
+    unsent_for: float | None = None
 
 
 class Heartbeat(_Message, frozen=True, tag=True, kw_only=True):

@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar, assert_never
 
+from wakit.core.health import lateness
 from wakit.errors import HeldError
 from wakit.redact import scrub
 from wakit.whatsapp.port import (
@@ -255,7 +256,10 @@ class Service:
     async def _beat(self) -> None:
         while True:
             self._send(Heartbeat(sessions=self._relay.traffic()))
+            due = time.monotonic() + HEARTBEAT
             await asyncio.sleep(HEARTBEAT)
+            if late := lateness(due, time.monotonic()):
+                self._relay.forgive(late)
 
     # --- from the host
 
