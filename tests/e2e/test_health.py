@@ -1,0 +1,128 @@
+"""Health that is true: hung workers, deaf lines, frozen networks, with real clients."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+
+import psutil
+import pytest
+from harness import Fleet, gone
+from support.whatsapp import LoopbackWhatsApp
+from test_crashes import pair, replaced
+
+from wakit.control.schemas import SessionInfo
+from wakit.redact import PhoneNumber
+from wakit.sim.scenarios import Deaf, Target
+
+
+def sessions(fleet: Fleet) -> dict[str, SessionInfo]:
+    return {session.name: session for session in fleet.status().sessions}
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """A process that stands still while the block lasts, if it lives so long."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_worker_that_hangs_is_replaced_and_costs_only_its_own(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
+    fleet.head += '[health]\nstale_after = "4s"\n'
+    pair(fleet, whatsapp, "a", "b", "c")
+    before = sessions(fleet)
+    victim = before["b"].worker_pid
+    assert victim is not None
+    seq = fleet.seq()
+    hung = [worker for worker in fleet.workers() if worker.pid == victim]
+    with stopped(victim):
+        seen = fleet.wait(lambda status: any(session.stale for session in status.sessions))
+        assert [session.name for session in seen.sessions if session.stale] == ["b"]
+        fleet.wait(lambda status: {s.name: s for s in status.sessions}["b"].worker_pid not in (None, victim))
+        assert gone(hung)
+    fleet.wait_connected("a", "b", "c")
+
+    after = sessions(fleet)
+    for name in ("a", "c"):
+        assert (after[name].since, after[name].worker_pid) == (before[name].since, before[name].worker_pid)
+    assert not any(session.stale for session in after.values())
+    assert after["b"].restarts == before["b"].restarts + 1
+    story = fleet.sql(
+        "SELECT session, kind, code, reason FROM events "
+        f"WHERE seq > {seq} AND kind IN ('state', 'worker_exit') ORDER BY seq"
+    )
+    assert {row["session"] for row in story} == {"b"}
+    assert (story[0]["code"], story[0]["reason"]) == (
+        "stale",
+        "stale: its worker gave no sign of life for 4 s; the worker is ended by force and replaced",
+    )
+    assert any("fell silent for 4 s and was ended by force" in row["reason"] for row in story)
+    assert replaced(whatsapp) == 0
+
+
+@pytest.mark.long
+def test_a_daemon_that_stood_still_blames_nobody(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
+    """Everything is frozen, as on a machine that is suspended: workers and daemon wake at one moment."""
+    fleet.head += '[health]\nstale_after = "3s"\n'
+    pair(fleet, whatsapp, "a", "b")
+    before = sessions(fleet)
+    assert fleet.daemon is not None
+    seq = fleet.seq()
+    frozen = [fleet.daemon.pid, *(worker.pid for worker in fleet.workers())]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    # Nothing tells when time has passed for a process that stands still.
+    signal.sigtimedwait([], 16)
+    for pid in frozen:
+        os.kill(pid, signal.SIGCONT)
+    told = fleet.wait_event(lambda event: event.code == "standstill", since=seq)
+    assert told.reason is not None
+    assert "stood still" in told.reason
+    after = sessions(fleet)
+    assert {name: s.worker_pid for name, s in after.items()} == {name: s.worker_pid for name, s in before.items()}
+    assert {s.state for s in after.values()} == {"connected"}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_a_server_that_answers_no_pings_any_more_is_noticed_and_left(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
+    fleet.head += '[health]\nrestart_after = "5s"\n'
+    numbers = pair(fleet, whatsapp, "a", "b")
+    before = sessions(fleet)
+    seq = fleet.seq()
+    whatsapp.sim.strike(Deaf(), Target(number=PhoneNumber(numbers["a"])))
+    fleet.wait(lambda status: any(session.state == "degraded" for session in status.sessions), timeout=60)
+    fleet.wait(lambda status: {s.name: s for s in status.sessions}["a"].restarts > before["a"].restarts)
+    fleet.wait_connected("a", "b")
+    story = fleet.sql(f"SELECT session, state_to, code, reason FROM events WHERE seq > {seq} AND kind = 'state'")
+    assert {row["session"] for row in story} == {"a"}
+    assert story[0]["state_to"] == "degraded"
+    assert story[1]["reason"].startswith("it was degraded for 5 s and did not recover")
+    assert sessions(fleet)["b"].since == before["b"].since
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_a_frozen_network_is_noticed_and_outlived(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
+    """The other end stands still: the line is open, and no byte comes."""
+    fleet.head += '[health]\ndeaf_after = "31s"\nrestart_after = "1h"\n'
+    pair(fleet, whatsapp, "a")
+    before = sessions(fleet)["a"]
+    seq = fleet.seq()
+    (server,) = [child for child in psutil.Process().children() if "wakit.sim" in child.cmdline()]
+    with stopped(server.pid):
+        fleet.wait(lambda status: status.sessions[0].state == "degraded", timeout=60)
+    fleet.wait(lambda status: status.sessions[0].state == "connected", timeout=60)
+    after = sessions(fleet)["a"]
+    assert (after.worker_pid, after.restarts) == (before.worker_pid, before.restarts)
+    assert after.last_seen_at is not None
+    assert after.last_seen_at > after.since - timedelta(seconds=60)
+    (told,) = fleet.sql(f"SELECT reason FROM events WHERE seq > {seq} AND state_to = 'degraded' LIMIT 1")
+    assert told["reason"].startswith("connected, but ")
