@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import psutil
 import pytest
@@ -16,7 +17,7 @@ from test_crashes import pair, replaced
 
 from wakit.control.schemas import SessionInfo
 from wakit.redact import PhoneNumber
-from wakit.sim.scenarios import Deaf, Target
+from wakit.sim.scenarios import Deaf, PhoneWrites, Target
 
 
 def sessions(fleet: Fleet) -> dict[str, SessionInfo]:
@@ -126,3 +127,29 @@ def test_a_frozen_network_is_noticed_and_outlived(fleet: Fleet, whatsapp: Loopba
     assert after.last_seen_at > after.since - timedelta(seconds=60)
     (told,) = fleet.sql(f"SELECT reason FROM events WHERE seq > {seq} AND state_to = 'degraded' LIMIT 1")
     assert told["reason"].startswith("connected, but ")
+
+
+def test_the_phone_is_seen_when_it_writes_and_remembered(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
+    number = pair(fleet, whatsapp, "a")["a"]
+    linked_at = sessions(fleet)["a"].phone_seen_at
+    assert linked_at is not None, "a phone that links is online"
+    fleet.end()
+    record = fleet.state / "sessions" / "a" / "shared" / "session.json"
+    known = json.loads(record.read_text())
+    known["phone"]["seen_at"] = (linked_at - timedelta(days=3)).isoformat()
+    record.write_text(json.dumps(known))
+
+    fleet.up()
+    fleet.wait_connected("a")
+    assert sessions(fleet)["a"].phone_seen_at == linked_at - timedelta(days=3)
+    target = Target(number=PhoneNumber(number))
+    whatsapp.sim.set_online(number, online=False)
+    whatsapp.sim.strike(PhoneWrites(), target)
+    whatsapp.sim.set_online(number, online=True)
+    assert not [e for e in whatsapp.sim.journal() if e.detail == "phone-writes" and e.number == PhoneNumber(number)]
+    whatsapp.sim.strike(PhoneWrites(), target)
+    seen = fleet.wait(lambda status: (status.sessions[0].phone_seen_at or linked_at) >= linked_at)
+    assert seen.sessions[0].phone_seen_at is not None
+    assert abs(seen.sessions[0].phone_seen_at - datetime.now(UTC)) < timedelta(minutes=5), "the library's unit of time"
+    fleet.end()
+    assert json.loads(record.read_text())["phone"]["days"] == 2

@@ -78,9 +78,12 @@ class SessionInfo(_Model):
     labels: dict[str, str] = {}
     last_connected_at: datetime | None = None
     last_seen_at: datetime | None = Field(default=None, description="When the last byte of WhatsApp came")
+    phone_seen_at: datetime | None = Field(default=None, description="When its phone was last known to be online")
     stale: bool = Field(default=False, description="Its worker fell silent, and no new client has logged in yet")
     restarts: int = Field(default=0, description="Clients the daemon has started for it after the first")
-    needs_person: bool = Field(default=False, description="Nothing more happens until a person acts")
+    needs_person: bool = Field(
+        default=False, description="Nothing more happens until a person acts, or something bad will unless one does"
+    )
     held: str | None = Field(default=None, description="Why a wanted action is not carried out")
 
 

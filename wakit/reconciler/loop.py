@@ -58,6 +58,7 @@ class Reconciler:
         self.executor = Executor(roster, self.wake)
         self.watch = Watch(roster, self.executor, self.wake)
         self._reports = Reports(roster, self.executor, self.executor.keeper.ask, self.watch.silent)
+        self.handsets = self._reports.handsets
         self.file_error: DeclarationError | None = None
 
     # -- what comes in -----------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from wakit.core.observation import Credential, Request
 from wakit.core.placement import halves
 from wakit.core.records import JSON
 from wakit.core.retry import AFTER_CRASH, AFTER_DIAL
+from wakit.reconciler.handsets import Handsets
 from wakit.reconciler.roster import Roster
 from wakit.reconciler.tracked import Shown, Tracked
 from wakit.redact import Secret, account_hash
@@ -35,15 +36,16 @@ from wakit.whatsapp.port import (
     DialFailed,
     HearsAgain,
     LoggedOut,
+    News,
     Outdated,
     Paired,
     PairingExpired,
     PairingFailed,
     PasskeyAsked,
+    PhoneSeen,
     QrShown,
     Refused,
     Replaced,
-    SessionEvent,
     SessionReport,
     WentDeaf,
     WorkerExited,
@@ -92,6 +94,7 @@ class Reports:
         self._hands = hands
         self._keep = keep
         self._silent = silent
+        self.handsets = Handsets(roster, hands)
         self._kept: dict[str, str] = {}  # the worker whose start was followed by a backup already, by session
 
     def take(self, report: WorkerReport) -> None:
@@ -113,7 +116,7 @@ class Reports:
             case _:
                 assert_never(report)
 
-    def _event(self, tracked: Tracked, event: SessionEvent, at: datetime) -> None:
+    def _event(self, tracked: Tracked, event: News, at: datetime) -> None:
         match event:
             case QrShown():
                 self._show(tracked, Shown(Pairing.QR, event.payload, event.expires_at), "shows a QR code to scan")
@@ -128,6 +131,8 @@ class Reports:
             case WentDeaf():
                 tracked.keepalive_errors = max(1, event.errors)
                 self._roster.happen(tracked, event.happening, deaf_words(tracked.keepalive_errors), code="deaf")
+            case PhoneSeen():
+                self.handsets.seen(tracked, event.at)
             case HearsAgain():
                 tracked.keepalive_errors = 0
                 self._roster.happen(tracked, event.happening, "keepalives are answered again")
@@ -191,6 +196,7 @@ class Reports:
         tracked.request = None if tracked.request is Request.PAIR else tracked.request
         tracked.end_pairing()
         self._hands.note(tracked, lambda: self._roster.ports.vault.mark_paired(tracked.name, account))
+        self.handsets.linked(tracked)
         self._hands.hold_account(tracked, user)
         self._roster.happen(tracked, Happening.PAIRED, "the phone linked this device")
 

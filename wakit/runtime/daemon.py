@@ -287,6 +287,7 @@ async def _run(
                 asyncio.create_task(_keep_up(daemon, "the journal's pruning", partial(_prune, daemon))),
                 asyncio.create_task(_keep_up(daemon, "the backups", reconciler.executor.keeper.run)),
                 asyncio.create_task(_keep_up(daemon, "the watch on health", reconciler.watch.run)),
+                asyncio.create_task(_keep_up(daemon, "the look at the phones", reconciler.handsets.run)),
             ]
             on_ready(daemon.desk)
             await stop.wait()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Final, assert_never
 
 from wakit.errors import WakitError
@@ -17,7 +18,7 @@ from wakit.sim.codec import TokenTable
 from wakit.sim.faults import FaultBook
 from wakit.sim.journal import Journal
 from wakit.sim.line import Credentials, Line
-from wakit.sim.nodes import Node
+from wakit.sim.nodes import AttributeValue, Node
 from wakit.sim.pairing import PairingDesk
 from wakit.sim.phone import PhoneError
 from wakit.sim.requests import (
@@ -30,6 +31,7 @@ from wakit.sim.scenarios import (
     Deaf,
     Drop,
     OnlineScenario,
+    PhoneWrites,
     Replaced,
     StreamError,
     Target,
@@ -113,8 +115,23 @@ class Exchange:
             case Deaf():
                 self._note(What.SCENARIO, presence, "deaf")
                 presence.line.deaf = True
+            case PhoneWrites():
+                if presence.account.online:
+                    self._note(What.SCENARIO, presence, "phone-writes")
+                    await presence.line.send(self._written(presence.account))
             case _:
                 assert_never(scenario)
+
+    def _written(self, account: Account) -> Node:
+        """What a device is told of a message that its own phone sent to itself, and that is not meant for it."""
+        attrs: dict[str, AttributeValue] = {
+            "from": account.jid(),
+            "recipient": account.jid(),
+            "id": token_hex(8).upper(),
+            "t": str(int(self.clock())),
+            "type": "text",
+        }
+        return Node("message", attrs, (Node("unavailable"),))
 
     async def scan(self, number: PhoneNumber, text: str) -> Device:
         """Let a phone scan a QR code; raises PhoneError, noted in the journal."""

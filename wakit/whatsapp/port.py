@@ -195,6 +195,16 @@ SessionEvent: TypeAlias = (
 )
 
 
+class PhoneSeen(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """The phone that the session is linked to was online ``at`` (UTC). Nothing follows for the session's own state."""
+
+    at: datetime
+
+
+News: TypeAlias = SessionEvent | PhoneSeen
+"""What a session of a worker tells."""
+
+
 class AccountHold(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker has to hold of an account, beside the credential's own lock.
 
@@ -247,7 +257,7 @@ class SessionReport(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     worker_id: str
     session: str
     at: datetime
-    event: SessionEvent
+    event: News
 
 
 class WorkerSilent(msgspec.Struct, frozen=True, kw_only=True, tag=True):

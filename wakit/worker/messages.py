@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from wakit.redact import PhoneNumber, Secret
-from wakit.whatsapp.port import AccountHold, SessionEvent, WorkerLaunch
+from wakit.whatsapp.port import AccountHold, News, WorkerLaunch
 
 PROTOCOL: Final = 3
 """Grows with every change that an older end would misread."""
@@ -115,7 +115,7 @@ class Told(_Message, frozen=True, tag=True, kw_only=True):
 
     session: str
     at: datetime
-    event: SessionEvent
+    event: News
 
 
 class PermitAsked(_Message, frozen=True, tag=True, kw_only=True):

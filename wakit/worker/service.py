@@ -34,7 +34,7 @@ from wakit.whatsapp.port import (
     CredentialBad,
     DialFailed,
     DialFailure,
-    SessionEvent,
+    News,
     SessionStart,
     WorkerLaunch,
 )
@@ -239,7 +239,7 @@ class Service:
         """Call in the loop, from any thread."""
         self._loop.call_soon_threadsafe(call, *arguments)
 
-    def _tell(self, session: str, event: SessionEvent) -> None:
+    def _tell(self, session: str, event: News) -> None:
         if isinstance(event, CredentialBad | AccountHeld):
             # Whatever the client is about to do with this credential, it must not reach WhatsApp.
             self._relay.cut(session)
