@@ -684,6 +684,13 @@ def test_doctor_asks_the_daemon(served: Served, no_library: None, capsys: pytest
     assert (code, found["daemon"]["verdict"]) == (1, "fail")
 
 
+def test_doctor_has_sessions_ask(served: Served, no_library: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "sessions" not in examined(capsys)[1]
+    _, found = examined(capsys, "--ask")
+    assert found["sessions"]["verdict"] == "ok"
+    assert "WhatsApp answered 1 of 1 connected sessions, the slowest in 20 ms" in found["sessions"]["said"]
+
+
 def test_doctor_does_not_import_a_library_without_its_binary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, text in (
         ("pylibmagic", ""),

@@ -153,3 +153,19 @@ def test_the_phone_is_seen_when_it_writes_and_remembered(fleet: Fleet, whatsapp:
     assert abs(seen.sessions[0].phone_seen_at - datetime.now(UTC)) < timedelta(minutes=5), "the library's unit of time"
     fleet.end()
     assert json.loads(record.read_text())["phone"]["days"] == 2
+
+
+def test_a_session_says_whether_whatsapp_answers_it(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
+    numbers = pair(fleet, whatsapp, "a", "b")
+    told = fleet.client().ping("a")
+    assert told.alive, told
+    assert told.seconds is not None
+    whatsapp.sim.strike(Deaf(), Target(number=PhoneNumber(numbers["b"])))
+    examined = fleet.run("doctor", "--ask", "--json")
+    found = [check for check in json.loads(examined.stdout)["checks"] if check["name"] == "sessions"]
+    assert found[0]["said"].startswith("WhatsApp answered 1 of 2 connected sessions")
+    assert [(check["verdict"], check["said"]) for check in found[1:]] == [("fail", "b: no answer within 10 s")]
+    again = fleet.client().ping("b")
+    assert (again.alive, again.why) == (False, "an earlier question is not answered yet")
+    assert fleet.states() == {"a": "connected", "b": "connected"}, "to ask changes nothing"
+    fleet.end()

@@ -10,7 +10,7 @@ from fakes import NUMBERS, START, Fleet
 from wakit.core.declaration import HealthPolicy
 from wakit.core.lifecycle import State
 from wakit.redact import Secret
-from wakit.whatsapp.port import Connected, HearsAgain, Pulse, WentDeaf, WorkerBeat, WorkerSilent
+from wakit.whatsapp.port import Connected, ConnectionLost, HearsAgain, Pulse, WentDeaf, WorkerBeat, WorkerSilent
 
 POLICY = HealthPolicy(stale_after=90, deaf_after=45, restart_after=60)
 
@@ -212,3 +212,17 @@ def test_a_standstill_of_the_daemon_is_said(fleet: Fleet) -> None:
     assert said.code == "standstill"
     assert said.reason.startswith("the daemon stood still for ")
     watching.cancel()
+
+
+def test_a_session_is_asked_only_while_it_may_answer(fleet: Fleet) -> None:
+    fleet.paired("a", "b", health=POLICY)
+    told = fleet.run(fleet.desk.ping("a"))
+    assert (told.alive, told.seconds, told.why) == (True, 0.02, "")
+    fleet.workers.answers["a"] = "no answer within 10 s"
+    told = fleet.run(fleet.desk.ping("a"))
+    assert (told.alive, told.seconds, told.why) == (False, None, "no answer within 10 s")
+    fleet.workers.tell("a", ConnectionLost(why="the connection dropped"))
+    assert "reconnecting" in fleet.run(fleet.desk.ping("a")).why
+    fleet.run(fleet.desk.park("b"))
+    fleet.advance(1)
+    assert "it has no client" in fleet.run(fleet.desk.ping("b")).why

@@ -151,6 +151,15 @@ class BackupTaken(_Model):
     backup: BackupInfo
 
 
+class PingInfo(_Model):
+    """``POST …/ping``: whether WhatsApp answered the session just now."""
+
+    session: str
+    alive: bool
+    seconds: float | None = Field(default=None, description="From the question to the answer")
+    why: str = Field(default="", description='Why it is not alive; "" if it is')
+
+
 class RestoreRequest(_Request):
     """``POST …/restore``: put a backup in the place of the credential in use, which is kept as evidence."""
 

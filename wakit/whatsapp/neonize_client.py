@@ -40,7 +40,7 @@ from neonize._binder import (
     gocode,
 )
 from neonize.client import NewClient
-from neonize.exc import LogoutError, PairPhoneError
+from neonize.exc import GetStatusPrivacyError, LogoutError, PairPhoneError
 from neonize.proto import Neonize_pb2 as wire
 from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
 from neonize.utils.enum import ClientName, ClientType
@@ -52,6 +52,9 @@ from wakit.whatsapp.translation import BAN_NUMBERS, FAILURE_NUMBERS, Ear, Transl
 
 _PLAIN_PATH: Final = re.compile(r"/[^?#%\x00]*")
 _PARAMETERS: Final = "?_foreign_keys=on&_journal_mode=WAL&_busy_timeout=10000&_x="
+
+_REFUSED: Final = "info query returned status"
+"""How the library words an answer that says no (whatsmeow's errors.go): it is an answer."""
 
 
 def database_name(directory: str) -> str:
@@ -135,6 +138,19 @@ class NeonizeClient:
             self._library.logout()
         except LogoutError as error:
             return scrub(str(error))
+        return ""
+
+    def ask(self) -> str:
+        """Ask WhatsApp something small; return "" if it answered, else why not, scrubbed.
+
+        Blocks for 75 seconds when no answer comes (whatsmeow's request.go), and for ever in a library that hangs. The
+        question (who may see status updates) changes nothing, and its answer is a few bytes that are thrown away.
+        """
+        try:
+            self._library.get_status_privacy()
+        except GetStatusPrivacyError as error:
+            why = scrub(str(error))
+            return "" if _REFUSED in why else why
         return ""
 
     def _tell(self, translate: Callable[[Translator], News | None]) -> None:

@@ -131,6 +131,14 @@ class WorkerHost:
         """
         return (await self._aboard(worker_id, session).request_logout(session, timeout)).ok
 
+    async def ask(self, worker_id: str, session: str, timeout: float) -> str:  # noqa: ASYNC109
+        """Have a session ask WhatsApp something; return "" once WhatsApp has answered, else why it has not.
+
+        Raises:
+            WorkerError: No such worker runs, or the session is not aboard.
+        """
+        return (await self._aboard(worker_id, session).request_answer(session, timeout)).why
+
     async def hold_account(self, worker_id: str, session: str, account: AccountHold) -> None:
         """Have a worker hold the account of a session that was linked just now.
 

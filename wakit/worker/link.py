@@ -33,6 +33,7 @@ from wakit.worker.bounds import Limits, Outlets, Window, WorkerInfo
 from wakit.worker.exits import LastWords, explain
 from wakit.worker.messages import (
     PROTOCOL,
+    AskSession,
     CannotStart,
     Cut,
     Done,
@@ -166,6 +167,11 @@ class WorkerLink:
         number = next(self._numbers)
         return await self._ask(LogoutSession(request=number, session=session), number, within)
 
+    async def request_answer(self, session: str, within: float) -> Done:
+        """Have a session ask WhatsApp something; a worker that does not answer in time counts as no."""
+        number = next(self._numbers)
+        return await self._ask(AskSession(request=number, session=session), number, within)
+
     def send(self, message: ToWorker) -> None:
         """Write a frame without waiting; a worker that does not read is killed instead of waited for."""
         writer = self._placed.writer
@@ -279,7 +285,7 @@ class WorkerLink:
         finally:
             self._permits.pop(session, None)
 
-    async def _ask(self, message: StopSession | LogoutSession, number: int, within: float) -> Done:
+    async def _ask(self, message: StopSession | LogoutSession | AskSession, number: int, within: float) -> Done:
         if self._life.done():
             return Done(request=number, ok=False, why="the worker ended")
         waiting: asyncio.Future[Done] = asyncio.get_running_loop().create_future()

@@ -68,6 +68,13 @@ class LogoutSession(_Message, frozen=True, tag=True, kw_only=True):
     session: str
 
 
+class AskSession(_Message, frozen=True, tag=True, kw_only=True):
+    """Have one session ask WhatsApp something and wait for the answer; answered by :class:`Done`."""
+
+    request: int
+    session: str
+
+
 class HoldAccount(_Message, frozen=True, tag=True, kw_only=True):
     """Hold the account that a session was linked to just now, or tell :class:`~wakit.whatsapp.port.AccountHeld`."""
 
@@ -88,7 +95,7 @@ class Shutdown(_Message, frozen=True, tag=True, kw_only=True):
     grace: float
 
 
-ToWorker: TypeAlias = Launch | Permit | StopSession | LogoutSession | HoldAccount | Cut | Shutdown
+ToWorker: TypeAlias = Launch | Permit | StopSession | LogoutSession | AskSession | HoldAccount | Cut | Shutdown
 
 
 # --- worker to host

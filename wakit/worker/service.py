@@ -44,6 +44,7 @@ from wakit.worker.dialing import LOGIN_HOST, DialError, SharedLookUps, route_for
 from wakit.worker.exits import ExitCode
 from wakit.worker.messages import (
     PROTOCOL,
+    AskSession,
     Cut,
     Done,
     FrameError,
@@ -130,6 +131,7 @@ class Service:
         )
         self._clients: dict[str, NeonizeClient] = {}
         self._custody: dict[str, Custody] = {}  # a lock that is collected is released
+        self._asking: set[str] = set()
         self._all_started = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._writer: asyncio.StreamWriter | None = None
@@ -273,6 +275,8 @@ class Service:
                 self._spawn(self._let_go(request, session))
             case LogoutSession(request=request, session=session):
                 self._spawn(self._answer(request, session, _log_out))
+            case AskSession(request=request, session=session):
+                self._spawn(self._ask(request, session))
             case HoldAccount(session=session, account=account):
                 self._spawn(self._hold_account(session, account))
             case Launch() | Shutdown():  # the first was the launch; a shutdown never comes here
@@ -288,6 +292,17 @@ class Service:
             return
         why = await self._on_thread(partial(action, session, client))
         self._send(Done(request=request, ok=not why, why=why))
+
+    async def _ask(self, request: int, session: str) -> None:
+        """Ask once at a time: a question that is never answered keeps its thread for as long as the library likes."""
+        if session in self._asking:
+            self._send(Done(request=request, ok=False, why="an earlier question is not answered yet"))
+            return
+        self._asking.add(session)
+        try:
+            await self._answer(request, session, lambda _, client: client.ask())
+        finally:
+            self._asking.discard(session)
 
     async def _hold_account(self, session: str, account: AccountHold) -> None:
         custody = self._custody.get(session)
