@@ -17,7 +17,7 @@ from test_crashes import pair, replaced
 
 from wakit.control.schemas import SessionInfo
 from wakit.redact import PhoneNumber
-from wakit.sim.scenarios import Deaf, PhoneWrites, Target
+from wakit.sim.scenarios import Deaf, PhoneReads, PhoneWrites, Target
 
 
 def sessions(fleet: Fleet) -> dict[str, SessionInfo]:
@@ -147,9 +147,11 @@ def test_the_phone_is_seen_when_it_writes_and_remembered(fleet: Fleet, whatsapp:
     whatsapp.sim.strike(PhoneWrites(), target)
     whatsapp.sim.set_online(number, online=True)
     assert not [e for e in whatsapp.sim.journal() if e.detail == "phone-writes" and e.number == PhoneNumber(number)]
+    whatsapp.sim.strike(PhoneReads("server-error"), target)  # which must not end the client
     whatsapp.sim.strike(PhoneWrites(), target)
     seen = fleet.wait(lambda status: (status.sessions[0].phone_seen_at or linked_at) >= linked_at)
     assert seen.sessions[0].phone_seen_at is not None
+    assert seen.sessions[0].restarts == 0
     assert abs(seen.sessions[0].phone_seen_at - datetime.now(UTC)) < timedelta(minutes=5), "the library's unit of time"
     fleet.end()
     assert json.loads(record.read_text())["phone"]["days"] == 2

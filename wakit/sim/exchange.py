@@ -31,6 +31,7 @@ from wakit.sim.scenarios import (
     Deaf,
     Drop,
     OnlineScenario,
+    PhoneReads,
     PhoneWrites,
     Replaced,
     StreamError,
@@ -118,20 +119,24 @@ class Exchange:
             case PhoneWrites():
                 if presence.account.online:
                     self._note(What.SCENARIO, presence, "phone-writes")
-                    await presence.line.send(self._written(presence.account))
+                    await presence.line.send(self._from_phone("message", presence.account, "text", Node("unavailable")))
+            case PhoneReads(kind=kind):
+                if presence.account.online:
+                    self._note(What.SCENARIO, presence, "phone-reads")
+                    await presence.line.send(self._from_phone("receipt", presence.account, kind))
             case _:
                 assert_never(scenario)
 
-    def _written(self, account: Account) -> Node:
-        """What a device is told of a message that its own phone sent to itself, and that is not meant for it."""
+    def _from_phone(self, tag: str, account: Account, kind: str, *content: Node) -> Node:
+        """What the devices of an account are told that its phone did, in the chat with itself."""
         attrs: dict[str, AttributeValue] = {
             "from": account.jid(),
             "recipient": account.jid(),
             "id": token_hex(8).upper(),
             "t": str(int(self.clock())),
-            "type": "text",
+            "type": kind,
         }
-        return Node("message", attrs, (Node("unavailable"),))
+        return Node(tag, attrs, content)
 
     async def scan(self, number: PhoneNumber, text: str) -> Device:
         """Let a phone scan a QR code; raises PhoneError, noted in the journal."""

@@ -70,8 +70,14 @@ class PhoneWrites(msgspec.Struct, frozen=True, tag="phone-writes"):
     """The phone sends a message that the device is told of and cannot open; one that is offline sends nothing."""
 
 
+class PhoneReads(msgspec.Struct, frozen=True, tag="phone-reads"):
+    """The phone sends a receipt of that type for a message of its account; one that is offline sends nothing."""
+
+    kind: str = "read-self"
+
+
 DialScenario = HangDial | RefuseDial | ProxySays | RefuseTls
-OnlineScenario = Drop | Replaced | StreamError | Deaf | PhoneWrites
+OnlineScenario = Drop | Replaced | StreamError | Deaf | PhoneWrites | PhoneReads
 Scenario = DialScenario | SlowHandshake | Failure | PasskeyRequired | OnlineScenario
 
 
