@@ -213,7 +213,7 @@ def test_status_tells_everything_a_person_needs(served: Served, capsys: pytest.C
     )
     assert run(["status"]) == 0
     shown = capsys.readouterr().out
-    assert re.search(r"^NAME +STATE +SINCE +WORKER +TRY +REASON", shown, re.MULTILINE)
+    assert re.search(r"^NAME +STATE +SINCE +SEEN +WORKER +TRY +REASON", shown, re.MULTILINE)
     assert re.search(r"^sales +○ reconnecting +.* 3, next in \d+ d.* name look-up failed", shown, re.MULTILINE)
     assert "rev 3 @ c0ffeec0ff" in shown
     assert "the file as it is now is not in force: sessions.toml:3:9: no" in shown
@@ -682,6 +682,14 @@ def test_doctor_asks_the_daemon(served: Served, no_library: None, capsys: pytest
     served.do(lambda f: f.change_daemon(journal_ok=False))
     code, found = examined(capsys)
     assert (code, found["daemon"]["verdict"]) == (1, "fail")
+
+
+def test_status_says_when_whatsapp_was_last_heard(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    seen_at = datetime.now(UTC) - timedelta(minutes=5, seconds=20)
+    served.do(lambda f: f.change("sales", "reconnecting", stale=True, last_seen_at=seen_at))
+    assert run(["status"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^sales +○ reconnecting \(stale\) +.* 5 min  ", shown, re.MULTILINE), shown
 
 
 def test_doctor_has_sessions_ask(served: Served, no_library: None, capsys: pytest.CaptureFixture[str]) -> None:
