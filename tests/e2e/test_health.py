@@ -36,7 +36,7 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 def test_a_worker_that_hangs_is_replaced_and_costs_only_its_own(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
-    fleet.head += '[health]\nstale_after = "4s"\n'
+    fleet.head += '[health]\nstale_after = "6s"\n'
     pair(fleet, whatsapp, "a", "b", "c")
     before = sessions(fleet)
     victim = before["b"].worker_pid
@@ -62,16 +62,16 @@ def test_a_worker_that_hangs_is_replaced_and_costs_only_its_own(fleet: Fleet, wh
     assert {row["session"] for row in story} == {"b"}
     assert (story[0]["code"], story[0]["reason"]) == (
         "stale",
-        "stale: its worker gave no sign of life for 4 s; the worker is ended by force and replaced",
+        "stale: its worker gave no sign of life for 6 s; the worker is ended by force and replaced",
     )
-    assert any("fell silent for 4 s and was ended by force" in row["reason"] for row in story)
+    assert any("fell silent for 6 s and was ended by force" in row["reason"] for row in story)
     assert replaced(whatsapp) == 0
 
 
 @pytest.mark.long
 def test_a_daemon_that_stood_still_blames_nobody(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
     """Everything is frozen, as on a machine that is suspended: workers and daemon wake at one moment."""
-    fleet.head += '[health]\nstale_after = "3s"\n'
+    fleet.head += '[health]\nstale_after = "6s"\n'
     pair(fleet, whatsapp, "a", "b")
     before = sessions(fleet)
     assert fleet.daemon is not None

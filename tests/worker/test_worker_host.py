@@ -354,6 +354,19 @@ async def test_a_silent_worker_is_killed():
     assert stage.reports == [WorkerSilent(worker_id="w1", sessions=("sales", "support"), seconds=0.1), exited]
 
 
+async def test_a_worker_that_is_still_loading_the_library_is_not_silent():
+    stage = Stage(Limits(silent_after=0.1))
+
+    async def takes_its_time(worker: Played) -> None:
+        assert isinstance(await worker.hear(), Launch)
+        await asyncio.sleep(0.5)
+        await worker.say(HELLO)
+        await asyncio.Event().wait()
+
+    await stage.launch(takes_its_time)
+    assert isinstance(await stage.ended(), WorkerExited), "only after its hello"
+
+
 async def test_a_standstill_of_the_host_is_not_held_against_a_worker(monkeypatch: pytest.MonkeyPatch):
     """A frozen machine, a stopped daemon: the worker had no chance to be heard."""
     ahead, forgave = [0.0], asyncio.Event()
@@ -367,6 +380,8 @@ async def test_a_standstill_of_the_host_is_not_held_against_a_worker(monkeypatch
     monkeypatch.setattr("wakit.worker.link.lateness", watched)
     stage = Stage(Limits(silent_after=2), clock=lambda: time.monotonic() + ahead[0])
     await stage.launch(honest)
+    for _ in range(5):  # the watch has begun its first step
+        await asyncio.sleep(0)
     ahead[0] = 100.0
     async with asyncio.timeout(10):
         await forgave.wait()

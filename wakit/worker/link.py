@@ -324,6 +324,9 @@ class WorkerLink:
 
     async def _watch_silence(self) -> None:
         clock, allowed = self._outlets.clock, self._limits.silent_after
+        # Before its hello it loads the library and can say nothing; `greeted` gives up on one that takes too long.
+        await asyncio.wait({self._hello})
+        self._heard_at = clock()
         while True:
             left = self._heard_at + allowed - clock()
             if left <= 0:
