@@ -213,7 +213,7 @@ def test_status_tells_everything_a_person_needs(served: Served, capsys: pytest.C
     )
     assert run(["status"]) == 0
     shown = capsys.readouterr().out
-    assert re.search(r"^NAME +STATE +SINCE +WORKER +TRY +REASON", shown, re.MULTILINE)
+    assert re.search(r"^NAME +STATE +SINCE +SEEN +WORKER +TRY +REASON", shown, re.MULTILINE)
     assert re.search(r"^sales +○ reconnecting +.* 3, next in \d+ d.* name look-up failed", shown, re.MULTILINE)
     assert "rev 3 @ c0ffeec0ff" in shown
     assert "the file as it is now is not in force: sessions.toml:3:9: no" in shown
@@ -714,6 +714,21 @@ def test_an_outage_of_the_whole_fleet_is_told(
     served.do(lambda f: f.change_daemon(outage=outage.model_copy(update={"probing": "sales"})))
     assert run(["status"]) == 0
     assert "WhatsApp refuses this version; sales is trying" in capsys.readouterr().out
+
+
+def test_status_says_when_whatsapp_was_last_heard(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    seen_at = datetime.now(UTC) - timedelta(minutes=5, seconds=20)
+    served.do(lambda f: f.change("sales", "reconnecting", stale=True, last_seen_at=seen_at))
+    assert run(["status"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^sales +○ reconnecting \(stale\) +.* 5 min  ", shown, re.MULTILINE), shown
+
+
+def test_doctor_has_sessions_ask(served: Served, no_library: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "sessions" not in examined(capsys)[1]
+    _, found = examined(capsys, "--ask")
+    assert found["sessions"]["verdict"] == "ok"
+    assert "WhatsApp answered 1 of 1 connected sessions, the slowest in 20 ms" in found["sessions"]["said"]
 
 
 def test_doctor_does_not_import_a_library_without_its_binary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

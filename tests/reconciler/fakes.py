@@ -215,6 +215,7 @@ class FakeWorkers:
         self.silent = False
         self.can_log_out = True
         self.asked: set[str] = set()
+        self.answers: dict[str, str] = {}  # why a session's question is not answered
         self.live: dict[str, Worker] = {}
         self.launches: list[WorkerLaunch] = []
         self.releases: list[tuple[str, str]] = []
@@ -266,6 +267,10 @@ class FakeWorkers:
 
     async def hold_account(self, worker_id: str, session: str, account: AccountHold) -> None:
         self.holds.append((session, account))
+
+    async def ask(self, worker_id: str, session: str, timeout: float) -> str:  # noqa: ASYNC109
+        await asyncio.sleep(0.02)
+        return self.answers.get(session, "")
 
     async def logout(self, worker_id: str, session: str, timeout: float) -> bool:  # noqa: ASYNC109
         self.logouts.append(session)

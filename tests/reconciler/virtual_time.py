@@ -58,6 +58,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.call_later(max(0.0, self.work_takes()), work)
         return future
 
+    def stand_still(self, seconds: float) -> None:
+        """Let time pass in which nothing can happen, as in a stopped process."""
+        self._jumping.moment += seconds
+
     def advance(self, seconds: float) -> None:
         """Let time pass, and everything happen that happens meanwhile."""
         self.run_until_complete(asyncio.sleep(seconds))

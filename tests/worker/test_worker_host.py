@@ -10,17 +10,21 @@ from datetime import UTC, datetime
 
 import pytest
 
+from wakit.core.health import lateness
 from wakit.errors import EndpointError, WorkerError
 from wakit.redact import Secret
 from wakit.whatsapp.port import (
     CodeShown,
     Connected,
+    Pulse,
     SessionReport,
     SessionStart,
     WentDeaf,
+    WorkerBeat,
     WorkerExited,
     WorkerLaunch,
     WorkerReport,
+    WorkerSilent,
 )
 from wakit.worker.bounds import Limits
 from wakit.worker.host import WorkerHost
@@ -129,6 +133,7 @@ class Stage:
         self.script: Callable[[Played], Awaitable[None]] = honest
         self.played: list[Played] = []
         self.reports: list[WorkerReport] = []
+        self.beats: list[WorkerBeat] = []
         self.lines: list[tuple[str, str]] = []
         self.asked: list[str] = []
         self.was_asked = asyncio.Event()
@@ -139,6 +144,7 @@ class Stage:
             on_report=self._take,
             permit=self._permit,
             on_log=lambda source, line: self.lines.append((source, line)),
+            on_beat=self.beats.append,
             placer=self,
             limits=limits,
             clock=clock,
@@ -343,8 +349,47 @@ async def test_a_silent_worker_is_killed():
 
     await stage.launch(falls_silent)
     exited = await stage.ended()
-    assert "silent" in exited.cause
+    assert exited.cause == "it fell silent for 0.1 s and was ended by force"
     assert not exited.asked
+    assert stage.reports == [WorkerSilent(worker_id="w1", sessions=("sales", "support"), seconds=0.1), exited]
+
+
+async def test_a_worker_that_is_still_loading_the_library_is_not_silent():
+    stage = Stage(Limits(silent_after=0.1))
+
+    async def takes_its_time(worker: Played) -> None:
+        assert isinstance(await worker.hear(), Launch)
+        await asyncio.sleep(0.5)
+        await worker.say(HELLO)
+        await asyncio.Event().wait()
+
+    await stage.launch(takes_its_time)
+    assert isinstance(await stage.ended(), WorkerExited), "only after its hello"
+
+
+async def test_a_standstill_of_the_host_is_not_held_against_a_worker(monkeypatch: pytest.MonkeyPatch):
+    """A frozen machine, a stopped daemon: the worker had no chance to be heard."""
+    ahead, forgave = [0.0], asyncio.Event()
+
+    def watched(due: float, now: float) -> float:
+        late = lateness(due, now)
+        if late:
+            forgave.set()
+        return late
+
+    monkeypatch.setattr("wakit.worker.link.lateness", watched)
+    stage = Stage(Limits(silent_after=2), clock=lambda: time.monotonic() + ahead[0])
+    await stage.launch(honest)
+    for _ in range(5):  # the watch has begun its first step
+        await asyncio.sleep(0)
+    ahead[0] = 100.0
+    async with asyncio.timeout(10):
+        await forgave.wait()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert stage.reports == []
+    assert not stage.played[0].killed
+    await stage.host.close()
 
 
 async def test_after_a_standstill_of_the_machine_a_worker_has_its_whole_time_again():
@@ -455,7 +500,7 @@ async def test_an_answer_that_does_not_come_is_a_no(stage: Stage):
 async def test_heartbeats_carry_the_age_of_the_last_byte(stage: Stage):
     async def beats(worker: Played) -> None:
         await worker.greet()
-        traffic = Traffic(received=1, sent=1, silent_for=30.0)
+        traffic = Traffic(received=1, sent=1, silent_for=30.0, unheard_for=31.0, unsent_for=30.0)
         await worker.say(encode(Heartbeat(sessions={"sales": traffic})))
         await worker.say(encode(Told(session="sales", at=AT, event=Connected())))
         await worker.hear()
@@ -467,6 +512,7 @@ async def test_heartbeats_carry_the_age_of_the_last_byte(stage: Stage):
     assert last is not None
     assert abs((info.last_heartbeat - last).total_seconds() - 30) < 1
     assert info.last_byte["support"] is None
+    assert stage.beats == [WorkerBeat(worker_id="w1", pulses={"sales": Pulse(unheard_for=31.0, unsent_for=30.0)})]
 
 
 async def test_output_is_scrubbed_cut_and_kept_as_evidence(stage: Stage):

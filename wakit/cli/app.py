@@ -486,14 +486,23 @@ def restore(
 
 
 @app.command()
-def doctor(context: typer.Context, *, config: Config = None, sim: Sim = None, json: Json = False) -> None:
+def doctor(
+    context: typer.Context,
+    *,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Have each connected session ask WhatsApp whether it answers.")
+    ] = False,
+    config: Config = None,
+    sim: Sim = None,
+    json: Json = False,
+) -> None:
     """Check this machine, the file and the state.
 
     Changes nothing. Exit code 1 if anything fails.
     """
     from wakit.cli import checks
 
-    raise typer.Exit(checks.examine(config or context.obj, sim=sim, as_json=json))
+    raise typer.Exit(checks.examine(config or context.obj, sim=sim, as_json=json, ask=ask))
 
 
 @app.command()

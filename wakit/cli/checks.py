@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final, ParamSpec
 from urllib.parse import urlsplit
 
+from wakit.cli.asking_whatsapp import check_sessions
 from wakit.cli.credential_checks import Check, check_credentials
 from wakit.cli.fleet import Fleet
 from wakit.control.address import read_record, socket_address
@@ -57,10 +58,10 @@ _SOME_SPACE: Final = 1 << 30
 _WHATSAPP: Final = "web.whatsapp.com"
 
 
-def examine(config: Path | None, *, sim: bool | None, as_json: bool) -> int:
+def examine(config: Path | None, *, sim: bool | None, as_json: bool, ask: bool = False) -> int:
     """Print every check; return 1 if any failed, else 0."""
     found: list[Check] = []
-    for check in checks(Fleet(config, sim=sim)):
+    for check in checks(Fleet(config, sim=sim), ask=ask):
         found.append(check)
         if not as_json:
             _print(check)
@@ -71,8 +72,8 @@ def examine(config: Path | None, *, sim: bool | None, as_json: bool) -> int:
     return Exit.ERROR if failed else Exit.OK
 
 
-def checks(fleet: Fleet) -> Iterator[Check]:
-    """Yield the checks, the ones that others build on first."""
+def checks(fleet: Fleet, *, ask: bool = False) -> Iterator[Check]:
+    """Yield the checks, the ones that others build on first; with ``ask`` sessions ask WhatsApp whether it answers."""
     yield check_python()
     yield from check_library()
     try:
@@ -89,6 +90,8 @@ def checks(fleet: Fleet) -> Iterator[Check]:
     yield _guarded("socket", check_socket, place.state_dir)
     yield _guarded("daemon", check_daemon, fleet)
     yield _guarded("journal", check_journal, fleet)
+    if ask:
+        yield from check_sessions(fleet)
     if declaration is not None:
         yield from check_credentials(place, declaration)
         yield _guarded("endpoint", check_endpoint, declaration, place.sim)

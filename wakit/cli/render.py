@@ -69,7 +69,8 @@ def show(what: RenderableType) -> None:
 def sign(session: SessionInfo, *, unicode: bool = True) -> Text:
     """Return a session's state as a sign and a word."""
     full, plain, style = _SIGNS.get(session.state) or _SIGNS[session.status]
-    return Text(f"{full if unicode else plain} {session.state}", style=style)
+    stale = " (stale)" if session.stale else ""
+    return Text(f"{full if unicode else plain} {session.state}{stale}", style=style)
 
 
 def sessions_table(
@@ -77,7 +78,7 @@ def sessions_table(
 ) -> Table:
     """Return the table of sessions; with ``one_line`` a reason that does not fit is cut off."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_edge=False, pad_edge=False)
-    for title in ("NAME", "STATE", "SINCE", "WORKER", "TRY"):
+    for title in ("NAME", "STATE", "SINCE", "SEEN", "WORKER", "TRY"):
         table.add_column(title, no_wrap=True)
     table.add_column("REASON", overflow="fold")
     for session in sessions:
@@ -85,6 +86,7 @@ def sessions_table(
             session.name,
             sign(session, unicode=unicode),
             age(session.since, now),
+            age(session.last_seen_at, now) if session.last_seen_at else "-",
             str(session.worker_pid or "-"),
             _try(session, now),
             # Said of the text and not of the column: a narrow screen then takes from the reasons, not from the names.

@@ -12,6 +12,7 @@ from wakit.control.schemas import (
     LiveFrame,
     PairingShown,
     PairRequest,
+    PingInfo,
     PlanInfo,
     SessionInfo,
     StatusInfo,
@@ -59,6 +60,9 @@ class Fleet(Protocol):
 
     async def restore(self, name: str, backup: str | None) -> SessionInfo:
         """Put a backup in the place of the credential in use, and start the session with it."""
+
+    async def ping(self, name: str) -> PingInfo:
+        """Have a session ask WhatsApp something now, and say whether it was answered."""
 
     async def shutdown(self) -> None:
         """Begin the daemon's clean end."""

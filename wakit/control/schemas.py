@@ -89,7 +89,13 @@ class SessionInfo(_Model):
     pairing: Literal["qr", "code"] = "qr"
     labels: dict[str, str] = {}
     last_connected_at: datetime | None = None
-    needs_person: bool = Field(default=False, description="Nothing more happens until a person acts")
+    last_seen_at: datetime | None = Field(default=None, description="When the last byte of WhatsApp came")
+    phone_seen_at: datetime | None = Field(default=None, description="When its phone was last known to be online")
+    stale: bool = Field(default=False, description="Its worker fell silent, and no new client has logged in yet")
+    restarts: int = Field(default=0, description="Clients the daemon has started for it after the first")
+    needs_person: bool = Field(
+        default=False, description="Nothing more happens until a person acts, or something bad will unless one does"
+    )
     held: str | None = Field(default=None, description="Why a wanted action is not carried out")
 
 
@@ -155,6 +161,15 @@ class BackupTaken(_Model):
     session: str
     new: bool = Field(description="False if nothing had changed since the newest good one, which is given then")
     backup: BackupInfo
+
+
+class PingInfo(_Model):
+    """``POST …/ping``: whether WhatsApp answered the session just now."""
+
+    session: str
+    alive: bool
+    seconds: float | None = Field(default=None, description="From the question to the answer")
+    why: str = Field(default="", description='Why it is not alive; "" if it is')
 
 
 class RestoreRequest(_Request):

@@ -104,9 +104,17 @@ class VaultPolicy:
 
 @dataclass(frozen=True, slots=True)
 class HealthPolicy:
-    """``[health]``: when a silent worker counts as stale, in seconds."""
+    """``[health]``: how long what may be silent, in seconds.
+
+    Attributes:
+        stale_after: A worker without a heartbeat; it is replaced then.
+        deaf_after: A connected session's line without a byte: more than a ping's interval and its answer together.
+        restart_after: A degraded session that does not recover; its client is replaced then.
+    """
 
     stale_after: float = 90.0
+    deaf_after: float = 45.0
+    restart_after: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class Happening(StrEnum):
     PAIRED = "paired"  # [library] the phone linked the device; a credential exists from now on
     CONNECTED = "connected"  # [library] logged in
     WENT_DEAF = "went_deaf"  # [library, relay] connected, but keepalives go unanswered
-    HEARS_AGAIN = "hears_again"  # [library] keepalives are answered again
+    HEARS_AGAIN = "hears_again"  # [library, relay] keepalives are answered, bytes come again
     CONNECTION_LOST = "connection_lost"  # [library] the connection dropped; the library redials
     DIAL_FAILED = "dial_failed"  # [relay] a dial did not get through; true reason attached
     CLIENT_ENDED = "client_ended"  # [library] the client gave up, as after a first dial that fails

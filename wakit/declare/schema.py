@@ -45,6 +45,8 @@ class HealthTable(Table):
     """``[health]``."""
 
     stale_after: Annotated[float, PlainValidator(values.duration(1.0, _DAY, "90s"))] = 90.0
+    deaf_after: Annotated[float, PlainValidator(values.duration(1.0, _DAY, "45s"))] = 45.0
+    restart_after: Annotated[float, PlainValidator(values.duration(1.0, _DAY, "60s"))] = 60.0
 
 
 class RestartsTable(Table):

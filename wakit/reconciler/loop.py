@@ -29,6 +29,7 @@ from wakit.reconciler.reports import Reports
 from wakit.reconciler.roster import ONLINE, InForce, Roster
 from wakit.reconciler.starting import in_words
 from wakit.reconciler.tracked import Tracked
+from wakit.reconciler.watch import Watch
 from wakit.redact import account_hash, scrub
 from wakit.vault import Vault
 from wakit.vault.record import SessionRecord
@@ -56,7 +57,11 @@ class Reconciler:
         self.executor = Executor(roster, self.wake)
         self.outages = Outages(roster, self.executor, on_convergence)
         self.clockwork = Clockwork(roster, self.outages, self.executor, self.wake)
-        self._reports = Reports(roster, self.executor, self.executor.keeper.ask, self.outages)
+        self.watch = Watch(roster, self.executor, self.wake)
+        self._reports = Reports(
+            roster, self.executor, self.executor.keeper.ask, outages=self.outages, silent=self.watch.silent
+        )
+        self.handsets = self._reports.handsets
         self.file_error: DeclarationError | None = None
 
     # -- what comes in -----------------------------------------------------------------------------------------------

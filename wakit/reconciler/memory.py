@@ -24,6 +24,7 @@ def recollect(name: str, finding: Finding, now: datetime) -> Tracked:
         account=record.account,
         paired_at=record.paired_at,
         parked=record.parked,
+        handset=record.phone,
     )
     never_used = finding.credential is Credential.ABSENT and record.verdict is None
     if record.retired_at is not None or finding.credential is Credential.ARCHIVED or never_used:

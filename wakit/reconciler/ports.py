@@ -31,6 +31,9 @@ class Workers(Protocol):
     async def hold_account(self, worker_id: str, session: str, account: AccountHold) -> None:
         """Have a worker hold the account that a session was linked to just now; it reports if another one has it."""
 
+    async def ask(self, worker_id: str, session: str, timeout: float) -> str:  # noqa: ASYNC109
+        """Have a session ask WhatsApp something; "" once it has answered, else why not (within seconds)."""
+
     async def logout(self, worker_id: str, session: str, timeout: float) -> bool:  # noqa: ASYNC109
         """Unlink a session at WhatsApp; False if it did not answer in time (seconds)."""
 

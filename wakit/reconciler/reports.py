@@ -14,11 +14,13 @@ from typing import Final, Protocol, assert_never
 
 from wakit.core.breaker import Trouble, is_busy, trouble_of
 from wakit.core.declaration import Pairing
+from wakit.core.health import deaf_words
 from wakit.core.lifecycle import Happening, State
 from wakit.core.observation import Credential, Request
 from wakit.core.placement import halves
 from wakit.core.records import JSON
 from wakit.core.retry import AFTER_CRASH, AFTER_DIAL
+from wakit.reconciler.handsets import Handsets
 from wakit.reconciler.outages import Outages
 from wakit.reconciler.roster import ONLINE, Roster
 from wakit.reconciler.tracked import Shown, Tracked
@@ -36,19 +38,21 @@ from wakit.whatsapp.port import (
     DialFailed,
     HearsAgain,
     LoggedOut,
+    News,
     Outdated,
     Paired,
     PairingExpired,
     PairingFailed,
     PasskeyAsked,
+    PhoneSeen,
     QrShown,
     Refused,
     Replaced,
-    SessionEvent,
     SessionReport,
     WentDeaf,
     WorkerExited,
     WorkerReport,
+    WorkerSilent,
 )
 
 # WhatsApp tells no end for some bans; an hour is long enough not to hammer, short enough not to forget.
@@ -81,13 +85,24 @@ class Reports:
         hands: What a report may set in motion.
         keep: Has a credential that proved good backed up.
         outages: The fleet's breaker.
+        silent: Told that a worker fell silent.
     """
 
-    def __init__(self, roster: Roster, hands: Hands, keep: Callable[[Tracked, Why], None], outages: Outages) -> None:
+    def __init__(
+        self,
+        roster: Roster,
+        hands: Hands,
+        keep: Callable[[Tracked, Why], None],
+        *,
+        outages: Outages,
+        silent: Callable[[WorkerSilent], None],
+    ) -> None:
         self._roster = roster
         self._hands = hands
         self._keep = keep
         self._outages = outages
+        self._silent = silent
+        self.handsets = Handsets(roster, hands)
         self._kept: dict[str, str] = {}  # the worker whose start was followed by a backup already, by session
 
     def take(self, report: WorkerReport) -> None:
@@ -97,6 +112,8 @@ class Reports:
                 tracked = self._roster.sessions.get(report.session)
                 if tracked is not None and tracked.worker_id == report.worker_id:
                     self._event(tracked, report.event, report.at)
+            case WorkerSilent():
+                self._silent(report)
             case WorkerExited():
                 known = [self._roster.sessions[name] for name in report.sessions if name in self._roster.sessions]
                 aboard = [tracked for tracked in known if tracked.worker_id == report.worker_id]
@@ -107,7 +124,7 @@ class Reports:
             case _:
                 assert_never(report)
 
-    def _event(self, tracked: Tracked, event: SessionEvent, at: datetime) -> None:
+    def _event(self, tracked: Tracked, event: News, at: datetime) -> None:
         if isinstance(event, _ANSWERED) and self._roster.matters(tracked, event.happening):
             self._outages.reached(tracked)
         match event:
@@ -122,9 +139,12 @@ class Reports:
             case Connected():
                 self._connected(tracked, event, at)
             case WentDeaf():
-                reason = f"connected, but {event.errors} keepalives in a row went unanswered"
-                self._roster.happen(tracked, event.happening, reason)
+                tracked.keepalive_errors = max(1, event.errors)
+                self._roster.happen(tracked, event.happening, deaf_words(tracked.keepalive_errors), code="deaf")
+            case PhoneSeen():
+                self.handsets.seen(tracked, event.at)
             case HearsAgain():
+                tracked.keepalive_errors = 0
                 self._roster.happen(tracked, event.happening, "keepalives are answered again")
             case ConnectionLost():
                 self._connection_lost(tracked, event)
@@ -185,6 +205,7 @@ class Reports:
         tracked.request = None if tracked.request is Request.PAIR else tracked.request
         tracked.end_pairing()
         self._hands.note(tracked, lambda: self._roster.ports.vault.mark_paired(tracked.name, account))
+        self.handsets.linked(tracked)
         self._hands.hold_account(tracked, user)
         self._roster.happen(tracked, Happening.PAIRED, "the phone linked this device")
 
@@ -195,6 +216,7 @@ class Reports:
             self._paired(tracked, event.account)
         tracked.shown = None
         tracked.begin()
+        tracked.keepalive_errors, tracked.stale = 0, False
         tracked.last_connected_at = at
         linked_now = tracked.state is State.PAIRED
         self._roster.happen(tracked, Happening.CONNECTED, "logged in")

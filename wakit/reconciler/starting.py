@@ -102,6 +102,7 @@ class Starter:
         if tracked.attempt:
             reason = f"{tracked.dial_failure}; trying again" if tracked.dial_failure else f"{reason}, again"
         tracked.begin()
+        tracked.starts += 1
         tracked.running = candidate.spec.fingerprint()
         self._roster.happen(tracked, Happening.START, reason)
 

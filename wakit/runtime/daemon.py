@@ -216,6 +216,7 @@ def _join(
         on_report=lambda report: reconciler.take(report),  # noqa: PLW0108
         permit=pace.permit,
         on_log=lambda source, line: logbook.write(source, line, worker=source not in roster.sessions),
+        on_beat=lambda beat: reconciler.watch.beat(beat),  # noqa: PLW0108
         limits=Limits(silent_after=fleet.health.stale_after),
     )
     ledger = JournalLedger(journal)
@@ -294,6 +295,8 @@ async def _run(
                 asyncio.create_task(_keep_up(daemon, "the journal's pruning", partial(_prune, daemon))),
                 asyncio.create_task(_keep_up(daemon, "the watch on the clocks", reconciler.clockwork.run)),
                 asyncio.create_task(_keep_up(daemon, "the backups", reconciler.executor.keeper.run)),
+                asyncio.create_task(_keep_up(daemon, "the watch on health", reconciler.watch.run)),
+                asyncio.create_task(_keep_up(daemon, "the look at the phones", reconciler.handsets.run)),
             ]
             on_ready(daemon.desk)
             await stop.wait()

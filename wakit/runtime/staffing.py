@@ -88,6 +88,13 @@ class Staff:
         with suppress(WorkerError):  # it is gone already, and so is its session
             await self._host.hold_account(worker_id, session, account)
 
+    async def ask(self, worker_id: str, session: str, timeout: float) -> str:  # noqa: ASYNC109
+        """Have a session ask WhatsApp something."""
+        try:
+            return await self._host.ask(worker_id, session, timeout)
+        except WorkerError as error:
+            return error.why
+
     async def logout(self, worker_id: str, session: str, timeout: float) -> bool:  # noqa: ASYNC109
         """Unlink a session at WhatsApp."""
         try:

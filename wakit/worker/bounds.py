@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from wakit.whatsapp.port import WorkerReport
+from wakit.whatsapp.port import WorkerBeat, WorkerReport
 
 _WINDOW: Final = 10.0
 
@@ -41,6 +41,7 @@ class Outlets:
     on_report: Callable[[WorkerReport], None]
     permit: Callable[[str], Awaitable[None]]
     on_log: Callable[[str, str], None]
+    on_beat: Callable[[WorkerBeat], None]
     clock: Callable[[], float]
     now: Callable[[], datetime]
 

@@ -18,12 +18,22 @@ from itertools import count
 from types import MappingProxyType
 from typing import Final, assert_never
 
+from wakit.core.health import lateness
 from wakit.errors import EndpointError, WakitError, WorkerError
-from wakit.whatsapp.port import AccountHold, SessionReport, WorkerExited, WorkerLaunch
+from wakit.whatsapp.port import (
+    AccountHold,
+    Pulse,
+    SessionReport,
+    WorkerBeat,
+    WorkerExited,
+    WorkerLaunch,
+    WorkerSilent,
+)
 from wakit.worker.bounds import Limits, Outlets, Window, WorkerInfo
 from wakit.worker.exits import LastWords, explain
 from wakit.worker.messages import (
     PROTOCOL,
+    AskSession,
     CannotStart,
     Cut,
     Done,
@@ -158,6 +168,11 @@ class WorkerLink:
         number = next(self._numbers)
         return await self._ask(LogoutSession(request=number, session=session), number, within)
 
+    async def request_answer(self, session: str, within: float) -> Done:
+        """Have a session ask WhatsApp something; a worker that does not answer in time counts as no."""
+        number = next(self._numbers)
+        return await self._ask(AskSession(request=number, session=session), number, within)
+
     def send(self, message: ToWorker) -> None:
         """Write a frame without waiting; a worker that does not read is killed instead of waited for."""
         writer = self._placed.writer
@@ -248,6 +263,11 @@ class WorkerLink:
                     self._require(session)
                     if traffic.silent_for is not None:
                         self._last_byte[session] = self._heartbeat_at - timedelta(seconds=traffic.silent_for)
+                pulses = {
+                    session: Pulse(unheard_for=traffic.unheard_for, unsent_for=traffic.unsent_for)
+                    for session, traffic in sessions.items()
+                }
+                self._outlets.on_beat(WorkerBeat(worker_id=self._launch.worker_id, pulses=pulses))
             case Done(request=request):
                 waiting = self._requests.pop(request, None)
                 if waiting is not None and not waiting.done():
@@ -266,7 +286,7 @@ class WorkerLink:
         finally:
             self._permits.pop(session, None)
 
-    async def _ask(self, message: StopSession | LogoutSession, number: int, within: float) -> Done:
+    async def _ask(self, message: StopSession | LogoutSession | AskSession, number: int, within: float) -> Done:
         if self._life.done():
             return Done(request=number, ok=False, why="the worker ended")
         waiting: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
@@ -304,18 +324,28 @@ class WorkerLink:
             self._outlets.on_log(self._launch.worker_id, "too many lines: the rest of these ten seconds is dropped")
 
     async def _watch_silence(self) -> None:
+        clock, allowed = self._outlets.clock, self._limits.silent_after
+        # Before its hello it loads the library and can say nothing; `greeted` gives up on one that takes too long.
+        await asyncio.wait({self._hello})
+        self._heard_at = clock()
         while True:
-            left = self._heard_at + self._limits.silent_after - self._outlets.clock()
+            left = self._heard_at + allowed - clock()
             if left <= 0:
-                return self.kill(f"it fell silent for {self._limits.silent_after:g} s", asked=False)
-            # A little longer than needed: after a standstill of the daemon itself (a stopped process, a debugger), what
-            # lies in the socket has to be read before the worker is judged.
-            pause, begun = left + _READ_FIRST, self._outlets.clock()
-            await asyncio.sleep(pause)
-            if self._outlets.clock() - begun > pause + _STOOD_STILL:
-                # The whole machine may have stood still, as a virtual one does while it is moved: the worker could not
-                # speak either, and has its whole time again.
-                self._heard_at = self._outlets.clock()
+                return self._give_up(allowed)
+            # A little longer than needed: what lies in the socket has to be read before the worker is judged. In steps:
+            # a standstill of the daemon itself (a stopped process, a frozen machine) may be one of the worker, too, and
+            # shows as a step that took too long.
+            step = min(left, max(allowed / 4, _READ_FIRST)) + _READ_FIRST
+            due = clock() + step
+            await asyncio.sleep(step)
+            late, now = lateness(due, clock()), clock()
+            # After a long one the machine itself was asleep, or moved: the worker has its whole time again.
+            self._heard_at = now if late > _STOOD_STILL else min(self._heard_at + late, now)
+
+    def _give_up(self, seconds: float) -> None:
+        names = tuple(sorted(self._names))
+        self._outlets.on_report(WorkerSilent(worker_id=self._launch.worker_id, sessions=names, seconds=seconds))
+        self.kill(f"it fell silent for {seconds:g} s and was ended by force", asked=False)
 
     # --- its end
 

@@ -19,9 +19,9 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from wakit.redact import PhoneNumber, Secret
-from wakit.whatsapp.port import AccountHold, SessionEvent, WorkerLaunch
+from wakit.whatsapp.port import AccountHold, News, WorkerLaunch
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 """Grows with every change that an older end would misread."""
 
 MAX_FRAME: Final = 4 << 20
@@ -68,6 +68,13 @@ class LogoutSession(_Message, frozen=True, tag=True, kw_only=True):
     session: str
 
 
+class AskSession(_Message, frozen=True, tag=True, kw_only=True):
+    """Have one session ask WhatsApp something and wait for the answer; answered by :class:`Done`."""
+
+    request: int
+    session: str
+
+
 class HoldAccount(_Message, frozen=True, tag=True, kw_only=True):
     """Hold the account that a session was linked to just now, or tell :class:`~wakit.whatsapp.port.AccountHeld`."""
 
@@ -88,7 +95,7 @@ class Shutdown(_Message, frozen=True, tag=True, kw_only=True):
     grace: float
 
 
-ToWorker: TypeAlias = Launch | Permit | StopSession | LogoutSession | HoldAccount | Cut | Shutdown
+ToWorker: TypeAlias = Launch | Permit | StopSession | LogoutSession | AskSession | HoldAccount | Cut | Shutdown
 
 
 # --- worker to host
@@ -115,7 +122,7 @@ class Told(_Message, frozen=True, tag=True, kw_only=True):
 
     session: str
     at: datetime
-    event: SessionEvent
+    event: News
 
 
 class PermitAsked(_Message, frozen=True, tag=True, kw_only=True):
@@ -132,11 +139,16 @@ class Line(_Message, frozen=True, tag=True, kw_only=True):
 
 
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes a session's tunnels carried so far, and the seconds since the last one (None before the first)."""
+    """Bytes a session's tunnels carried so far, and the seconds since the last one (None before the first).
+
+    ``unheard_for`` and ``unsent_for`` are about its web socket alone, each for one direction.
+    """
 
     received: int
     sent: int
     silent_for: float | None
+    unheard_for: float | None = None
+    unsent_for: float | None = None
 
 
 class Heartbeat(_Message, frozen=True, tag=True, kw_only=True):

@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar, assert_never
 
+from wakit.core.health import lateness
 from wakit.errors import HeldError
 from wakit.redact import scrub
 from wakit.whatsapp.port import (
@@ -33,7 +34,7 @@ from wakit.whatsapp.port import (
     CredentialBad,
     DialFailed,
     DialFailure,
-    SessionEvent,
+    News,
     SessionStart,
     WorkerLaunch,
 )
@@ -43,6 +44,7 @@ from wakit.worker.dialing import LOGIN_HOST, DialError, SharedLookUps, route_for
 from wakit.worker.exits import ExitCode
 from wakit.worker.messages import (
     PROTOCOL,
+    AskSession,
     Cut,
     Done,
     FrameError,
@@ -129,6 +131,7 @@ class Service:
         )
         self._clients: dict[str, NeonizeClient] = {}
         self._custody: dict[str, Custody] = {}  # a lock that is collected is released
+        self._asking: set[str] = set()
         self._all_started = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._writer: asyncio.StreamWriter | None = None
@@ -238,7 +241,7 @@ class Service:
         """Call in the loop, from any thread."""
         self._loop.call_soon_threadsafe(call, *arguments)
 
-    def _tell(self, session: str, event: SessionEvent) -> None:
+    def _tell(self, session: str, event: News) -> None:
         if isinstance(event, CredentialBad | AccountHeld):
             # Whatever the client is about to do with this credential, it must not reach WhatsApp.
             self._relay.cut(session)
@@ -255,7 +258,10 @@ class Service:
     async def _beat(self) -> None:
         while True:
             self._send(Heartbeat(sessions=self._relay.traffic()))
+            due = time.monotonic() + HEARTBEAT
             await asyncio.sleep(HEARTBEAT)
+            if late := lateness(due, time.monotonic()):
+                self._relay.forgive(late)
 
     # --- from the host
 
@@ -269,6 +275,8 @@ class Service:
                 self._spawn(self._let_go(request, session))
             case LogoutSession(request=request, session=session):
                 self._spawn(self._answer(request, session, _log_out))
+            case AskSession(request=request, session=session):
+                self._spawn(self._ask(request, session))
             case HoldAccount(session=session, account=account):
                 self._spawn(self._hold_account(session, account))
             case Launch() | Shutdown():  # the first was the launch; a shutdown never comes here
@@ -284,6 +292,17 @@ class Service:
             return
         why = await self._on_thread(partial(action, session, client))
         self._send(Done(request=request, ok=not why, why=why))
+
+    async def _ask(self, request: int, session: str) -> None:
+        """Ask once at a time: a question that is never answered keeps its thread for as long as the library likes."""
+        if session in self._asking:
+            self._send(Done(request=request, ok=False, why="an earlier question is not answered yet"))
+            return
+        self._asking.add(session)
+        try:
+            await self._answer(request, session, lambda _, client: client.ask())
+        finally:
+            self._asking.discard(session)
 
     async def _hold_account(self, session: str, account: AccountHold) -> None:
         custody = self._custody.get(session)
