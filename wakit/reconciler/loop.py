@@ -33,7 +33,7 @@ from wakit.vault.vault import Finding
 from wakit.whatsapp.port import WorkerReport
 
 RESYNC: Final = timedelta(seconds=30)
-# Longer than anything takes that is going to end well; a start may wait long for its permit to dial.
+# Longer than anything takes that is going to end well; the wait for a turn to dial does not count.
 _PATIENCE: Final[Mapping[State, timedelta]] = MappingProxyType(
     {State.STARTING: timedelta(minutes=10), State.PAIRED: timedelta(seconds=90)}
 )
@@ -131,6 +131,9 @@ class Reconciler:
         findings = await asyncio.to_thread(lambda: {name: _settled(vault, name) for name in vault.names()})
         now = roster.ports.now()
         roster.sessions.update({name: recollect(name, finding, now) for name, finding in findings.items()})
+        for name, at in roster.ports.ledger.last_healthy().items():
+            if name in roster.sessions:
+                roster.sessions[name].healthy_at = at
 
     async def run(self) -> None:
         """Look, plan and act until :meth:`halt`."""
@@ -204,7 +207,9 @@ class Reconciler:
         now = self.roster.ports.now()
         for tracked in self.roster.sessions.values():
             patience = _PATIENCE.get(tracked.state)
-            if patience is None or tracked.running is None or tracked.busy or now - tracked.since < patience:
+            if patience is None or tracked.running is None or tracked.busy or tracked.in_line:
+                continue
+            if now - max(tracked.since, tracked.turn_at or tracked.since) < patience:
                 continue
             reason = f"it was {tracked.state.value} for {patience.total_seconds():.0f} s and nothing came of it"
             self.roster.happen(tracked, Happening.WORKER_LOST, reason)

@@ -250,6 +250,14 @@ class SessionReport(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     event: SessionEvent
 
 
+class Dial(msgspec.Struct, frozen=True, kw_only=True):
+    """A session's relay let a dial to WhatsApp through, after ``waited`` seconds in line; ``pid`` is its worker's."""
+
+    session: str
+    pid: int
+    waited: float
+
+
 class WorkerExited(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A worker is gone and reaped; its locks are free.
 

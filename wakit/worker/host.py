@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from wakit.errors import WorkerError
-from wakit.whatsapp.port import AccountHold, WorkerLaunch, WorkerReport
+from wakit.whatsapp.port import AccountHold, Dial, WorkerLaunch, WorkerReport
 from wakit.worker.bounds import Limits, Outlets, WorkerInfo
 from wakit.worker.link import WorkerLink
 from wakit.worker.placement import LocalPlacer, Placer
@@ -35,6 +35,9 @@ class WorkerHost:
     Args:
         on_report: Told every event of every session, and every worker's end.
         permit: Awaited before each dial of a session, its library's own redials included; pacing lives behind it.
+            Cancelled when the dial is given up.
+        on_dial: Told of each dial that goes out with such a permit.
+        on_unused: Told whose permit will not be used.
         on_log: Told every line as ``(session or worker id, line)``; already scrubbed.
         placer: Where workers run; this machine by default.
         limits: What a worker may do before it is killed; ``silent_after`` is ``[health] stale_after``.
@@ -55,6 +58,8 @@ class WorkerHost:
         on_report: Callable[[WorkerReport], None],
         permit: Callable[[str], Awaitable[None]],
         on_log: Callable[[str, str], None],
+        on_dial: Callable[[Dial], None] = lambda _dial: None,
+        on_unused: Callable[[str], None] = lambda _session: None,
         placer: Placer | None = None,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -63,7 +68,15 @@ class WorkerHost:
         self._placer = LocalPlacer() if placer is None else placer
         self._limits = Limits() if limits is None else limits
         self._on_report = on_report
-        self._outlets = Outlets(on_report=self._report, permit=permit, on_log=on_log, clock=clock, now=now)
+        self._outlets = Outlets(
+            on_report=self._report,
+            permit=permit,
+            on_log=on_log,
+            on_dial=on_dial,
+            on_unused=on_unused,
+            clock=clock,
+            now=now,
+        )
         self._links: dict[str, WorkerLink] = {}
         self._launching: set[str] = set()
         self._farewells: dict[str, asyncio.Task[None]] = {}
