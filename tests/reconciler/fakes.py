@@ -108,6 +108,7 @@ class FakeLedger:
         self.listeners: list[Callable[[EventInfo], None]] = []
         self.ok = True
         self.unstoppable = 0
+        self.well: dict[str, datetime] = {}
 
     def log(self, record: EventRecord) -> int:
         self.check(repr(record))
@@ -126,6 +127,9 @@ class FakeLedger:
 
     def text_before(self, sha256: str) -> str | None:
         return next((record.text for record in reversed(self.declarations) if record.sha256 != sha256), None)
+
+    def last_healthy(self) -> dict[str, datetime]:
+        return dict(self.well)
 
     async def events(self) -> AsyncIterator[EventInfo | tuple[int, int]]:
         raise NotImplementedError
@@ -222,10 +226,18 @@ class FakeWorkers:
         self.logouts: list[str] = []
         self.redials: list[str] = []
         self.holds: list[tuple[str, AccountHold]] = []
+        self.expected: list[str] = []
+        self.forgotten: list[str] = []
         self._pids = count(1000)
         self._payloads = count(1)
 
     # -- the port ----------------------------------------------------------------------------------------------------
+
+    def expect(self, sessions: Sequence[str]) -> None:
+        self.expected.extend(sessions)
+
+    def forget(self, sessions: Sequence[str]) -> None:
+        self.forgotten.extend(sessions)
 
     async def launch(self, launch: WorkerLaunch) -> int:
         self.launches.append(launch)

@@ -16,6 +16,7 @@ from wakit.redact import Secret
 from wakit.whatsapp.port import (
     CodeShown,
     Connected,
+    Dial,
     Pulse,
     SessionReport,
     SessionStart,
@@ -26,6 +27,7 @@ from wakit.whatsapp.port import (
     WorkerReport,
     WorkerSilent,
 )
+from wakit.worker import granting
 from wakit.worker.bounds import Limits
 from wakit.worker.host import WorkerHost
 from wakit.worker.messages import (
@@ -40,6 +42,8 @@ from wakit.worker.messages import (
     LogoutSession,
     Permit,
     PermitAsked,
+    PermitReturned,
+    PermitUsed,
     Shutdown,
     Told,
     Traffic,
@@ -139,12 +143,18 @@ class Stage:
         self.was_asked = asyncio.Event()
         self.was_placed = asyncio.Event()
         self.permit = asyncio.Event()
+        self.gave_up = asyncio.Event()
+        self.dials: list[Dial] = []
+        self.unused: list[str] = []
+        self.was_unused = asyncio.Event()
         self.reported = asyncio.Event()
         self.host = WorkerHost(
             on_report=self._take,
             permit=self._permit,
             on_log=lambda source, line: self.lines.append((source, line)),
             on_beat=self.beats.append,
+            on_dial=self.dials.append,
+            on_unused=self._unused,
             placer=self,
             limits=limits,
             clock=clock,
@@ -164,7 +174,15 @@ class Stage:
     async def _permit(self, session: str) -> None:
         self.asked.append(session)
         self.was_asked.set()
-        await self.permit.wait()
+        try:
+            await self.permit.wait()
+        except asyncio.CancelledError:
+            self.gave_up.set()
+            raise
+
+    def _unused(self, session: str) -> None:
+        self.unused.append(session)
+        self.was_unused.set()
 
     async def launch(self, script: Callable[[Played], Awaitable[None]], worker_id: str = "w1") -> int:
         self.script = script
@@ -309,7 +327,7 @@ async def test_an_older_protocol_is_said(stage: Stage):
         (b"\x00\x00\x00\x05hello", "no message"),
         (encode(Told(session="stranger", at=AT, event=Connected())), "not aboard"),
         (encode(Line(session="sales", line="x")) * 1001, "more than anybody"),
-        (encode(Permit(session="sales")), "no message"),
+        (encode(Permit(session="sales", number=1)), "no message"),
     ],
 )
 async def test_a_worker_that_breaks_its_contract_is_killed_and_others_go_on(stage: Stage, noise: bytes, words: str):
@@ -448,14 +466,20 @@ async def test_two_workers_of_one_id_are_refused(stage: Stage):
     assert len(stage.played) == 1
 
 
-async def test_dials_are_permitted_once_each_and_asked_for_once(stage: Stage):
+async def test_each_permit_becomes_a_dial_or_is_given_back(stage: Stage):
     heard: list[object] = []
 
     async def dials(worker: Played) -> None:
         await worker.greet()
-        await worker.say(encode(PermitAsked(session="sales")) * 3)
+        await worker.say(encode(PermitAsked(session="sales", number=1)) * 3)
         heard.append(await worker.hear())
-        await worker.say(encode(PermitAsked(session="sales")))
+        await worker.say(encode(PermitUsed(session="sales", number=1)) * 2)
+        await worker.say(encode(PermitAsked(session="sales", number=2)))
+        heard.append(await worker.hear())
+        await worker.say(encode(PermitReturned(session="sales", number=1)))  # a late word about the first one
+        await worker.say(encode(PermitReturned(session="sales", number=2)))
+        await worker.say(encode(PermitUsed(session="sales", number=2)))
+        await worker.say(encode(PermitAsked(session="sales", number=3)))
         heard.append(await worker.hear())
         await worker.say(encode(Told(session="sales", at=AT, event=Connected())))
         await worker.hear()
@@ -466,8 +490,50 @@ async def test_dials_are_permitted_once_each_and_asked_for_once(stage: Stage):
     stage.permit.set()
     async with asyncio.timeout(5):
         await stage.reported.wait()
-    assert heard == [Permit(session="sales")] * 2
-    assert stage.asked == ["sales", "sales"]
+    assert heard == [Permit(session="sales", number=number) for number in (1, 2, 3)]
+    assert stage.asked == ["sales"] * 3
+    assert [dial.session for dial in stage.dials] == ["sales"]
+    assert stage.dials[0].pid == stage.played[0].pid
+    assert stage.dials[0].waited >= 0
+    assert stage.unused == ["sales"]
+    await stage.host.close()
+    assert stage.unused == ["sales"] * 2, "the worker ended with the third one"
+
+
+async def test_a_question_that_is_taken_back_is_given_up(stage: Stage):
+    async def dials(worker: Played) -> None:
+        await worker.greet()
+        await worker.say(encode(PermitAsked(session="sales", number=1)))
+        await stage.was_asked.wait()
+        await worker.say(encode(PermitReturned(session="sales", number=1)))
+        await worker.say(encode(Told(session="sales", at=AT, event=Connected())))
+        await worker.hear()
+
+    await stage.launch(dials)
+    async with asyncio.timeout(5):
+        await stage.reported.wait()
+        await stage.gave_up.wait()
+    assert stage.unused == []
+
+
+async def test_a_worker_that_stands_still_does_not_keep_its_permit(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(granting, "LAPSES", 0.01)
+    stage.permit.set()
+
+    async def dials(worker: Played) -> None:
+        await worker.greet()
+        await worker.say(encode(PermitAsked(session="sales", number=1)))
+        await worker.hear()
+        await stage.was_unused.wait()
+        await worker.say(encode(PermitUsed(session="sales", number=1)))
+        await worker.say(encode(Told(session="sales", at=AT, event=Connected())))
+        await worker.hear()
+
+    await stage.launch(dials)
+    async with asyncio.timeout(5):
+        await stage.reported.wait()
+    assert stage.unused == ["sales"]
+    assert stage.dials == []
 
 
 async def test_logout_and_what_becomes_of_it(stage: Stage):

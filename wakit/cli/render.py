@@ -16,6 +16,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from wakit.cli import progress
 from wakit.cli.words import age, span
 from wakit.control.schemas import DaemonInfo, EventInfo, OutageInfo, PlanInfo, SessionInfo, StatusInfo
 
@@ -109,6 +110,8 @@ def status(told: StatusInfo, now: datetime | None = None, *, unicode: bool = Tru
 def fitting(told: StatusInfo, screen: Console, now: datetime | None = None, *, unicode: bool = True) -> RenderableType:
     """Return the table with its footer as far as it fits on a screen: who is not well first, then how many are left.
 
+    While sessions are missing, a bar says how many are connected, and what the others do.
+
     What does not fit is not only useless on a table that is redrawn, it would also cost most of the time.
     """
     moment = now or datetime.now(UTC)
@@ -117,10 +120,10 @@ def fitting(told: StatusInfo, screen: Console, now: datetime | None = None, *, u
     room = max(1, screen.height - len(screen.render_lines(foot, pad=False)) - 3)
     if len(told.sessions) <= room:
         table = sessions_table(told.sessions, moment, unicode=unicode, one_line=True)
-        return Group(table, Text(), foot) if told.sessions else status(told, moment)
+        return Group(table, progress.bar(told.sessions), foot) if told.sessions else status(told, moment)
     ordered = sorted(told.sessions, key=_urgency)
     table = sessions_table(ordered[: room - 1], moment, unicode=unicode, one_line=True)
-    return Group(table, _left(ordered[room - 1 :]), Text(), foot)
+    return Group(table, _left(ordered[room - 1 :]), progress.bar(told.sessions), foot)
 
 
 def _urgency(session: SessionInfo) -> int:

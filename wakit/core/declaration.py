@@ -56,6 +56,7 @@ class SessionSpec:
         labels: Free key/value pairs for people and queries.
         renamed_from: The former name whose credential this session takes over.
         device_name: What the phone shows under linked devices.
+        priority: Whose turn it is when not all can start or dial at once: the higher one's.
     """
 
     name: str
@@ -66,6 +67,7 @@ class SessionSpec:
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     renamed_from: str | None = None
     device_name: str = "wakit"
+    priority: int = 0
 
     def fingerprint(self) -> str:
         """Name the part that a running client was started with: two specs that differ here need a restart.

@@ -51,6 +51,7 @@ class SessionObservation:
         held: The reason an action on it is held, as last noted, or None.
         request: What a person asked for.
         paired_at: When it was linked (UTC), or None; of two links to one account, the older one stays.
+        healthy_at: When it was last known to be connected (UTC), or None; of those that start, the latest come first.
         last_spec: What a file that was in force during this run said of it last, or None.
     """
 
@@ -65,6 +66,7 @@ class SessionObservation:
     held: str | None = None
     request: Request | None = None
     paired_at: datetime | None = None
+    healthy_at: datetime | None = None
     last_spec: SessionSpec | None = None
 
 

@@ -6,7 +6,8 @@ observation carries.
 
 The order of the actions is part of the decision. What frees something (parking, retiring) goes before what takes it;
 moving a credential goes before starting it; and a session that needs a person's phone comes last, because a fleet that
-is back in service must not wait for one that was never in it.
+is back in service must not wait for one that was never in it. Within a kind, sessions come in the fleet's order
+(:mod:`wakit.core.turns`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from wakit.core.actions import (
 from wakit.core.declaration import Declaration, RetirePolicy, SessionSpec
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential, Observation, Request, SessionObservation
+from wakit.core.turns import Standing, standing
 
 _ORDER: Final[Mapping[type[Action], int]] = {
     Hold: 0,
@@ -81,7 +83,7 @@ class _Draft:
         self.wake_at = moment if self.wake_at is None else min(self.wake_at, moment)
 
     def finish(self) -> Plan:
-        ordered = sorted(self.actions, key=lambda action: _ORDER[type(action)])  # stable: the file's order within
+        ordered = sorted(self.actions, key=lambda action: _ORDER[type(action)])  # stable: the fleet's order within
         return Plan(tuple(ordered), self.waiting, self.held, self.wake_at)
 
 
@@ -105,9 +107,10 @@ def plan(declaration: Declaration, observation: Observation, now: datetime) -> P
     twins = second_links(declaration, observation)
     holders = _holders(observation, moved)
     free = declaration.fleet.pacing.pairings - sum(map(_is_pairing, observation.sessions.values()))
-    for name, spec in declaration.sessions.items():
+    for name in _in_order(declaration, observation):
         if name in moved:
             continue
+        spec = declaration.sessions[name]
         seen = observation.sessions.get(name) or SessionObservation(name)
         refusal = _refusal(seen, observation.declared_accounts.get(name), twins, holders)
         if refusal is not None and _wanted(spec, seen):
@@ -117,6 +120,17 @@ def plan(declaration: Declaration, observation: Observation, now: datetime) -> P
             continue
         free -= _plan_session(draft, spec, seen, free)
     return draft.finish()
+
+
+def _in_order(declaration: Declaration, observation: Observation) -> list[str]:
+    """Return the declared sessions in the order in which they start, and get their turn to pair."""
+
+    def place(numbered: tuple[int, str]) -> Standing:
+        position, name = numbered
+        seen = observation.sessions.get(name)
+        return standing(declaration.sessions[name].priority, seen.healthy_at if seen else None, position)
+
+    return [name for _, name in sorted(enumerate(declaration.sessions), key=place)]
 
 
 def _wanted(spec: SessionSpec, seen: SessionObservation) -> bool:

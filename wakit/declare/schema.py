@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, PlainValidator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from wakit.core.declaration import Pairing, RetirePolicy
+from wakit.core.turns import HIGHEST, LOWEST
 from wakit.declare import values
 from wakit.redact import PhoneNumber, Secret
 
@@ -105,6 +106,7 @@ class SharedSessionKeys(Table):
     enabled: Annotated[bool, PlainValidator(values.flag)] = True
     labels: Annotated[Mapping[str, str], PlainValidator(values.labels)] = {}
     device_name: Annotated[str, PlainValidator(values.line(50, "wakit"))] = "wakit"
+    priority: Annotated[int, PlainValidator(values.whole(LOWEST, HIGHEST, "10"))] = 0
 
 
 class SessionTable(SharedSessionKeys):

@@ -88,6 +88,7 @@ class Executor:
                 restores[action.session] = action
             else:
                 self._begin(concerned, partial(self._do, action), describe(action))
+        self._ports.workers.expect(list(restores))
         for share in self._shares(list(restores)):
             aboard = [self._roster.get(name) for name in share]
             self._begin(aboard, partial(self._restore, aboard, restores), f"restore {', '.join(share)}")

@@ -138,6 +138,9 @@ class Reconciler:
         findings = await asyncio.to_thread(lambda: {name: _settled(vault, name) for name in vault.names()})
         now = roster.ports.now()
         roster.sessions.update({name: recollect(name, finding, now) for name, finding in findings.items()})
+        for name, at in roster.ports.ledger.last_healthy().items():
+            if name in roster.sessions:
+                roster.sessions[name].healthy_at = at
 
     async def run(self) -> None:
         """Look, plan and act until :meth:`halt`."""
@@ -215,10 +218,10 @@ class Reconciler:
                 if tracked.not_before is None or tracked.not_before <= now:
                     self.executor.release(tracked, why=tracked.reason)
                 continue
-            if tracked.running is None or tracked.busy or tracked.entrusted_at is None:
+            if tracked.running is None or tracked.busy or tracked.entrusted_at is None or tracked.in_line:
                 continue
             patience = deadline(tracked.state, started=tracked.by_start, queue=queue)
-            if patience is None or now - tracked.entrusted_at < patience:
+            if patience is None or now - max(tracked.entrusted_at, tracked.turn_at or tracked.entrusted_at) < patience:
                 continue
             if self.roster.outlook.outage is not None and not tracked.by_start:
                 continue  # the library redials, which is all that a start would do

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -18,6 +18,12 @@ REPLAYED: Final = 10_000
 
 class Workers(Protocol):
     """The worker host: spawns sealed workers and ends them; reports come back through its callback."""
+
+    def expect(self, sessions: Sequence[str]) -> None:
+        """Keep places in the line of dials for sessions that are about to be launched: their order was decided."""
+
+    def forget(self, sessions: Sequence[str]) -> None:
+        """Keep no such places for sessions that will not dial after all."""
 
     async def launch(self, launch: WorkerLaunch) -> int:
         """Spawn a worker and return its pid; WorkerError if it does not come up."""
@@ -52,6 +58,9 @@ class Ledger(Protocol):
 
         It is as the journal kept it: scrubbed once more.
         """
+
+    def last_healthy(self) -> Mapping[str, datetime]:
+        """Return when each session was last known to be connected in earlier runs (UTC)."""
 
     def events(self) -> AsyncIterator[EventInfo | tuple[int, int]]:
         """Stream durable events from now on; a pair of numbers is a gap of events left out."""

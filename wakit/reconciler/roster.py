@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from math import ceil
 from typing import Final
 
@@ -22,8 +23,10 @@ from wakit.core.placement import ALONE_UP_TO
 from wakit.core.records import JSON, EventKind, EventRecord
 from wakit.core.restarts import Failures
 from wakit.core.retry import Backoff
+from wakit.core.turns import LAST, Standing, standing
 from wakit.reconciler.ports import Ports
 from wakit.reconciler.tracked import Tracked
+from wakit.whatsapp.port import Dial
 
 _GRID: Final = 5.0  # seconds
 _ASKED_AGAIN: Final = timedelta(seconds=30)
@@ -32,13 +35,18 @@ _PROVED = timedelta(seconds=60)
 ONLINE = frozenset({State.CONNECTED, State.DEGRADED})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class InForce:
     """The declaration in force, with its number in the journal."""
 
     declaration: Declaration
     rev: int
     loaded_at: datetime
+
+    @cached_property
+    def positions(self) -> Mapping[str, int]:
+        """Each session's place in the file."""
+        return {name: position for position, name in enumerate(self.declaration.sessions)}
 
 
 @dataclass(slots=True)
@@ -103,6 +111,8 @@ class Roster:
             tracked.state, tracked.since = after, self.ports.now()
             if before in ONLINE and after not in ONLINE:
                 self._weigh(tracked)
+            if State.CONNECTED in (before, after):
+                tracked.healthy_at = tracked.since
             self.log("state", tracked, state_from=before, state_to=after, reason=reason, code=code)
             for event in self.watching:
                 event.set()
@@ -133,6 +143,7 @@ class Roster:
         state_from: State | None = None,
         state_to: State | None = None,
         detail: dict[str, JSON] | None = None,
+        worker_pid: int | None = None,
     ) -> None:
         """Write an event about a session, or about the fleet."""
         self.logged[kind] += 1
@@ -149,7 +160,7 @@ class Roster:
                 reason=reason,
                 code=code or None,
                 detail=detail or {},
-                worker_pid=tracked.worker_pid if tracked else None,
+                worker_pid=worker_pid or (tracked.worker_pid if tracked else None),
                 declaration_rev=force.rev if force else None,
                 git_commit=git.commit if git else None,
                 git_branch=git.branch if git else None,
@@ -214,6 +225,22 @@ class Roster:
         # In a fleet that shares workers those who are due together share one; each at its own moment would get its own.
         return datetime.fromtimestamp(ceil(end.timestamp() / _GRID) * _GRID, end.tzinfo)
 
+    def queue(self, name: str, waits: bool) -> None:
+        """Note that a session begins to wait for its turn to dial, or waits no more."""
+        tracked = self.sessions.get(name)
+        if tracked is None:
+            return
+        tracked.in_line = waits
+        if not waits:
+            tracked.turn_at = self.ports.now()
+        elif tracked.state is State.STARTING:
+            self.say(tracked, "waits for its turn to dial")
+
+    def dialled(self, dial: Dial) -> None:
+        """Write down that the relay let a dial through."""
+        tracked, waited = self.sessions.get(dial.session), round(dial.waited, 3)
+        self.log("dial", tracked, reason="let through", detail={"waited": waited}, worker_pid=dial.pid)
+
     def say(self, tracked: Tracked, reason: str) -> None:
         """Give the reason for a state that stays."""
         if tracked.reason != reason:
@@ -223,6 +250,14 @@ class Roster:
     def declared(self, name: str) -> SessionSpec | None:
         """Return what the file in force says of a session."""
         return self.in_force.declaration.sessions.get(name) if self.in_force else None
+
+    def standing(self, name: str) -> Standing:
+        """Return a session's place in the fleet's order."""
+        position = self.in_force.positions.get(name) if self.in_force else None
+        tracked, spec = self.sessions.get(name), self.declared(name)
+        if position is None or spec is None:
+            return LAST
+        return standing(spec.priority, tracked.healthy_at if tracked else None, position)
 
     def shown(self) -> Iterable[Tracked]:
         """Yield the sessions people should see: the file's, in its order, then those still leaving."""

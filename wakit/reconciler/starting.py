@@ -91,7 +91,9 @@ class Starter:
             candidate.tracked.request, candidate.tracked.asked = None, False
             candidate.tracked.end_pairing()
             self._started(candidate, "starts with its credential")
-        return await self._launch(candidates, None)
+        launched = await self._launch(candidates, None)
+        self._ports.workers.forget([tracked.name for tracked in aboard if tracked not in launched])
+        return launched
 
     def _candidate(self, tracked: Tracked, prepare: Callable[[str], StartTicket]) -> _Candidate:
         spec = self._roster.declared(tracked.name) or tracked.spec or SessionSpec(tracked.name)

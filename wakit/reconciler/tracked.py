@@ -60,6 +60,9 @@ class Tracked:
     shown: Shown | None = None
     dial_failure: str = ""
     last_connected_at: datetime | None = None
+    healthy_at: datetime | None = None  # when it was last known to be connected, in this run or an earlier one
+    in_line: bool = False  # it waits for its turn to dial
+    turn_at: datetime | None = None  # when its last turn to dial came
     quarantine: str | None = None  # it was aboard of a crash: until it has proved itself it shares with these only
     leaving: str | None = None  # why it has to leave its worker as soon as the action under way ends
     busy: bool = False  # an action on it is under way; the planner's word has to wait
@@ -128,6 +131,7 @@ class Tracked:
         self.next_try_at, self.attempt = source.next_try_at, source.attempt
         self.parked, self.last_connected_at = source.parked, source.last_connected_at
         self.handset, source.handset, source.warning = source.handset, None, ""
+        self.healthy_at = source.healthy_at
         source.credential, source.account, source.paired_at = Credential.ABSENT, None, None
         source.request, source.held, source.parked = None, None, False
         source.begin()
@@ -147,6 +151,7 @@ class Tracked:
             held=self.held,
             request=self.request,
             paired_at=self.paired_at,
+            healthy_at=self.healthy_at,
             last_spec=self.spec,
         )
 

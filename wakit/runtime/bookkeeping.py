@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from wakit.control.schemas import EventInfo
@@ -35,6 +35,10 @@ class JournalLedger:
     def text_before(self, sha256: str) -> str | None:
         """Return the text of the newest declaration of earlier runs that has another checksum."""
         return self._journal.text_before(sha256)
+
+    def last_healthy(self) -> Mapping[str, datetime]:
+        """Return when each session was last known to be connected in earlier runs."""
+        return self._journal.last_healthy()
 
     async def events(self) -> AsyncIterator[EventInfo | tuple[int, int]]:
         """Stream durable events from now on."""

@@ -1,14 +1,14 @@
-"""The worker host as the reconciler's workers, and the fleet's one token bucket before every dial."""
+"""The worker host as the reconciler's workers."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import suppress
 
-from wakit.core.pacing import TokenBucket
 from wakit.errors import WorkerError
+from wakit.runtime.pace import Pace
 from wakit.whatsapp.port import AccountHold, WorkerLaunch
 from wakit.worker.host import WorkerHost
 
@@ -16,47 +16,37 @@ _LEAVE = 5.0  # seconds until a session must have left a shared worker
 _GRACE = 1.0  # seconds a client may take to say goodbye before its worker is killed
 
 
-class Pace:
-    """Gives permits to dial, at the declared rate, in the order in which they are asked for.
+class Staff:
+    """Fulfils :class:`wakit.reconciler.ports.Workers` on a worker host.
 
     Args:
-        rate: Reads the declared rate (dials a second) whenever a permit is asked for.
-        clock: Monotonic seconds.
+        host: Has the workers.
+        pace: Keeps a place for sessions whose worker is being spawned.
     """
 
-    def __init__(self, rate: Callable[[], float], clock: Callable[[], float]) -> None:
-        self._rate = rate
-        self._clock = clock
-        self._bucket: TokenBucket | None = None
-        self._turn = asyncio.Lock()
-
-    async def permit(self, _session: str) -> None:
-        """Return when the next dial may go out."""
-        # Only the first in the queue waits for its token, the others for their turn: so a changed rate holds for all
-        # who wait, nobody is overtaken, and whoever gives up takes no token along.
-        async with self._turn:
-            now, rate = self._clock(), self._rate()
-            bucket = self._bucket or TokenBucket.full(rate, now)
-            self._bucket, pause = bucket.at_rate(rate, now).reserve(now)
-            if pause > 0:
-                await asyncio.sleep(pause)
-
-
-class Staff:
-    """Fulfils :class:`wakit.reconciler.ports.Workers` on a worker host."""
-
-    def __init__(self, host: WorkerHost) -> None:
+    def __init__(self, host: WorkerHost, pace: Pace) -> None:
         self._host = host
+        self._pace = pace
         self._aboard: dict[str, set[str]] = {}
         self._starts = asyncio.Semaphore(2 * (os.cpu_count() or 1))
 
+    def expect(self, sessions: Sequence[str]) -> None:
+        """Keep places in the line of dials."""
+        self._pace.expect(sessions)
+
+    def forget(self, sessions: Sequence[str]) -> None:
+        """Keep no places in the line of dials."""
+        self._pace.forget(sessions)
+
     async def launch(self, launch: WorkerLaunch) -> int:
         """Spawn a worker; a few at a time, because each loads the library, and all at once none would be in time."""
+        names = [start.name for start in launch.sessions]
         async with self._starts:
+            self._pace.expect(names)  # they were expected since they were planned, which may be long ago
             pid = await self._host.launch(launch)
         running = self._host.workers()
         self._aboard = {name: aboard for name, aboard in self._aboard.items() if name in running}
-        self._aboard[launch.worker_id] = {start.name for start in launch.sessions}
+        self._aboard[launch.worker_id] = set(names)
         return pid
 
     async def release(self, worker_id: str, session: str, *, why: str) -> None:

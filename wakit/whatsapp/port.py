@@ -282,6 +282,14 @@ class WorkerBeat(msgspec.Struct, frozen=True, kw_only=True):
     pulses: dict[str, Pulse]
 
 
+class Dial(msgspec.Struct, frozen=True, kw_only=True):
+    """A session's relay let a dial to WhatsApp through, after ``waited`` seconds in line; ``pid`` is its worker's."""
+
+    session: str
+    pid: int
+    waited: float
+
+
 class WorkerExited(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A worker is gone and reaped; its locks are free.
 

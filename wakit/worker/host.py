@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from wakit.errors import WorkerError
-from wakit.whatsapp.port import AccountHold, WorkerBeat, WorkerLaunch, WorkerReport
+from wakit.whatsapp.port import AccountHold, Dial, WorkerBeat, WorkerLaunch, WorkerReport
 from wakit.worker.bounds import Limits, Outlets, WorkerInfo
 from wakit.worker.link import WorkerLink
 from wakit.worker.placement import LocalPlacer, Placer
@@ -38,6 +38,9 @@ class WorkerHost:
     Args:
         on_report: Told every event of every session, and every worker's end.
         permit: Awaited before each dial of a session, its library's own redials included; pacing lives behind it.
+            Cancelled when the dial is given up.
+        on_dial: Told of each dial that goes out with such a permit.
+        on_unused: Told whose permit will not be used.
         on_log: Told every line as ``(session or worker id, line)``; already scrubbed.
         on_beat: Told every heartbeat; must be quick, since they come every two seconds from every worker.
         placer: Where workers run; this machine by default.
@@ -60,6 +63,8 @@ class WorkerHost:
         permit: Callable[[str], Awaitable[None]],
         on_log: Callable[[str, str], None],
         on_beat: Callable[[WorkerBeat], None] = lambda _beat: None,
+        on_dial: Callable[[Dial], None] = lambda _dial: None,
+        on_unused: Callable[[str], None] = lambda _session: None,
         placer: Placer | None = None,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -69,7 +74,14 @@ class WorkerHost:
         self._limits = Limits() if limits is None else limits
         self._on_report, self._on_beat = on_report, on_beat
         self._outlets = Outlets(
-            on_report=self._report, permit=permit, on_log=on_log, on_beat=self._beat, clock=clock, now=now
+            on_report=self._report,
+            permit=permit,
+            on_log=on_log,
+            on_beat=self._beat,
+            on_dial=on_dial,
+            on_unused=on_unused,
+            clock=clock,
+            now=now,
         )
         self._links: dict[str, WorkerLink] = {}
         self._launching: set[str] = set()

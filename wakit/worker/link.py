@@ -31,6 +31,7 @@ from wakit.whatsapp.port import (
 )
 from wakit.worker.bounds import Limits, Outlets, Window, WorkerInfo
 from wakit.worker.exits import LastWords, explain
+from wakit.worker.granting import Granting
 from wakit.worker.messages import (
     PROTOCOL,
     AskSession,
@@ -45,8 +46,9 @@ from wakit.worker.messages import (
     Launch,
     Line,
     LogoutSession,
-    Permit,
     PermitAsked,
+    PermitReturned,
+    PermitUsed,
     Shutdown,
     StopSession,
     ToHost,
@@ -92,7 +94,7 @@ class WorkerLink:
         self._heartbeat_at = self._started_at
         self._requests: dict[int, asyncio.Future[Done]] = {}
         self._numbers = count(1)
-        self._permits: dict[str, asyncio.Task[None]] = {}
+        self._granting = Granting(outlets, self.send, placed.pid)
         self._life = asyncio.create_task(self._live(), name=f"worker {launch.worker_id}")
 
     # --- what the host asks
@@ -193,9 +195,9 @@ class WorkerLink:
             # What it wrote before its end still lies in the socket and the pipe.
             await asyncio.wait(reading, timeout=self._limits.drain)
         finally:
-            for task in (watching, *reading, *self._permits.values()):
+            for task in (watching, *reading):
                 task.cancel()
-            await asyncio.gather(watching, *reading, *self._permits.values(), return_exceptions=True)
+            await asyncio.gather(watching, *reading, self._granting.close(), return_exceptions=True)
             await self._placed.close()
         for waiting in self._requests.values():
             if not waiting.done():
@@ -251,10 +253,13 @@ class WorkerLink:
                 self._outlets.on_report(
                     SessionReport(worker_id=self._launch.worker_id, session=session, at=at, event=event)
                 )
-            case PermitAsked(session=session):
+            case PermitAsked(session=session, number=number):
                 self._require(session)
-                if session not in self._permits:
-                    self._permits[session] = asyncio.create_task(self._grant(session))
+                self._granting.asked(session, number)
+            case PermitReturned(session=session, number=number):
+                self._granting.returned(session, number)
+            case PermitUsed(session=session, number=number):
+                self._granting.used(session, number)
             case Line(session=session, line=line):
                 self._require(session)
                 self._log(session, line)
@@ -278,13 +283,6 @@ class WorkerLink:
     def _require(self, session: str) -> None:
         if session not in self._names:
             raise FrameError("it spoke for a session that is not aboard")
-
-    async def _grant(self, session: str) -> None:
-        try:
-            await self._outlets.permit(session)
-            self.send(Permit(session=session))
-        finally:
-            self._permits.pop(session, None)
 
     async def _ask(self, message: StopSession | LogoutSession | AskSession, number: int, within: float) -> Done:
         if self._life.done():

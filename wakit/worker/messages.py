@@ -49,9 +49,10 @@ class Launch(_Message, frozen=True, tag=True, kw_only=True):
 
 
 class Permit(_Message, frozen=True, tag=True, kw_only=True):
-    """The fleet's pacing lets one dial of this session through."""
+    """The fleet's pacing lets one dial of this session through: the answer to the question of that number."""
 
     session: str
+    number: int
 
 
 class StopSession(_Message, frozen=True, tag=True, kw_only=True):
@@ -129,6 +130,21 @@ class PermitAsked(_Message, frozen=True, tag=True, kw_only=True):
     """A session wants to dial; answered by :class:`Permit` whenever the fleet's pacing allows."""
 
     session: str
+    number: int
+
+
+class PermitReturned(_Message, frozen=True, tag=True, kw_only=True):
+    """The session does not dial: the question is void, or the permit that was its answer will not be used."""
+
+    session: str
+    number: int
+
+
+class PermitUsed(_Message, frozen=True, tag=True, kw_only=True):
+    """The session's dial goes out now, with the permit of that number."""
+
+    session: str
+    number: int
 
 
 class Line(_Message, frozen=True, tag=True, kw_only=True):
@@ -165,7 +181,7 @@ class Done(_Message, frozen=True, tag=True, kw_only=True):
     why: str = ""
 
 
-ToHost: TypeAlias = Hello | CannotStart | Told | PermitAsked | Line | Heartbeat | Done
+ToHost: TypeAlias = Hello | CannotStart | Told | PermitAsked | PermitReturned | PermitUsed | Line | Heartbeat | Done
 
 
 def _reveal(value: Any) -> Any:
@@ -192,8 +208,8 @@ def encode(message: ToWorker | ToHost) -> bytes:
         FrameError: It is larger than :data:`MAX_FRAME`.
 
     Example:
-        >>> encode(Permit(session="sales"))
-        b'\x00\x00\x00#{"type":"Permit","session":"sales"}'
+        >>> encode(Permit(session="sales", number=1))
+        b'\x00\x00\x00.{"type":"Permit","session":"sales","number":1}'
     """
     body = _encoder.encode(message)
     if len(body) > MAX_FRAME:

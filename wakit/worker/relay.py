@@ -9,7 +9,9 @@ A dial goes through these steps, and any of them may refuse it with a status the
 1. the user is one of the sessions, and its nonce is right (407 otherwise): no other program on this machine may dial
    through here, and no session as another;
 2. the session is not cut, and the destination is WhatsApp;
-3. the clearance: the start gate and the fleet's pacing hold it here, after the session's first CONNECT was noted;
+3. the clearance: the start gate and the fleet's pacing hold it here, after the session's first CONNECT was noted. One
+   whose turn does not come in time is refused without being told of as a failure: the library dials again by itself,
+   and keeps its place in line;
 4. the route connects it, within a deadline; the true reason of a failure is told, since the library only ever says
    "Service Unavailable" about it.
 
@@ -30,7 +32,7 @@ from typing import Final
 from wakit.listening import stop_accepting
 from wakit.whatsapp.port import DialFailure
 from wakit.whatsapp.translation import LastDial
-from wakit.worker.dialing import DIAL_DEADLINE, LOGIN_HOST, DialError, Route, Streams, is_whatsapp
+from wakit.worker.dialing import DIAL_DEADLINE, LOGIN_HOST, DialError, NotYetError, Route, Streams, is_whatsapp
 from wakit.worker.messages import Traffic
 
 _CHUNK: Final = 1 << 16
@@ -196,7 +198,8 @@ class Relay:
             hung_up.cancel()
             if request.host == LOGIN_HOST:
                 passenger.last_dial = LastDial(seen=True, cause=error.cause, detail=error.detail)
-            self._on_failure(request.user, request.host, error)
+            if not isinstance(error, NotYetError):
+                self._on_failure(request.user, request.host, error)
             return await _refuse(writer, _STATUS.get(error.cause, "503 Service Unavailable"))
         if streams is None:
             return None

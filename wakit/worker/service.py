@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import socket
 import sys
 import threading
@@ -33,14 +34,13 @@ from wakit.whatsapp.port import (
     ClientEnded,
     CredentialBad,
     DialFailed,
-    DialFailure,
     News,
     SessionStart,
     WorkerLaunch,
 )
 from wakit.whatsapp.translation import Ear
 from wakit.worker.custody import Custody, take
-from wakit.worker.dialing import LOGIN_HOST, DialError, SharedLookUps, route_for
+from wakit.worker.dialing import LOGIN_HOST, DialError, NotYetError, SharedLookUps, route_for
 from wakit.worker.exits import ExitCode
 from wakit.worker.messages import (
     PROTOCOL,
@@ -56,7 +56,6 @@ from wakit.worker.messages import (
     Line,
     LogoutSession,
     Permit,
-    PermitAsked,
     Shutdown,
     StopSession,
     ToHost,
@@ -74,8 +73,9 @@ if TYPE_CHECKING:
 HEARTBEAT: Final = 2.0
 """Seconds between heartbeats."""
 
-PERMIT_DEADLINE: Final = 50.0
-"""Seconds a redial is held for its turn; the library gives up on a proxy that is silent for a minute (net/http)."""
+HELD: Final = (25.0, 50.0)
+"""Seconds a dial is held for its turn, drawn between these. The library gives up on a proxy that is silent for a minute
+(net/http), and hundreds that were refused together would pause and come back together."""
 
 LOCK_PATIENCE: Final = 2.0
 """Seconds for the locks of a predecessor to become free: after ``kill -9`` it may still be dying."""
@@ -120,7 +120,7 @@ class Service:
     def __init__(self, launch: WorkerLaunch, library: type[NeonizeClient], channel: Channel) -> None:
         self._launch, self._library, self._channel = launch, library, channel
         self._loop = asyncio.get_running_loop()
-        self._permits = Permits(lambda session: self._send(PermitAsked(session=session)))
+        self._permits = Permits(self._send, time.monotonic)
         self._gate = StartGate(self._permits)
         resolve = SharedLookUps()
         self._relay = Relay(
@@ -218,16 +218,14 @@ class Service:
     # --- what the relay asks and tells
 
     async def _clear(self, session: str, host: str) -> None:
-        await self._gate.passed()
         if host != LOGIN_HOST:  # pacing is about logins; who fetches a picture does not wait in line
-            return
+            return await self._gate.passed()
+        held = random.uniform(*HELD)  # noqa: S311 - it spreads, it hides nothing
         try:
-            async with asyncio.timeout(PERMIT_DEADLINE):
-                await self._permits.use(session)
+            async with asyncio.timeout(held):
+                await self._gate.cleared(session)
         except TimeoutError:
-            raise DialError(
-                DialFailure.TIMEOUT, f"it waited {PERMIT_DEADLINE:g} s for its turn to dial; too many wait"
-            ) from None
+            raise NotYetError(f"it waited {held:.0f} s for its turn to dial; too many wait") from None
 
     def _dial_failed(self, session: str, host: str, error: DialError) -> None:
         if host == LOGIN_HOST:
@@ -267,8 +265,8 @@ class Service:
 
     def _obey(self, message: ToWorker) -> None:
         match message:
-            case Permit(session=session):
-                self._permits.grant(session)
+            case Permit(session=session, number=number):
+                self._permits.grant(session, number)
             case Cut(session=session, cut=cut):
                 (self._relay.cut if cut else self._relay.uncut)(session)
             case StopSession(request=request, session=session):
