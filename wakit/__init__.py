@@ -13,17 +13,21 @@ if TYPE_CHECKING:
     from wakit.errors import WakitError
     from wakit.notebook.connect import connect
     from wakit.notebook.fleet import Fleet
+    from wakit.notebook.kept import example_month, read_journal
     from wakit.notebook.session import Session
 
 __version__ = "0.1.0"
 
-__all__ = ["Fleet", "Session", "WakitError", "__version__", "connect"]
+__all__ = ["Fleet", "Session", "WakitError", "__version__", "connect", "example_month", "read_journal"]
 
 _HOMES: Final = {
     "Fleet": "wakit.notebook.fleet",
     "Session": "wakit.notebook.session",
     "WakitError": "wakit.errors",
     "connect": "wakit.notebook.connect",
+    "load_ipython_extension": "wakit.notebook.magics:load",
+    "example_month": "wakit.notebook.kept",
+    "read_journal": "wakit.notebook.kept",
 }
 
 
@@ -31,7 +35,8 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'wakit' has no attribute {name!r}")
-    value = getattr(import_module(home), name)
+    module, _, attribute = home.partition(":")
+    value = getattr(import_module(module), attribute or name)
     globals()[name] = value  # the next look-up does not come here
     return value
 

@@ -1,5 +1,7 @@
 """Every benchmark in one run: ``python tests/bench [NAME ...]`` prints a table; ``--json`` prints JSON.
 
+``--full`` asks those that have one for their largest size, which takes many times as long.
+
 Figures from a shared machine mean little alone. So each benchmark brings a baseline measured in the same run, and what
 is worth quoting are the ratios; the machine is named beside them.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import json
 import os
 import platform
@@ -45,6 +48,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(names())}; all of them if none is named")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument(
+        "--full", action="store_true", help="the largest sizes: hundreds of sessions, thousands of crashes"
+    )
     asked = parser.parse_args()
     unknown = set(asked.names) - set(names())
     if unknown:
@@ -55,7 +61,9 @@ def main() -> int:
         os.environ["XDG_STATE_HOME"] = folder  # nothing is left in the home of whoever measures
         for name in asked.names or names():
             print(f"{name} …", file=sys.stderr, flush=True)
-            results[name] = importlib.import_module(f"bench_{name}").run()
+            run = importlib.import_module(f"bench_{name}").run
+            options = {"full": True} if asked.full and "full" in inspect.signature(run).parameters else {}
+            results[name] = run(**options)
     if asked.json:
         print(json.dumps(results, indent=1))
         return 0

@@ -79,21 +79,25 @@ def run(rounds: int = 12) -> dict[str, Any]:
         for writer in writers:
             assert writer.stdout is not None
             writer.stdout.readline()
-        backups = Backups(busy.parent, VaultPolicy(keep=2), lambda: datetime.now(UTC), KEY)
+        backups = Backups(busy.parent, VaultPolicy(), lambda: datetime.now(UTC), KEY)
         record = SessionRecord(paired_at=datetime.now(UTC), account=account_hash(NUMBER, KEY))
         spans: list[tuple[float, float, float]] = []
+        thinning: list[float] = []
         for _ in range(rounds):
             quiet = time.monotonic()
             time.sleep(0.6)  # the baseline: as long as a backup, without one
             began = time.monotonic()
-            assert backups.take(Why.MANUAL, record).new
+            taken = backups.take(Why.MANUAL, record)
+            assert taken.new
             spans.append((quiet, began, time.monotonic()))
-            backups.prune()
+            backups.prune(made=taken.backup)
+            thinning.append(time.monotonic() - spans[-1][2])
         stop.touch()
         told = [json.loads(writer.communicate()[0]) for writer in writers]
         lost = sum(before[path] + said["count"] - rows_in(path) for path, said in zip((busy, other), told, strict=True))
         size = busy.stat().st_size / 1e6
     found: dict[str, Any] = {"size_mb": size, "commits_lost": lost, "backup_s_p50": median(e - b for _, b, e in spans)}
+    found["thinning_out_s_p50"] = median(thinning[rounds // 2 :])  # once there are as many as are kept
     for who, said in zip(("the_session", "another"), told, strict=True):
         quiet_ms = [worst(said["times"], quiet, began) for quiet, began, _ in spans]
         during_ms = [worst(said["times"], began, end) for _, began, end in spans]

@@ -10,22 +10,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from pathlib import Path
 from statistics import median
 from typing import Any
 
+from gauges import pss_mb
 from harness import Fleet, endpoint_table, fleet_in
 from support.whatsapp import LoopbackWhatsApp, fresh_number, loopback_whatsapp
 
 _IMPORT = "import pylibmagic, neonize"
-
-
-def pss_mb(pid: int) -> float:
-    """Return a process's proportional set size in MB."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    raise ValueError("the kernel tells no Pss")
 
 
 def pair_all(fleet: Fleet, whatsapp: LoopbackWhatsApp, names: list[str]) -> None:

@@ -28,7 +28,7 @@ from wakit.cli import checks, logbook, render, words
 from wakit.cli.pairing import Step
 from wakit.cli.render_pairing import Terminal, qr_lines
 from wakit.cli.run import run
-from wakit.control.schemas import ActionInfo, PairingShown, SessionInfo, StatusInfo
+from wakit.control.schemas import ActionInfo, OutageInfo, PairingShown, SessionInfo, StatusInfo
 from wakit.errors import ControlError, Exit, HeldError
 from wakit.runtime import locate
 
@@ -213,7 +213,7 @@ def test_status_tells_everything_a_person_needs(served: Served, capsys: pytest.C
     )
     assert run(["status"]) == 0
     shown = capsys.readouterr().out
-    assert re.search(r"^NAME +STATE +SINCE +WORKER +TRY +REASON", shown, re.MULTILINE)
+    assert re.search(r"^NAME +STATE +SINCE +SEEN +WORKER +TRY +REASON", shown, re.MULTILINE)
     assert re.search(r"^sales +○ reconnecting +.* 3, next in \d+ d.* name look-up failed", shown, re.MULTILINE)
     assert "rev 3 @ c0ffeec0ff" in shown
     assert "the file as it is now is not in force: sessions.toml:3:9: no" in shown
@@ -281,6 +281,20 @@ def test_down_says_when_the_daemon_does_not_end(served: Served, capsys: pytest.C
     assert run(["down", "--timeout", "0.1"]) == 3
     assert "still runs" in capsys.readouterr().err
     assert served.fleet.stopped.is_set()
+
+
+@pytest.mark.parametrize(
+    ("words", "about"),
+    [(["--timeout", "3"], "--wait"), (["--sim-phones", "manual"], "--sim")],
+    ids=["timeout", "phones"],
+)
+def test_up_refuses_an_option_that_would_mean_nothing(
+    words: list[str], about: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["up", "-c", str(folder / "sessions.toml"), *words]) == 64
+    told = capsys.readouterr().err
+    assert f"{words[0]}: " in told
+    assert f"{about}" in told
 
 
 def test_init_writes_a_file_that_loads_and_never_overwrites(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -682,6 +696,39 @@ def test_doctor_asks_the_daemon(served: Served, no_library: None, capsys: pytest
     served.do(lambda f: f.change_daemon(journal_ok=False))
     code, found = examined(capsys)
     assert (code, found["daemon"]["verdict"]) == (1, "fail")
+
+
+def test_an_outage_of_the_whole_fleet_is_told(
+    served: Served, no_library: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    due = datetime.now(UTC) + timedelta(minutes=30)
+    outage = OutageInfo(
+        trouble="outdated", since=due, reason="WhatsApp refuses this version", sessions=1, next_probe_at=due
+    )
+    served.do(lambda f: f.change_daemon(outage=outage))
+    assert run(["status"]) == 0
+    assert "WhatsApp refuses this version; the next try is in" in capsys.readouterr().out
+    code, found = examined(capsys)
+    assert (code, found["daemon"]["verdict"]) == (0, "warn")
+    assert "upgrade wakit" in found["daemon"]["hint"]
+    served.do(lambda f: f.change_daemon(outage=outage.model_copy(update={"probing": "sales"})))
+    assert run(["status"]) == 0
+    assert "WhatsApp refuses this version; sales is trying" in capsys.readouterr().out
+
+
+def test_status_says_when_whatsapp_was_last_heard(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    seen_at = datetime.now(UTC) - timedelta(minutes=5, seconds=20)
+    served.do(lambda f: f.change("sales", "reconnecting", stale=True, last_seen_at=seen_at))
+    assert run(["status"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^sales +○ reconnecting \(stale\) +.* 5 min  ", shown, re.MULTILINE), shown
+
+
+def test_doctor_has_sessions_ask(served: Served, no_library: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "sessions" not in examined(capsys)[1]
+    _, found = examined(capsys, "--ask")
+    assert found["sessions"]["verdict"] == "ok"
+    assert "WhatsApp answered 1 of 1 connected sessions, the slowest in 20 ms" in found["sessions"]["said"]
 
 
 def test_doctor_does_not_import_a_library_without_its_binary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

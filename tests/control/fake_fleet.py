@@ -25,6 +25,7 @@ from wakit.control.schemas import (
     PairingFrame,
     PairingShown,
     PairRequest,
+    PingInfo,
     PlanInfo,
     SessionChanged,
     SessionInfo,
@@ -145,6 +146,10 @@ class FakeFleet:
 
     async def resume(self, name: str) -> SessionInfo:
         return await self._order("resume", name)
+
+    async def ping(self, name: str) -> PingInfo:
+        self.session(name)
+        return PingInfo(session=name, alive=True, seconds=0.02)
 
     async def backups(self, name: str) -> BackupList:
         self.session(name)

@@ -5,18 +5,48 @@ from typing import get_args
 
 import pytest
 
-from wakit.core import actions, declaration, fencing, lifecycle, loopback, pacing, placement, planner, retry
+from wakit.core import (
+    actions,
+    breaker,
+    clock,
+    deadlines,
+    declaration,
+    fencing,
+    lifecycle,
+    loopback,
+    pacing,
+    placement,
+    planner,
+    restarts,
+    retry,
+)
 from wakit.core.lifecycle import ALIVE, FINAL, RECOVERY, STATUS, TRANSITIONS, Happening, Recovery, State, follow
 from wakit.whatsapp.port import SessionEvent
 
 EVERYTHING = [(state, happening) for state in State for happening in Happening]
 BY_THE_RECONCILER = {
     Happening.DECLARED, Happening.START, Happening.CREDENTIAL_BAD, Happening.PARK, Happening.HOLD, Happening.RETIRE,
+    Happening.GAVE_UP,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "module", [actions, declaration, fencing, lifecycle, loopback, pacing, placement, planner, retry]
+    "module",
+    [
+        actions,
+        breaker,
+        clock,
+        deadlines,
+        declaration,
+        fencing,
+        lifecycle,
+        loopback,
+        pacing,
+        placement,
+        planner,
+        restarts,
+        retry,
+    ],
 )
 def test_the_examples_in_the_docstrings_run(module: object) -> None:
     result = doctest.testmod(module)
@@ -52,7 +82,7 @@ def test_every_state_can_be_reached_and_left(state: State) -> None:
 def test_a_verdict_is_left_only_by_the_reconciler(state: State) -> None:
     leaving = {happening for (source, happening), target in TRANSITIONS.items() if source is state is not target}
     assert leaving <= BY_THE_RECONCILER
-    assert RECOVERY[state] in (Recovery.PERSON, Recovery.WHEN_OVER)
+    assert RECOVERY[state] in (Recovery.PERSON, Recovery.WHEN_OVER, Recovery.BREAKER)
 
 
 def test_a_qr_never_leads_out_of_being_connected() -> None:

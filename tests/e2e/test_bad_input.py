@@ -36,12 +36,16 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+# Found by the same reading of the file, whichever command does it; the others are tried with both.
+_READ_THE_SAME = {"a wrong type", "phones twice", "a name with a space", "a NUL", "not UTF-8", "a directory"}
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_in_the_file(mistake: str) -> None:
     make, says = MISTAKES[mistake]
     with fleet_in() as fleet:
         make(fleet.config)
-        for command in ("plan", "up"):
+        for command in ("up",) if mistake in _READ_THE_SAME else ("plan", "up"):
             result = fleet.run(command)
             assert result.returncode == 1, result
             assert result.stderr.startswith("error: "), result.stderr

@@ -80,44 +80,41 @@ def test_a_session_lives_through_every_edit(fleet: Fleet, whatsapp: LoopbackWhat
         assert words in plans
 
 
-@pytest.mark.parametrize(
-    ("broken", "says"),
-    [
-        ("", "empty"),
-        ("# nothing but a comment\n", "empty"),
-        ("[sessions.a\n", "sessions.toml:"),
-        ("[sessions.a]\nenabled = 1\n", "enabled"),
-        ("[sessions.a]\nenabld = true\n", "enabld"),
-    ],
-)
-def test_a_broken_file_changes_nothing(fleet: Fleet, whatsapp: LoopbackWhatsApp, broken: str, says: str) -> None:
+BROKEN = {
+    "": "empty",
+    "# nothing but a comment\n": "empty",
+    "[sessions.a\n": "sessions.toml:",
+    "[sessions.a]\nenabled = 1\n": "enabled",
+    "[sessions.a]\nenabld = true\n": "enabld",
+}
+
+
+def test_a_broken_or_deleted_file_changes_nothing(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
     fleet.write("[sessions.a]\n")
     fleet.up()
     number = pair_by_qr(fleet, whatsapp, "a")
-    worker = fleet.status().sessions[0].worker_pid
+    untouched = [("a", "connected", fleet.status().sessions[0].worker_pid)]
+    head = fleet.head
 
-    head, fleet.head = fleet.head, "" if not broken.startswith("[") else fleet.head
-    fleet.write(broken)
-    status = fleet.wait(lambda status: status.daemon.declaration.error is not None)
-    assert says in f"{status.daemon.declaration.error} {status.daemon.declaration.hint}"
-    assert [(s.name, s.state, s.worker_pid) for s in status.sessions] == [("a", "connected", worker)]
+    def refused(says: str) -> None:
+        status = fleet.wait(lambda status: status.daemon.declaration.error is not None)
+        assert says in f"{status.daemon.declaration.error} {status.daemon.declaration.hint}"
+        assert [(s.name, s.state, s.worker_pid) for s in status.sessions] == untouched
 
-    fleet.head = head
-    fleet.write("[sessions.a]\nlabels = { mended = 'yes' }\n")
-    status = fleet.wait(lambda status: status.daemon.declaration.error is None)
-    assert [(s.name, s.state, s.worker_pid) for s in status.sessions] == [("a", "connected", worker)]
-    assert logins(whatsapp, number) == 1, "the client was never touched"
+    for count, (broken, says) in enumerate(BROKEN.items()):
+        fleet.head = head if broken.startswith("[") else ""
+        fleet.write(broken)
+        refused(says)
+        fleet.head = head
+        fleet.write(f"[sessions.a]\nlabels = {{ mended = '{count}' }}\n")
+        status = fleet.wait(lambda status: status.daemon.declaration.error is None)
+        assert [(s.name, s.state, s.worker_pid) for s in status.sessions] == untouched
 
-
-def test_a_deleted_file_changes_nothing(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
-    fleet.write("[sessions.a]\n")
-    fleet.up()
-    pair_by_qr(fleet, whatsapp, "a")
     fleet.config.unlink()
-    status = fleet.wait(lambda status: status.daemon.declaration.error is not None)
-    assert [(s.name, s.state) for s in status.sessions] == [("a", "connected")]
+    refused("sessions.toml")
     fleet.write("[sessions.a]\n")
     fleet.wait(lambda status: status.daemon.declaration.error is None)
+    assert logins(whatsapp, number) == 1, "the client was never touched"
 
 
 @pytest.mark.long

@@ -44,21 +44,26 @@ def test_a_missing_network_is_told_in_words_and_waited_for(alone: Fleet) -> None
     alone.write('[sessions.support]\n[sessions.sales]\nphone = "+34600000001"\npairing = "code"\n')
     alone.up()
     status = alone.wait(
-        lambda status: all(s.state == "reconnecting" and "next try in" in s.reason for s in status.sessions)
+        lambda status: all(
+            s.state == "reconnecting" and "the network is lost since" in s.reason for s in status.sessions
+        )
     )
     for session in status.sessions:
         assert "name look-up of web.whatsapp.com failed" in session.reason
-        assert (session.status, session.next_try_at is not None) == ("disconnected", True)
-        assert session.attempt >= 1
+        assert (session.status, session.attempt) == ("disconnected", 0)
+    assert status.daemon.outage is not None
+    assert status.daemon.outage.trouble == "network"
 
-    # Every failed try is followed by a pause of at least a second, so there are few of them, and the daemon idles.
-    alone.wait(lambda status: sum(s.attempt for s in status.sessions) >= 4)
-    rows = alone.sql(
-        "SELECT session, epoch(ts - lag(ts) OVER (PARTITION BY session ORDER BY seq)) AS pause "
-        "FROM events WHERE kind = 'dial_failed'"
+    # One session at a time finds out whether it is over, with pauses of two seconds and more between them.
+    seq = 0
+    for _ in range(4):
+        seq = alone.wait_event(lambda event: event.kind == "dial_failed", since=seq).seq
+    pauses = alone.sql(
+        "SELECT epoch(ts - lag(ts) OVER (ORDER BY seq)) AS pause FROM events WHERE kind = 'dial_failed' AND seq > "
+        "(SELECT seq FROM events WHERE kind = 'outage')"
     )
-    assert len(rows) >= 4
-    assert all(row["pause"] is None or row["pause"] >= 1.0 for row in rows)
+    assert all(row["pause"] is None or row["pause"] >= 2.0 for row in pauses[1:])
+    assert len(alone.sql("SELECT seq FROM events WHERE kind = 'outage'")) == 1
 
     workers = [psutil.Process(pid) for s in alone.status().sessions if (pid := s.worker_pid)]
     assert alone.end(by=signal.SIGINT) in (0, 130)

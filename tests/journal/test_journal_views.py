@@ -344,3 +344,67 @@ def test_intervals_never_overlap_cover_their_run_and_add_up(
     assert [round(v, 3) for v in measured] == [round(v, 3) for v in by_state]
     assert history.rows("SELECT count(*) FROM uptime_daily WHERE seconds > observed OR observed > 86400.001") == [(0,)]
     assert history.rows("SELECT count(*) FROM incidents WHERE seconds < 0 OR ended_at < started_at") == [(0,)]
+
+
+# -- outages ---------------------------------------------------------------------------------------------------------
+
+OUTAGES = "SELECT trouble, started_at, ended_at, seconds, sessions FROM outages"
+FLEET = [f"s{number}" for number in range(5)]
+
+
+def lost(history: History, *, back: float | None, run: str = "r1") -> None:
+    """Five sessions go down within seconds, and come back one after the other."""
+    for number, name in enumerate(FLEET):
+        history.state(100 + number, name, "reconnecting", "the connection dropped", run=run)
+    detail: dict[str, Any] = {"sessions": 2, "began_seconds_before": 1.5}
+    history.add(106, "outage", run=run, code="network", reason="the network is lost", detail=detail)
+    if back is not None:
+        history.add(back, "outage_over", run=run, code="network", detail={"sessions": 5, "seconds": back - 104.5})
+        for number, name in enumerate(FLEET):
+            history.state(back + number, name, "connected", run=run)
+        history.pulse(back + 100, run=run)
+
+
+def connected(history: History) -> None:
+    history.start(0)
+    for name in FLEET:
+        history.state(10, name, "connected")
+
+
+def test_an_outage_is_one_incident_and_not_one_for_each_session(history: History) -> None:
+    connected(history)
+    lost(history, back=400)
+    assert history.rows(OUTAGES) == [("network", 104.5, 400, 295.5, 5)]
+    assert history.rows(
+        "SELECT session, sessions, started_at, ended_at, seconds, state, cause, code FROM incidents"
+    ) == [(None, 5, 104.5, 400, 295.5, "outage", "the network is lost", "network")]
+    assert history.rows("SELECT count(*) FROM interruptions WHERE session IS NOT NULL") == [(5,)]
+
+
+def test_an_outage_that_goes_on_is_open(history: History) -> None:
+    connected(history)
+    lost(history, back=None)
+    history.pulse(200)
+    assert history.rows("SELECT session, started_at, ended_at, seconds FROM incidents") == [(None, 104.5, None, 95.5)]
+
+
+def test_an_outage_ends_with_its_daemon(history: History) -> None:
+    connected(history)
+    lost(history, back=None)
+    history.pulse(200)
+    history.start(1000, run="r2")
+    assert history.rows(OUTAGES) == [("network", 104.5, 200, 95.5, 2)]
+
+
+def test_what_began_before_or_went_on_long_after_an_outage_is_a_session_s_own(history: History) -> None:
+    connected(history)
+    history.state(20, "early", "connected")
+    history.state(30, "early", "failed", "its proxy is gone")
+    history.state(20, "late", "connected")
+    history.state(103, "late", "reconnecting", "the connection dropped")
+    lost(history, back=400)
+    history.state(4000, "late", "connected")
+    history.pulse(5000)
+    found = history.rows("SELECT session, state FROM incidents WHERE session IS NOT NULL ORDER BY session")
+    assert found == [("early", "failed"), ("late", "reconnecting")]
+    assert history.rows("SELECT count(*) FROM incidents WHERE state = 'outage'") == [(1,)]

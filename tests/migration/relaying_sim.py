@@ -4,8 +4,9 @@ The sim itself acknowledges a message and drops it, which is all that wakit need
 open what old correspondents write, messages have to be delivered. So this process replaces the part of a conversation
 that takes them in. A message to a group goes to every other device that is connected.
 
-One line of JSON for each delivered message and each receipt goes to ``relayed.jsonl`` in the state directory: how it
-was encrypted, and whether it was a call for help (a retry receipt: "I could not open this").
+Whoever wrote a message is told when it was opened. One line of JSON for each delivered message and each receipt goes to
+``relayed.jsonl`` in the state directory: how it was encrypted, and whether it was a call for
+help (a retry receipt: "I could not open this").
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Overheard:
                 await relay(self._exchange, self._presence, node)
             elif node.tag == "receipt":
                 note(kind="receipt", type=node.text("type"))
+                await tell_author(self._exchange, self._presence, node)
             yield node
 
 
@@ -69,6 +71,17 @@ async def relay(exchange: Exchange, sender: Presence, message: Node) -> None:
             note(kind="message", enc=[each.text("type") for each in content if each.tag == "enc"])
             attrs = envelope(sender, recipient, message, to) | {"t": str(int(exchange.clock()))}
             await recipient.line.send(Node("message", attrs, content))
+
+
+async def tell_author(exchange: Exchange, reader: Presence, receipt: Node) -> None:
+    """Tell whoever wrote a message that it has been opened; anything else that a receipt may say is left alone."""
+    to = receipt.jid("to")
+    if to is None or receipt.text("type") not in ("", "inactive"):
+        return
+    attrs: dict[str, Any] = {"id": receipt.text("id"), "from": reader.account.hidden_jid(reader.device.number)}
+    for author in exchange._live():
+        if author is not reader and to.user in (author.account.user, author.account.lid):
+            await author.line.send(Node("receipt", attrs | {"t": str(int(exchange.clock()))}))
 
 
 def is_at(jid: Jid | None, presence: Presence) -> bool:

@@ -48,7 +48,7 @@ def connects(fleet: Fleet, whatsapp: LoopbackWhatsApp, name: str, number: str) -
 def take_in(fleet: Fleet, name: str, source: Path, account: str | None = None) -> Migrated:
     number = PhoneNumber(account) if account else None
     migrated = import_foreign(locate(fleet.config), name, source, account=number)
-    assert not (fleet.state / "incoming").exists()
+    assert not (fleet.state / "transfer").exists()
     return migrated
 
 

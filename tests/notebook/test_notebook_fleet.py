@@ -161,3 +161,13 @@ def test_closed_connection_says_so(fleet: Fleet) -> None:
     with pytest.raises(NoDaemonError, match="closed"):
         fleet["sales"].wait_blocking(timeout=1)
     fleet.close()
+
+
+async def test_until_waits_for_what_is_wanted_of_the_whole(fleet: Fleet, served: ServedFleet) -> None:
+    waiting = asyncio.create_task(fleet.until(lambda now: now.sessions["sales"].state == "parked", timeout=20))
+    await asyncio.sleep(0)
+    served.do(lambda fake: fake.change("sales", "parked"))
+    assert (await waiting).sessions["sales"].state == "parked"
+    with pytest.raises(NotConvergedError, match=r"not as wanted after 0\.05 s") as caught:
+        await fleet.until(lambda now: "nobody" in now.sessions, timeout=0.05)
+    assert "Fleet of 2" in caught.value.why

@@ -12,7 +12,7 @@ const board = await load("board.js");
 const pairing = await load("pairing.js");
 
 function row(name, more = {}) {
-  return { name, state: "connected", status: "connected", since: 0, reason: "", attempt: 0, next: null, worker: 1, paired: true, labels: {}, ...more };
+  return { name, state: "connected", status: "connected", since: 0, seen: null, stale: false, reason: "", attempt: 0, next: null, worker: 1, paired: true, labels: {}, ...more };
 }
 
 const fleet = { reachable: true, trouble: "", converged: true, error: null, hint: null };

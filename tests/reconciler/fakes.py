@@ -110,6 +110,7 @@ class FakeLedger:
         self.listeners: list[Callable[[EventInfo], None]] = []
         self.ok = True
         self.unstoppable = 0
+        self.well: dict[str, datetime] = {}
 
     def log(self, record: EventRecord) -> int:
         self.check(repr(record))
@@ -132,6 +133,9 @@ class FakeLedger:
     async def blamed_since(self, moment: datetime) -> dict[str, datetime]:
         blamed = [r for r in self.told("worker_exit") if (r.detail or {}).get("culprit") and r.ts > moment]
         return {record.session or "": record.ts for record in blamed}
+
+    def last_healthy(self) -> dict[str, datetime]:
+        return dict(self.well)
 
     async def events(self) -> AsyncIterator[EventInfo | tuple[int, int]]:
         raise NotImplementedError
@@ -174,6 +178,7 @@ class Client:
     lock: FileLock | None
     linked: bool = False
     shown: Secret | None = None
+    hushed: bool = False
     talk: set[asyncio.Task[None]] = field(default_factory=set)
 
     def leave(self) -> None:
@@ -222,16 +227,26 @@ class FakeWorkers:
         self.silent = False
         self.can_log_out = True
         self.asked: set[str] = set()
+        self.answers: dict[str, str] = {}  # why a session's question is not answered
         self.live: dict[str, Worker] = {}
         self.launches: list[WorkerLaunch] = []
         self.releases: list[tuple[str, str]] = []
         self.logouts: list[str] = []
+        self.redials: list[str] = []
         self.holds: list[tuple[str, AccountHold]] = []
         self.calls: list[tuple[str, str]] = []
+        self.expected: list[str] = []
+        self.forgotten: list[str] = []
         self._pids = count(1000)
         self._payloads = count(1)
 
     # -- the port ----------------------------------------------------------------------------------------------------
+
+    def expect(self, sessions: Sequence[str]) -> None:
+        self.expected.extend(sessions)
+
+    def forget(self, sessions: Sequence[str]) -> None:
+        self.forgotten.extend(sessions)
 
     async def launch(self, launch: WorkerLaunch) -> int:
         self.launches.append(launch)
@@ -295,8 +310,15 @@ class FakeWorkers:
             return
         self.end(worker_id, asked=True, cause=why)
 
+    async def redial(self, worker_id: str, session: str) -> None:
+        self.redials.append(session)
+
     async def hold_account(self, worker_id: str, session: str, account: AccountHold) -> None:
         self.holds.append((session, account))
+
+    async def ask(self, worker_id: str, session: str, timeout: float) -> str:  # noqa: ASYNC109
+        await asyncio.sleep(0.02)
+        return self.answers.get(session, "")
 
     async def logout(self, worker_id: str, session: str, timeout: float) -> bool:  # noqa: ASYNC109
         self.logouts.append(session)
@@ -466,6 +488,10 @@ class FaultyVault(Vault):
             raise CredentialUnreadableError(f"The credential of {name} cannot be read", why="permission denied")
         return super().find(name)
 
+    def settle(self, name: str) -> Any:
+        self.find(name)
+        return super().settle(name)
+
     def _fail(self) -> None:
         if self._faults:
             raise self._faults.pop(0)
@@ -519,11 +545,9 @@ class Fleet:
         self._boot()
 
     def _boot(self) -> None:
-        self.workers = FakeWorkers(self.loop, self.ledger.secrets)
+        self.workers = self._hire()
         self.layout = open_layout(self.root / ".wakit")
-        accounts = open_accounts(self.layout.root, environ={"XDG_STATE_HOME": str(self.state_home)})
-        registry = Registry(accounts, None, self.now)
-        self.vault = FaultyVault(self.layout, self.now, self.disk_faults, self.unreadable, registry)
+        self.vault = self._open_vault()
         ports = Ports(
             vault=self.vault,
             workers=self.workers,
@@ -561,6 +585,14 @@ class Fleet:
     async def _look_at_release(self) -> Release:
         return self.installed
 
+    def _hire(self) -> FakeWorkers:
+        return FakeWorkers(self.loop, self.ledger.secrets)
+
+    def _open_vault(self) -> Vault:
+        accounts = open_accounts(self.layout.root, environ={"XDG_STATE_HOME": str(self.state_home)})
+        registry = Registry(accounts, None, self.now)
+        return FaultyVault(self.layout, self.now, self.disk_faults, self.unreadable, registry)
+
     def _watch(self) -> None:
         """Count the loop's looks, and see what it begins."""
         decide, carry_out = self.reconciler.decide, self.executor.carry_out
@@ -584,7 +616,9 @@ class Fleet:
         assert force is not None
         if isinstance(action, Retire):
             assert action.session not in force.declaration.sessions
-            lost = self.roster.get(action.session).credential not in (Credential.ABSENT, Credential.ARCHIVED)
+            # One that was given away leaves its memory behind wherever it lies; there is nothing else to lose.
+            harmless = (Credential.ABSENT, Credential.ARCHIVED, Credential.GIVEN_AWAY)
+            lost = self.roster.get(action.session).credential not in harmless
             confirmed = self.roster.confirmed == force.declaration.sha256
             assert force.declaration.sessions or confirmed or not lost, "an empty file retired a credential"
 

@@ -83,12 +83,26 @@ def test_a_rename_of_a_running_session_moves_it(fleet: Fleet) -> None:
     fleet.declare(B, SessionSpec("c", renamed_from="a"))
     fleet.advance(2)
     assert fleet.state("c") is State.CONNECTED
-    assert fleet.state("a") is State.RETIRED
+    assert "a" not in fleet.roster.sessions  # nothing is left under the old name
     assert not list(fleet.desk.status().sessions[2:])
     assert not fleet.ledger.told("pair_started", "c")
     fleet.restart()
     fleet.advance(2)
     assert {n: fleet.state(n) for n in "bc"} == {"b": State.CONNECTED, "c": State.CONNECTED}
+
+
+def test_names_that_come_and_go_are_forgotten_unless_they_were_linked(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    for number in range(50):
+        fleet.declare(A, B, SessionSpec(f"n{number}", enabled=False))
+        fleet.advance(1)
+    assert set(fleet.roster.sessions) == {"a", "b", "n49"}
+    fleet.declare(B)
+    fleet.advance(5)
+    assert set(fleet.roster.sessions) == {"a", "b"}
+    fleet.declare(A, B)
+    fleet.advance(5)
+    assert fleet.state("a") is State.CONNECTED
 
 
 @pytest.mark.parametrize("event", [Banned(code="101", seconds=900), Replaced(), LoggedOut(code="401")])

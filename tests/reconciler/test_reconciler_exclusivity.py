@@ -213,7 +213,7 @@ def test_an_end_is_noted_before_the_credential_moves(
     one = start("one")
     one.paired("a")
     done: list[str] = []
-    for what in ("update", "rename"):
+    for what in ("rest", "rename"):
         real = getattr(one.vault, what)
 
         def seen(*names: str, what: str = what, real: Callable[..., object] = real, **changes: object) -> object:
@@ -225,7 +225,7 @@ def test_an_end_is_noted_before_the_credential_moves(
     monkeypatch.setattr(one.executor, "note", lambda _tracked, _write: None)
     one.declare(SessionSpec("b", renamed_from="a"))
     one.advance(10)
-    assert done == ["update a rested", "rename a b"]
+    assert done == ["rest a", "rename a b"]
     assert one.state("b") is State.CONNECTED
 
 

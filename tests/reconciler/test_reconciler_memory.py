@@ -57,6 +57,12 @@ def test_a_session_is_taken_up_where_it_was_left(
         assert tracked.since == PAIRED
 
 
+def test_the_way_out_is_said_as_the_vault_has_it() -> None:
+    """Also one that speaks of no command, and also of a problem that does."""
+    finding = Finding(Credential.DAMAGED, LINKED, "`wakit` does not understand it", "put the real file in its place")
+    assert recollect("a", finding, START).reason == "`wakit` does not understand it; put the real file in its place"
+
+
 def test_a_ban_is_remembered_with_its_end_and_a_parking_with_its_wish() -> None:
     end = START + timedelta(hours=1)
     banned = SessionRecord(paired_at=PAIRED, parked=True, verdict=verdict(State.BANNED, end))

@@ -60,13 +60,18 @@ def test_what_was_given_away_says_so_and_is_not_started(fleet: Fleet, elsewhere:
         assert fleet.tracked(name).credential is Credential.GIVEN_AWAY
         assert (fleet.state(name), fleet.info(name).needs_person) == (State.FAILED, True)
         assert "given away on" in fleet.info(name).reason
+        assert "`wakit import`" in fleet.info(name).reason
         assert not fleet.tracked(name).parked, "it was parked to be exported"
     launched = len(fleet.workers.launches)
     fleet.advance(3600)
     fleet.restart()
     fleet.advance(3600)
     assert fleet.state("a") is State.FAILED
-    assert "given away on" in fleet.info("a").reason
+    reason = fleet.info("a").reason
+    assert "given away on" in reason
+    for helps in ("`wakit import`", "remove it from the file", "`wakit pair a`"):
+        assert helps in reason
+    assert "wakit restore" not in reason, "which refuses it"
     assert len(fleet.workers.launches) == 0 < launched
 
 

@@ -24,7 +24,7 @@ class _Jumping(selectors.DefaultSelector):
         if timeout is None:
             raise RuntimeError("every task waits, and nothing is left that could wake one")
         self.moment += max(0.0, timeout)
-        return super().select(0)
+        return []  # nothing comes from outside: there are neither files nor threads in virtual time
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -57,6 +57,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
         self.call_later(max(0.0, self.work_takes()), work)
         return future
+
+    def stand_still(self, seconds: float) -> None:
+        """Let time pass in which nothing can happen, as in a stopped process."""
+        self._jumping.moment += seconds
 
     def advance(self, seconds: float) -> None:
         """Let time pass, and everything happen that happens meanwhile."""

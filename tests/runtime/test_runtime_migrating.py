@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 from support.foreign import USER, creds, folder, rows
 
 from wakit.core.lifecycle import State
@@ -19,8 +18,9 @@ from wakit.redact import PhoneNumber, account_hash
 from wakit.runtime import import_foreign, locate, migrating, plan_offline
 from wakit.vault import Vault
 from wakit.vault.folder import locked
-from wakit.vault.layout import Layout
+from wakit.vault.layout import Layout, open_layout
 from wakit.vault.record import Verdict
+from wakit.vault.transfer import scratch
 from wakit.worker.tables import make_tables
 
 NUMBER = f"+{USER}"
@@ -47,7 +47,7 @@ def fleet(tmp_path: Path) -> Iterator[Path]:
     """A fleet's folder; nothing of an import is left in it when a test ends."""
     (tmp_path / "sessions.toml").write_text("[sessions.sales]\n")
     yield tmp_path
-    assert not (tmp_path / ".wakit" / "incoming").exists()
+    assert not (tmp_path / ".wakit" / "transfer").exists()
 
 
 def vault_of(fleet: Path) -> Vault:
@@ -115,8 +115,7 @@ def test_an_unlinked_session_can_be_filled_anew(fleet: Path) -> None:
 
 
 def test_one_is_taken_in_at_a_time(fleet: Path) -> None:
-    (fleet / ".wakit").mkdir(mode=0o700)
-    with FileLock(fleet / ".wakit" / "incoming.lock"), pytest.raises(HeldError, match="being taken in"):
+    with scratch(open_layout(fleet / ".wakit")), pytest.raises(HeldError, match="another command does that"):
         take_in(fleet)
 
 
@@ -130,7 +129,7 @@ def test_a_session_that_is_being_linked_is_not_disturbed(fleet: Path) -> None:
 
 
 def test_what_a_crash_left_is_removed(fleet: Path) -> None:
-    left = fleet / ".wakit" / "incoming" / ".migrating-x" / "made"
+    left = fleet / ".wakit" / "transfer" / ".migrating-x" / "made"
     left.mkdir(parents=True)
     (left / "creds.db").write_bytes(b"keys")
     (fleet / ".wakit").chmod(0o700)

@@ -57,6 +57,7 @@ LISTENED = {
     "StreamError": ("stream-error", ("Code",)),
     "KeepAliveTimeout": ("keepalive-timeout", ("ErrorCount",)),
     "KeepAliveRestored": ("keepalive-restored", ()),
+    "Receipt": ("receipt", ("Type",)),
     "OfflineSyncCompleted": ("offline-sync", ("Count",)),
 }
 

@@ -21,6 +21,7 @@ from wakit.sim.scenarios import (
     Failure,
     HangDial,
     PasskeyRequired,
+    PhoneReads,
     ProxySays,
     RefuseTls,
     Scenario,
@@ -238,6 +239,16 @@ def test_a_closed_port_refuses_and_an_opened_one_serves_again(sim: LoopbackWhats
     client.expect("disconnected")
     sim.sim.listen(on=True)
     client.expect("connected")
+
+
+def test_a_receipt_of_a_type_without_a_number_ends_the_client(whatsapp: LoopbackWhatsApp, stock: StockClients) -> None:
+    """Why wakit does not listen to receipts (docs/design/health.md)."""
+    number = fresh_number()
+    client, target = stock.paired(whatsapp, "a", number), Target(number=PhoneNumber(number))
+    whatsapp.sim.strike(PhoneReads("read-self"), target)
+    client.expect("receipt")
+    whatsapp.sim.strike(PhoneReads("server-error"), target)
+    assert client.expect("raised")["text"] == "proto: required field neonize.Receipt.Type not set"
 
 
 @pytest.mark.long

@@ -24,7 +24,7 @@ from pathlib import Path
 _X86_64 = {
     1: "write", 2: "open", 18: "pwrite64", 20: "writev", 74: "fsync", 75: "fdatasync", 77: "ftruncate", 82: "rename",
     83: "mkdir", 84: "rmdir", 86: "link", 87: "unlink", 91: "fchmod", 257: "openat", 258: "mkdirat", 263: "unlinkat",
-    264: "renameat", 285: "fallocate", 316: "renameat2",
+    264: "renameat", 265: "linkat", 285: "fallocate", 316: "renameat2",
 }  # fmt: skip
 _AARCH64 = {
     34: "mkdirat", 35: "unlinkat", 37: "linkat", 38: "renameat", 46: "ftruncate", 47: "fallocate", 52: "fchmod",

@@ -53,10 +53,14 @@ def swap_pages(folder: Path, chance: Random) -> None:
     database.write_bytes(content)
 
 
-def delete_log(folder: Path, _chance: Random) -> None:
-    """The write-ahead log is gone, with whatever was only there."""
-    for suffix in ("-wal", "-shm"):
-        (folder / f"creds.db{suffix}").unlink(missing_ok=True)
+def deleting(*names: str) -> Callable[[Path, Random], None]:
+    """The write-ahead log is gone, with whatever was only there; and what lies beside it, or not."""
+
+    def delete(folder: Path, _chance: Random) -> None:
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+
+    return delete
 
 
 def wrong_file(folder: Path, chance: Random) -> None:
@@ -75,7 +79,10 @@ DAMAGES: dict[str, Callable[[Path, Random], None]] = {
     "truncate": truncate,
     "zero": zero,
     "swap pages": swap_pages,
-    "delete -wal": delete_log,
+    "delete -wal": deleting("creds.db-wal"),
+    "delete -wal, -shm": deleting("creds.db-wal", "creds.db-shm"),
+    "delete -wal, held": deleting("creds.db-wal", "held.wal"),
+    "delete all three": deleting("creds.db-wal", "creds.db-shm", "held.wal"),
     "wrong file": wrong_file,
     "missing": missing,
 }

@@ -14,6 +14,10 @@ from wakit.vault.layout import Layout
 from wakit.vault.manifest import Why, versions
 
 
+def start(vault: Vault) -> None:
+    vault.prepare_restore("a")
+
+
 def restore(vault: Vault) -> None:
     vault.prepare_restore("a")
 
@@ -38,12 +42,17 @@ def put_back(vault: Vault) -> None:
     vault.put_back("a", None)
 
 
+def put_back_the_oldest(vault: Vault) -> None:
+    vault.put_back("a", vault.listed_backups("a")[-1].name)
+
+
 def note_the_stop(vault: Vault) -> None:
     vault.mark_stopped("a")
 
 
 OPERATIONS: dict[str, Callable[[Vault], None]] = {
-    each.__name__: each for each in (restore, rename, retire, revive, back_up, put_back, note_the_stop)
+    each.__name__: each
+    for each in (start, restore, rename, retire, revive, back_up, put_back, put_back_the_oldest, note_the_stop)
 }
 
 

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import killed_bundle
 import pytest
@@ -21,8 +22,9 @@ from test_vault_crashes import Disk, Lost, failing
 
 from wakit.core.observation import Credential
 from wakit.errors import CredentialError, GivenAwayError, WakitError
-from wakit.vault import Vault, bundle
+from wakit.vault import Vault, bundle, taking
 from wakit.vault.folder import DATABASE
+from wakit.vault.holdings import Holdings
 from wakit.vault.taking import Outcome
 
 OTHER = "34600000002"
@@ -108,16 +110,16 @@ def with_parked_names(where: Place, file: Path) -> None:
 def after_a_first_half(where: Place, file: Path) -> None:
     """An import that was cut off after the first session."""
     placed: list[str] = []
-    place_one = where.vault.place
+    move_in = taking.move_in
 
-    def once(name: str, folder: Path, refused: str) -> None:
+    def once(holdings: Holdings, folder: Path, name: str, refused: str, **options: Any) -> Path:
         if placed:
             raise Lost
         placed.append(name)
-        place_one(name, folder, refused)
+        return move_in(holdings, folder, name, refused, **options)
 
-    where.vault.place = once  # type: ignore[method-assign]
-    with suppress(Lost):
+    with pytest.MonkeyPatch.context() as patch, suppress(Lost):
+        patch.setattr(taking, "move_in", once)
         where.take(file)
     assert placed == ["desk"]
 

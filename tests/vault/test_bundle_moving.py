@@ -24,7 +24,7 @@ from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
 from wakit.errors import BundleError, CredentialError, GivenAwayError, HeldError, StateDirectoryError
 from wakit.redact import account_hash
-from wakit.vault import Vault, bundle, giving
+from wakit.vault import Vault, bundle, giving, notes
 from wakit.vault.bundle import VERSION
 from wakit.vault.folder import locked, memory
 from wakit.vault.record import RECORD, SessionRecord, Verdict, read_record, recording, write_record
@@ -264,7 +264,7 @@ def test_a_note_that_comes_at_the_same_moment_loses_no_mark(a: Place, file: Path
             os.close(descriptor)
         return memory(where, now)
 
-    monkeypatch.setattr("wakit.vault.vault.memory", watched)
+    monkeypatch.setattr("wakit.vault.folder.memory", watched)
     a.vault.update("sales", retired_at=None)
     a.give(file, "sales")
     assert alone.count(True) == 2
@@ -387,7 +387,7 @@ def test_what_another_export_gave_away_just_now_is_not_given_twice(a: Place, fil
     pair(a.vault, "sales")
 
     def late(where: Path, **options: Any) -> Any:
-        a.vault.mark_given_away("sales", "b" * 16)
+        notes.given_away(a.vault.holdings, "sales", "b" * 16)
         return locked(where, **options)
 
     monkeypatch.setattr(giving, "locked", late)
@@ -464,6 +464,14 @@ def test_an_account_has_one_session(a: Place, b: Place, file: Path) -> None:
     refused(b, file, "linked as 'ventas' here already")
     b.vault.retire("ventas", keep=False)
     refused(b, file, "linked as 'ventas' here already")
+
+
+def test_an_account_has_one_session_whatever_the_namespace(a: Place, b: Place, file: Path) -> None:
+    pair(a.vault, "sales")
+    a.give(file, "sales")
+    there = Vault(b.vault.layout, "branch", Clock())
+    pair(there, "sales", NUMBER)
+    refused(b, file, "linked as 'sales' here already")
 
 
 def test_an_account_whose_link_was_not_noted_counts(a: Place, b: Place, file: Path) -> None:

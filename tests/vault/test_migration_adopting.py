@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,10 +16,10 @@ from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
 from wakit.errors import CredentialError, HeldError
 from wakit.redact import account_hash
-from wakit.vault import Vault
+from wakit.vault import Vault, adopting, notes
 from wakit.vault.folder import locked
 from wakit.vault.layout import Layout, open_layout
-from wakit.vault.record import Verdict, read_record
+from wakit.vault.record import SessionRecord, Verdict, read_record
 
 OTHER = "34600000002"
 _UNLINKED = Verdict(State.LOGGED_OUT.value, "unlinked", Clock()())
@@ -31,7 +33,7 @@ def made(layout: Layout, user: str = OTHER) -> Path:
 
 
 def adopt(vault: Vault, layout: Layout, name: str = "a", *, resting: bool = False) -> None:
-    vault.adopt(name, made(layout), account_hash(OTHER, vault.key), resting=resting)
+    adopting.adopt(vault, name, made(layout), account_hash(OTHER, vault.key), resting=resting)
 
 
 def test_it_is_as_if_it_had_just_been_linked(vault: Vault, layout: Layout) -> None:
@@ -94,6 +96,68 @@ def test_an_account_is_taken_in_once(retired: bool, namespace: str, vault: Vault
     assert vault.settle("a").credential is Credential.ABSENT
 
 
+def test_an_account_that_was_given_away_may_come_in_as_another_device(vault: Vault, layout: Layout) -> None:
+    pair(vault, "b", OTHER)
+    notes.given_away(vault.holdings, "b", "x" * 16)
+    adopt(vault, layout)
+    assert vault.find("a").credential is Credential.PRESENT
+
+
+def test_an_account_is_free_once_its_session_is_archived_as_the_hint_says(vault: Vault, layout: Layout) -> None:
+    pair(vault, "b", OTHER)
+    vault.retire("b", keep=False)
+    adopt(vault, layout)
+    assert vault.find("a").credential is Credential.PRESENT
+
+
+def linked_just_now(vault: Vault) -> None:
+    store(vault.prepare_pairing("b").directory / "creds.db", OTHER)
+
+
+def linked_anew_just_now(vault: Vault) -> None:
+    pair(vault, "b", NUMBER)
+    vault.mark_unlinked("b", _UNLINKED)
+    linked_just_now(vault)
+
+
+def given_away_and_linked_anew_just_now(vault: Vault) -> None:
+    pair(vault, "b", NUMBER)
+    notes.given_away(vault.holdings, "b", "x" * 16)
+    linked_just_now(vault)
+
+
+@pytest.mark.parametrize("before", [linked_just_now, linked_anew_just_now, given_away_and_linked_anew_just_now])
+def test_a_link_that_nobody_noted_yet_has_its_account(
+    before: Callable[[Vault], None], vault: Vault, layout: Layout
+) -> None:
+    before(vault)
+    with pytest.raises(CredentialError, match="linked as 'b' already"):
+        adopt(vault, layout)
+
+
+def test_a_note_that_comes_at_the_same_moment_waits(
+    vault: Vault, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record is changed under its own lock: another process may have something to note of the name."""
+    alone: list[bool] = []
+    real = adopting.write_record
+
+    def watched(folder: Path, record: SessionRecord) -> None:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alone.append(False)
+        except BlockingIOError:
+            alone.append(True)
+        finally:
+            os.close(descriptor)
+        real(folder, record)
+
+    monkeypatch.setattr(adopting, "write_record", watched)
+    adopt(vault, layout)
+    assert alone == [True, True]
+
+
 def test_an_account_that_was_unlinked_elsewhere_is_free(vault: Vault, layout: Layout) -> None:
     pair(vault, "b", OTHER)
     vault.mark_unlinked("b", _UNLINKED)
@@ -148,13 +212,13 @@ def test_it_may_end_at_any_step(before: Callable[[Vault], None], full: bool, tmp
         count = len(devices(layout))
         disk = Disk(step, full)
         with failing(disk), suppress(Lost, OSError):
-            vault.adopt("a", database, account_hash(OTHER, vault.key), resting=False)
+            adopting.adopt(vault, "a", database, account_hash(OTHER, vault.key), resting=False)
         again = Vault(layout, "shared", clock)  # the next daemon, or the next import
         found = again.settle("a")
         assert len(devices(layout)) == count, f"failed at step {step}"
         if database.exists():
             assert found.credential is was, f"failed at step {step}"
-            again.adopt("a", database, account_hash(OTHER, again.key), resting=False)
+            adopting.adopt(again, "a", database, account_hash(OTHER, again.key), resting=False)
             found = again.settle("a")
         assert found.credential is Credential.PRESENT, f"failed at step {step}"
         assert found.record.account == account_hash(OTHER, again.key), f"failed at step {step}"

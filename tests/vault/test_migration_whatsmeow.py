@@ -365,7 +365,7 @@ def test_a_full_disk_leaves_nothing_behind(
 # --- damage
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 @given(
     cuts=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=40)), min_size=1, max_size=4),
     keep=st.floats(0, 1) | st.just(1.0),

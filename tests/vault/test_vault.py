@@ -122,6 +122,26 @@ def test_a_damaged_record_counts_as_once_paired(vault: Vault) -> None:
     assert vault.find("sales").credential is not Credential.ABSENT
 
 
+@pytest.mark.parametrize(
+    ("record", "helps", "does_not"),
+    [
+        (b"{", "wakit pair sales", "newer"),
+        (b'{"version": 99}', "newer wakit", "wakit pair"),
+        (b'{"version": 2, "given_away_at": "2026-01-01T00:00:00Z", "given_to": "x"}', "wakit import", "wakit restore"),
+    ],
+)
+def test_what_cannot_be_started_says_what_helps(vault: Vault, record: bytes, helps: str, does_not: str) -> None:
+    folder = pair(vault, "sales")
+    (folder / "session.json").write_bytes(record)
+    found = vault.find("sales")
+    assert found.problem
+    assert helps in found.hint
+    assert does_not not in found.hint
+    assert found.said == f"{found.problem}; {found.hint}"
+    vault.retire("sales", keep=False) if found.credential is Credential.GIVEN_AWAY else None
+    assert vault.find("sales").hint == found.hint
+
+
 def test_a_record_of_a_newer_wakit_is_not_guessed_at(tmp_path: Path) -> None:
     write_record(tmp_path, SessionRecord(version=99))
     with pytest.raises(CredentialError, match="newer wakit"):

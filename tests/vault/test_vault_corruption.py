@@ -1,11 +1,13 @@
 """A thousand kinds of damage to a real credential: none is given to the library where it could be noticed or mended.
 
 The credential is made by real pairing. Each round damages a copy of its folder in one seeded way, once as a clean stop
-left it and once as a killed worker did (with a write-ahead log), and asks the vault for a start. What comes out is one
+left it and once as a killed client did (with a write-ahead log), and asks the vault for a start. What comes out is one
 of these:
 
 - *untouched*: the damage hit nothing that is read, and the start has every row;
+- *mended*: a log that was removed was put back, and the start has every row;
 - *recovered*: a backup took its place;
+- *told*: the start has what is left, which is newer than any backup, and it is said what is missing;
 - *refused*: there was no backup, and a person is told;
 - *unnoticed*: a start with other rows than there were. Never after a clean stop, and never with other device keys.
 
@@ -26,11 +28,12 @@ from typing import Any
 
 import pytest
 from damage import DAMAGES
-from support.whatsapp import StockClients, fresh_number, loopback_whatsapp
+from support.logins import logins
+from support.whatsapp import fresh_number, loopback_whatsapp
 
 from wakit.core.observation import Credential
 from wakit.errors import CredentialError
-from wakit.vault import Vault
+from wakit.vault import Vault, write_ahead
 from wakit.vault.inspection import inspect
 from wakit.vault.layout import Layout, open_layout
 from wakit.vault.manifest import Why
@@ -66,46 +69,40 @@ def rows(database: Path) -> dict[str, list[Any]]:
         return {name: sorted(map(repr, connection.execute(f'SELECT * FROM "{name}"'))) for name in tables}
 
 
-def really_paired(folder: Path) -> Path:
-    """A database that the stock client made by pairing."""
-    clients = StockClients(folder)
-    with loopback_whatsapp() as whatsapp:
-        try:
-            clients.paired(whatsapp, "real", fresh_number())
-        finally:
-            clients.kill_all()
-    return folder / "real.db"
-
-
 def original(folder: Path) -> Original:
-    source = really_paired(folder)
     stopped, killed, alone = (folder / name for name in ("stopped", "killed", "alone"))
-    open_layout(stopped)
-    vault = opened(stopped)
-    place = vault.prepare_pairing("a").directory
-    shutil.copy(source, place / "creds.db")
-    with closing(sqlite3.connect(place / "creds.db")) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-    found = inspect(place / "creds.db", vault.key)
-    assert found.account is not None
-    assert found.keys is not None
-    vault.mark_paired("a", found.account)
-    vault.prepare_restore("a")
-    vault.backup("a", Why.PAIRED)
-    shutil.copytree(stopped, killed)
-    vault.mark_stopped("a")
-
-    # As a killed worker leaves it: the newest rows are in the log only.
     left = killed / "sessions/a/shared"
-    with closing(sqlite3.connect(left / "creds.db", isolation_level=None)) as writer:
-        writer.execute("PRAGMA wal_autocheckpoint=0")
-        writer.execute("UPDATE whatsmeow_device SET push_name = 'written last'")
-        shutil.copytree(left, folder / "left")
-    shutil.rmtree(left)
-    (folder / "left").rename(left)
+    number = fresh_number()
+    with loopback_whatsapp() as whatsapp, logins(whatsapp, folder / "log") as client:
+        open_layout(stopped)
+        vault = opened(stopped)
+        place = vault.prepare_pairing("a").directory
+        client.pair(number, place / "creds.db")
+        found = inspect(place / "creds.db", vault.key)
+        assert found.account is not None
+        assert found.keys is not None
+        vault.mark_paired("a", found.account)
+        vault.prepare_restore("a")
+        vault.backup("a", Why.PAIRED)
+        shutil.copytree(stopped, killed)
+        vault.mark_stopped("a")
+        write_ahead.hold(left / "creds.db", make=True)  # a copy has no second names
+        client.crash(number, left / "creds.db")
+    killed_while_writing(left)
     shutil.copytree(killed, alone)
     shutil.rmtree(alone / "sessions/a/shared/backups")
     return Original(stopped, killed, alone, rows(place / "creds.db"), found.keys)
+
+
+def killed_while_writing(folder: Path) -> None:
+    """Whatever the client wrote before it was killed: the newest row is in the log only."""
+    copy = folder.with_name("left")
+    with closing(sqlite3.connect(folder / "creds.db", isolation_level=None)) as writer:
+        writer.execute("PRAGMA wal_autocheckpoint=0")
+        writer.execute("UPDATE whatsmeow_device SET push_name = 'written last'")
+        shutil.copytree(folder, copy)
+    shutil.rmtree(folder)
+    copy.rename(folder)
 
 
 def outcome(state: Path, wanted: dict[str, list[Any]], keys: str) -> str:
@@ -118,6 +115,9 @@ def outcome(state: Path, wanted: dict[str, list[Any]], keys: str) -> str:
         return "refused" if "wakit restore a" in error.hint else f"refused without a way out: {error.hint}"
     database = ticket.directory / "creds.db"
     assert inspect(database, vault.key).keys == keys, "the device's own keys"
+    if ticket.recovered is not None and not ticket.recovered.backup:
+        assert not ticket.recovered.lossless or rows(database) == wanted
+        return "mended" if ticket.recovered.lossless else "told"
     if ticket.recovered is not None:
         assert list(ticket.directory.glob("evidence/*")), "what was damaged is kept"
         return "recovered"
@@ -164,3 +164,6 @@ def test_no_damage_leads_to_a_start_with_damaged_keys(tmp_path: Path) -> None:
             assert came["unnoticed"] == 0, row
         if not row.endswith("alone"):
             assert came["refused"] == 0, f"{row}: there is a good backup"
+        if row.startswith("delete -wal"):
+            assert came["unnoticed"] == 0, row
+            assert came["untouched"] == 0 or row.endswith("stopped"), row

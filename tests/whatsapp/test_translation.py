@@ -24,6 +24,7 @@ from wakit.whatsapp.port import (
     PairingExpired,
     PairingFailed,
     PasskeyAsked,
+    PhoneSeen,
     QrShown,
     Refused,
     Replaced,
@@ -251,6 +252,7 @@ ANYTHING = [
     lambda t: t.disconnected(),
     lambda t: t.keepalive_failed(1),
     lambda t: t.keepalive_restored(),
+    lambda t: t.message(from_me=True, device=0, sent_at=NOON, now=NOON),
     lambda t: t.qr("x", NOON),
     lambda t: t.redial_failed("EOF"),
     lambda t: t.logged_out("401", on_connect=False),
@@ -262,3 +264,17 @@ def test_after_a_verdict_nothing_else_is_told(verdict, later):
     subject = translator()
     assert verdict(subject) is not None
     assert [each(subject) for each in later] == [None] * len(later)
+
+
+def test_only_the_phone_itself_is_a_sign_of_the_phone():
+    hour, subject = timedelta(hours=1), translator()
+    later = NOON + hour
+    assert subject.message(from_me=False, device=0, sent_at=NOON, now=NOON) is None
+    assert subject.message(from_me=True, device=3, sent_at=NOON, now=NOON) is None
+    assert subject.message(from_me=True, device=0, sent_at=NOON, now=NOON) == PhoneSeen(at=NOON)
+    assert subject.message(from_me=True, device=0, sent_at=NOON + hour / 2, now=NOON + hour / 2) is None
+    assert subject.message(from_me=True, device=0, sent_at=NOON - hour, now=later) is None, "an old one, told late"
+    # A phone's clock is its own; nothing was seen in the future.
+    assert subject.message(from_me=True, device=0, sent_at=NOON + 9 * hour, now=NOON + hour) == PhoneSeen(
+        at=NOON + hour
+    )

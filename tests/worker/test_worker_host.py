@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 
 import pytest
 
+from wakit.core.health import lateness
 from wakit.errors import EndpointError, WorkerError
 from wakit.redact import Secret
 from wakit.whatsapp.port import (
     CodeShown,
     Connected,
+    Dial,
+    Pulse,
     SessionReport,
     SessionStart,
     WentDeaf,
+    WorkerBeat,
     WorkerExited,
     WorkerLaunch,
     WorkerReport,
+    WorkerSilent,
 )
+from wakit.worker import granting
 from wakit.worker.bounds import Limits
 from wakit.worker.host import WorkerHost
 from wakit.worker.messages import (
@@ -35,6 +42,8 @@ from wakit.worker.messages import (
     LogoutSession,
     Permit,
     PermitAsked,
+    PermitReturned,
+    PermitUsed,
     Shutdown,
     Told,
     Traffic,
@@ -124,22 +133,31 @@ async def honest(worker: Played) -> None:
 class Stage:
     """A host whose workers are played."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self.script: Callable[[Played], Awaitable[None]] = honest
         self.played: list[Played] = []
         self.reports: list[WorkerReport] = []
+        self.beats: list[WorkerBeat] = []
         self.lines: list[tuple[str, str]] = []
         self.asked: list[str] = []
         self.was_asked = asyncio.Event()
         self.was_placed = asyncio.Event()
         self.permit = asyncio.Event()
+        self.gave_up = asyncio.Event()
+        self.dials: list[Dial] = []
+        self.unused: list[str] = []
+        self.was_unused = asyncio.Event()
         self.reported = asyncio.Event()
         self.host = WorkerHost(
             on_report=self._take,
             permit=self._permit,
             on_log=lambda source, line: self.lines.append((source, line)),
+            on_beat=self.beats.append,
+            on_dial=self.dials.append,
+            on_unused=self._unused,
             placer=self,
             limits=limits,
+            clock=clock,
         )
 
     async def place(self, _worker_id: str) -> Played:
@@ -156,7 +174,15 @@ class Stage:
     async def _permit(self, session: str) -> None:
         self.asked.append(session)
         self.was_asked.set()
-        await self.permit.wait()
+        try:
+            await self.permit.wait()
+        except asyncio.CancelledError:
+            self.gave_up.set()
+            raise
+
+    def _unused(self, session: str) -> None:
+        self.unused.append(session)
+        self.was_unused.set()
 
     async def launch(self, script: Callable[[Played], Awaitable[None]], worker_id: str = "w1") -> int:
         self.script = script
@@ -301,7 +327,7 @@ async def test_an_older_protocol_is_said(stage: Stage):
         (b"\x00\x00\x00\x05hello", "no message"),
         (encode(Told(session="stranger", at=AT, event=Connected())), "not aboard"),
         (encode(Line(session="sales", line="x")) * 1001, "more than anybody"),
-        (encode(Permit(session="sales")), "no message"),
+        (encode(Permit(session="sales", number=1)), "no message"),
     ],
 )
 async def test_a_worker_that_breaks_its_contract_is_killed_and_others_go_on(stage: Stage, noise: bytes, words: str):
@@ -341,8 +367,65 @@ async def test_a_silent_worker_is_killed():
 
     await stage.launch(falls_silent)
     exited = await stage.ended()
-    assert "silent" in exited.cause
+    assert exited.cause == "it fell silent for 0.1 s and was ended by force"
     assert not exited.asked
+    assert stage.reports == [WorkerSilent(worker_id="w1", sessions=("sales", "support"), seconds=0.1), exited]
+
+
+async def test_a_worker_that_is_still_loading_the_library_is_not_silent():
+    stage = Stage(Limits(silent_after=0.1))
+
+    async def takes_its_time(worker: Played) -> None:
+        assert isinstance(await worker.hear(), Launch)
+        await asyncio.sleep(0.5)
+        await worker.say(HELLO)
+        await asyncio.Event().wait()
+
+    await stage.launch(takes_its_time)
+    assert isinstance(await stage.ended(), WorkerExited), "only after its hello"
+
+
+async def test_a_standstill_of_the_host_is_not_held_against_a_worker(monkeypatch: pytest.MonkeyPatch):
+    """A frozen machine, a stopped daemon: the worker had no chance to be heard."""
+    ahead, forgave = [0.0], asyncio.Event()
+
+    def watched(due: float, now: float) -> float:
+        late = lateness(due, now)
+        if late:
+            forgave.set()
+        return late
+
+    monkeypatch.setattr("wakit.worker.link.lateness", watched)
+    stage = Stage(Limits(silent_after=2), clock=lambda: time.monotonic() + ahead[0])
+    await stage.launch(honest)
+    for _ in range(5):  # the watch has begun its first step
+        await asyncio.sleep(0)
+    ahead[0] = 100.0
+    async with asyncio.timeout(10):
+        await forgave.wait()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert stage.reports == []
+    assert not stage.played[0].killed
+    await stage.host.close()
+
+
+async def test_after_a_standstill_of_the_machine_a_worker_has_its_whole_time_again():
+    jumped: list[float] = []
+    stage = Stage(Limits(silent_after=0.2), lambda: time.monotonic() + sum(jumped))
+
+    async def falls_silent(worker: Played) -> None:
+        await worker.greet()
+        for _ in range(20):  # the watch has begun its first step
+            await asyncio.sleep(0)
+        jumped.append(1000.0)
+        await asyncio.Event().wait()
+
+    begun = time.monotonic()
+    await stage.launch(falls_silent)
+    await stage.ended()
+    # Twice the time: it was not judged by what the clock said after it had jumped.
+    assert time.monotonic() - begun >= 0.4
 
 
 async def test_a_worker_that_does_not_read_is_killed_before_it_costs_memory(stage: Stage):
@@ -385,14 +468,20 @@ async def test_two_workers_of_one_id_are_refused(stage: Stage):
     assert len(stage.played) == 1
 
 
-async def test_dials_are_permitted_once_each_and_asked_for_once(stage: Stage):
+async def test_each_permit_becomes_a_dial_or_is_given_back(stage: Stage):
     heard: list[object] = []
 
     async def dials(worker: Played) -> None:
         await worker.greet()
-        await worker.say(encode(PermitAsked(session="sales")) * 3)
+        await worker.say(encode(PermitAsked(session="sales", number=1)) * 3)
         heard.append(await worker.hear())
-        await worker.say(encode(PermitAsked(session="sales")))
+        await worker.say(encode(PermitUsed(session="sales", number=1)) * 2)
+        await worker.say(encode(PermitAsked(session="sales", number=2)))
+        heard.append(await worker.hear())
+        await worker.say(encode(PermitReturned(session="sales", number=1)))  # a late word about the first one
+        await worker.say(encode(PermitReturned(session="sales", number=2)))
+        await worker.say(encode(PermitUsed(session="sales", number=2)))
+        await worker.say(encode(PermitAsked(session="sales", number=3)))
         heard.append(await worker.hear())
         await worker.say(encode(Told(session="sales", at=AT, event=Connected())))
         await worker.hear()
@@ -403,8 +492,50 @@ async def test_dials_are_permitted_once_each_and_asked_for_once(stage: Stage):
     stage.permit.set()
     async with asyncio.timeout(5):
         await stage.reported.wait()
-    assert heard == [Permit(session="sales")] * 2
-    assert stage.asked == ["sales", "sales"]
+    assert heard == [Permit(session="sales", number=number) for number in (1, 2, 3)]
+    assert stage.asked == ["sales"] * 3
+    assert [dial.session for dial in stage.dials] == ["sales"]
+    assert stage.dials[0].pid == stage.played[0].pid
+    assert stage.dials[0].waited >= 0
+    assert stage.unused == ["sales"]
+    await stage.host.close()
+    assert stage.unused == ["sales"] * 2, "the worker ended with the third one"
+
+
+async def test_a_question_that_is_taken_back_is_given_up(stage: Stage):
+    async def dials(worker: Played) -> None:
+        await worker.greet()
+        await worker.say(encode(PermitAsked(session="sales", number=1)))
+        await stage.was_asked.wait()
+        await worker.say(encode(PermitReturned(session="sales", number=1)))
+        await worker.say(encode(Told(session="sales", at=AT, event=Connected())))
+        await worker.hear()
+
+    await stage.launch(dials)
+    async with asyncio.timeout(5):
+        await stage.reported.wait()
+        await stage.gave_up.wait()
+    assert stage.unused == []
+
+
+async def test_a_worker_that_stands_still_does_not_keep_its_permit(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(granting, "LAPSES", 0.01)
+    stage.permit.set()
+
+    async def dials(worker: Played) -> None:
+        await worker.greet()
+        await worker.say(encode(PermitAsked(session="sales", number=1)))
+        await worker.hear()
+        await stage.was_unused.wait()
+        await worker.say(encode(PermitUsed(session="sales", number=1)))
+        await worker.say(encode(Told(session="sales", at=AT, event=Connected())))
+        await worker.hear()
+
+    await stage.launch(dials)
+    async with asyncio.timeout(5):
+        await stage.reported.wait()
+    assert stage.unused == ["sales"]
+    assert stage.dials == []
 
 
 async def test_logout_and_what_becomes_of_it(stage: Stage):
@@ -437,7 +568,7 @@ async def test_an_answer_that_does_not_come_is_a_no(stage: Stage):
 async def test_heartbeats_carry_the_age_of_the_last_byte(stage: Stage):
     async def beats(worker: Played) -> None:
         await worker.greet()
-        traffic = Traffic(received=1, sent=1, silent_for=30.0)
+        traffic = Traffic(received=1, sent=1, silent_for=30.0, unheard_for=31.0, unsent_for=30.0)
         await worker.say(encode(Heartbeat(sessions={"sales": traffic})))
         await worker.say(encode(Told(session="sales", at=AT, event=Connected())))
         await worker.hear()
@@ -449,6 +580,7 @@ async def test_heartbeats_carry_the_age_of_the_last_byte(stage: Stage):
     assert last is not None
     assert abs((info.last_heartbeat - last).total_seconds() - 30) < 1
     assert info.last_byte["support"] is None
+    assert stage.beats == [WorkerBeat(worker_id="w1", pulses={"sales": Pulse(unheard_for=31.0, unsent_for=30.0)})]
 
 
 async def test_output_is_scrubbed_cut_and_kept_as_evidence(stage: Stage):

@@ -36,6 +36,9 @@ from wakit.worker.messages import (
     Launch,
     Line,
     Permit,
+    PermitAsked,
+    PermitReturned,
+    PermitUsed,
     Shutdown,
     Told,
     Traffic,
@@ -67,7 +70,7 @@ LAUNCH = Launch(
 )
 TO_WORKER = [
     LAUNCH,
-    Permit(session="a"),
+    Permit(session="a", number=3),
     HoldAccount(session="a", account=AccountHold(lock="/l", note="/n", token="t")),
     Cut(session="a", cut=True),
     Shutdown(grace=1.5),
@@ -86,6 +89,9 @@ TO_HOST = [
     Hello(protocol=1, pid=3),
     CannotStart(what="no", why="because", endpoint=True),
     *(Told(session="a", at=AT, event=event) for event in EVENTS),
+    PermitAsked(session="a", number=1),
+    PermitReturned(session="a", number=1),
+    PermitUsed(session="a", number=1),
     Line(session="a", line="ünïcode"),
     Heartbeat(sessions={"a": Traffic(received=1, sent=2, silent_for=None)}),
     Done(request=1, ok=False, why="late"),

@@ -68,7 +68,7 @@ async def calling(relay: Relay) -> AsyncIterator[Caller]:
 
 
 @asynccontextmanager
-async def relaying(route: Fixed, clearance=None, deadline: float = 5.0) -> AsyncIterator[Relay]:
+async def relaying(route: Fixed, clearance=None, deadline: float = 5.0, clock=time.monotonic) -> AsyncIterator[Relay]:
     async def clear(_session: str, _host: str) -> None:
         return
 
@@ -77,7 +77,7 @@ async def relaying(route: Fixed, clearance=None, deadline: float = 5.0) -> Async
         {"sales": route, "support": route},
         clearance=clearance or clear,
         on_failure=lambda *failure: failures.append(failure),
-        clock=time.monotonic,
+        clock=clock,
         deadline=deadline,
     )
     relay.failures = failures  # type: ignore[attr-defined]
@@ -103,6 +103,38 @@ async def test_bytes_go_both_ways_and_are_counted():
         assert relay.traffic()["support"].sent == 0
         assert relay.last_dial("sales").seen
         assert relay.last_dial("sales").cause is None
+
+
+async def test_each_direction_of_the_web_socket_has_its_own_silence():
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(100):
+            arrived.set()
+        writer.close()
+
+    arrived = asyncio.Event()
+    now = [1000.0]
+    async with serving(swallow) as port, relaying(Fixed(port), clock=lambda: now[0]) as relay, calling(relay) as caller:
+        await caller.connect(relay.proxy_url("sales"))
+        caller.writer.write(b"ping")
+        await arrived.wait()
+        now[0] += 50
+        traffic = relay.traffic()["sales"]
+        assert (traffic.unheard_for, traffic.unsent_for, traffic.silent_for) == (None, 50.0, 50.0)
+        relay.forgive(20)
+        assert relay.traffic()["sales"].unsent_for == 30.0
+        relay.forgive(500)
+        now[0] += 7
+        assert relay.traffic()["sales"].unsent_for == 7.0, "what was not yet is not forgiven"
+
+
+async def test_bytes_of_media_say_nothing_about_the_web_socket():
+    async with serving(echo) as port, relaying(Fixed(port)) as relay, calling(relay) as caller:
+        assert await caller.connect(relay.proxy_url("sales"), "mmg.whatsapp.net:443") == 200
+        caller.writer.write(b"x")
+        await caller.reader.readexactly(1)
+        traffic = relay.traffic()["sales"]
+        assert traffic.silent_for is not None
+        assert (traffic.unheard_for, traffic.unsent_for) == (None, None)
 
 
 async def test_what_was_written_before_the_end_arrives():

@@ -178,6 +178,9 @@ def up(
 
     if timeout is not None and not wait:
         raise typer.BadParameter("it is how long --wait waits, which was not given", context, param_hint="--timeout")
+    typed = context.get_parameter_source("sim_phones")
+    if typed is not None and typed.name == "COMMANDLINE" and not sim:
+        raise typer.BadParameter("it is about --sim, which was not given", context, param_hint="--sim-phones")
     fleet = Fleet(config or context.obj, sim=sim, phones_by_hand=sim_phones is SimPhones.MANUAL)
     if wait:
         from wakit.cli import background
@@ -486,14 +489,23 @@ def restore(
 
 
 @app.command()
-def doctor(context: typer.Context, *, config: Config = None, sim: Sim = None, json: Json = False) -> None:
+def doctor(
+    context: typer.Context,
+    *,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Have each connected session ask WhatsApp whether it answers.")
+    ] = False,
+    config: Config = None,
+    sim: Sim = None,
+    json: Json = False,
+) -> None:
     """Check this machine, the file and the state.
 
     Changes nothing. Exit code 1 if anything fails.
     """
     from wakit.cli import checks
 
-    raise typer.Exit(checks.examine(config or context.obj, sim=sim, as_json=json))
+    raise typer.Exit(checks.examine(config or context.obj, sim=sim, as_json=json, ask=ask))
 
 
 @app.command()

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final, ParamSpec
 from urllib.parse import urlsplit
 
+from wakit.cli.asking_whatsapp import check_sessions
 from wakit.cli.credential_checks import Check, check_credentials
 from wakit.cli.fleet import Fleet
 from wakit.control.address import read_record, socket_address
@@ -57,10 +58,10 @@ _SOME_SPACE: Final = 1 << 30
 _WHATSAPP: Final = "web.whatsapp.com"
 
 
-def examine(config: Path | None, *, sim: bool | None, as_json: bool) -> int:
+def examine(config: Path | None, *, sim: bool | None, as_json: bool, ask: bool = False) -> int:
     """Print every check; return 1 if any failed, else 0."""
     found: list[Check] = []
-    for check in checks(Fleet(config, sim=sim)):
+    for check in checks(Fleet(config, sim=sim), ask=ask):
         found.append(check)
         if not as_json:
             _print(check)
@@ -71,8 +72,8 @@ def examine(config: Path | None, *, sim: bool | None, as_json: bool) -> int:
     return Exit.ERROR if failed else Exit.OK
 
 
-def checks(fleet: Fleet) -> Iterator[Check]:
-    """Yield the checks, the ones that others build on first."""
+def checks(fleet: Fleet, *, ask: bool = False) -> Iterator[Check]:
+    """Yield the checks, the ones that others build on first; with ``ask`` sessions ask WhatsApp whether it answers."""
     yield check_python()
     yield from check_library()
     try:
@@ -89,6 +90,8 @@ def checks(fleet: Fleet) -> Iterator[Check]:
     yield _guarded("socket", check_socket, place.state_dir)
     yield _guarded("daemon", check_daemon, fleet)
     yield _guarded("journal", check_journal, fleet)
+    if ask:
+        yield from check_sessions(fleet)
     if declaration is not None:
         yield from check_credentials(place, declaration)
         yield _guarded("endpoint", check_endpoint, declaration, place.sim)
@@ -244,6 +247,13 @@ def check_daemon(fleet: Fleet) -> Check:
     if daemon.version != __version__:
         hint = "`wakit down`, then `wakit up -d`"
         return Check("daemon", "warn", f"{said}, and this command is of version {__version__}", hint)
+    if daemon.outage is not None:
+        hint = {
+            "network": "check the network of this machine; the daemon goes on trying by itself",
+            "service": "WhatsApp may be down; the daemon goes on trying by itself",
+            "outdated": "upgrade wakit, then `wakit down` and `wakit up`",
+        }[daemon.outage.trouble]
+        return Check("daemon", "warn", f"{said}: {daemon.outage.reason}", hint)
     return Check("daemon", "ok", said)
 
 

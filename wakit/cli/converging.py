@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from contextlib import ExitStack, aclosing, suppress
 from typing import Final
 
 from rich.console import RenderableType
 from rich.live import Live
 
-from wakit.cli import render
+from wakit.cli import progress, render
 from wakit.cli.fleet import Fleet
 from wakit.cli.orders import print_json
 from wakit.control.client import Client
@@ -26,9 +27,24 @@ class Board:
     def __init__(self) -> None:
         self.daemon: DaemonInfo | None = None
         self.sessions: dict[str, SessionInfo] = {}
+        self.lines: progress.Lines | None = None  # says on the way how far it has come
 
     def take(self, frame: object) -> None:
         """Note what a frame says; frames about other things are ignored."""
+        self._take(frame)
+        if self.lines is None:
+            return
+        match frame:
+            case Hello():
+                for session in frame.sessions:
+                    self.lines.take(session)
+            case SessionChanged():
+                self.lines.take(frame.session)
+            case SessionGone():
+                self.lines.forget(frame.name)
+        self.lines.tell()
+
+    def _take(self, frame: object) -> None:
         match frame:
             case Hello():
                 self.daemon = frame.daemon
@@ -75,6 +91,8 @@ def wait(fleet: Fleet, *, seconds: float, as_json: bool) -> None:
         with ExitStack() as stack:
             if sys.stdout.isatty() and not as_json:
                 _drawing(stack, board)
+            elif not as_json:
+                board.lines = progress.Lines(_on_stderr, time.monotonic)
             asyncio.run(until_converged(fleet.live_client, board, seconds=seconds))
     finally:
         told = board.status
@@ -128,6 +146,12 @@ async def _until(client: Client, board: Board, changed: asyncio.Event, following
             async with asyncio.timeout(_ASK_AGAIN):
                 await changed.wait()
         changed.clear()
+
+
+def _on_stderr(line: str) -> None:
+    with suppress(OSError):  # it is told on the way; the result is on stdout
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 def _drawing(stack: ExitStack, board: Board) -> None:

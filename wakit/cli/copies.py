@@ -9,6 +9,7 @@ from pathlib import Path
 
 from wakit.cli.fleet import Fleet
 from wakit.cli.orders import print_json
+from wakit.cli.words import size
 from wakit.control.schemas import BackupInfo, BackupList, BackupTaken
 from wakit.errors import NoDaemonError, UnknownSessionError
 
@@ -19,7 +20,7 @@ def back_up(fleet: Fleet, names: Sequence[str], *, as_json: bool) -> None:
         if as_json:
             print_json(taken.model_dump_json())
         elif taken.new:
-            sys.stdout.write(f"{taken.session}: backed up as {taken.backup.id} ({_size(taken.backup.size)})\n")
+            sys.stdout.write(f"{taken.session}: backed up as {taken.backup.id} ({size(taken.backup.size)})\n")
         else:
             sys.stdout.write(f"{taken.session}: nothing has changed since {taken.backup.id}\n")
 
@@ -93,8 +94,4 @@ def restore(fleet: Fleet, name: str, backup: str | None, *, identity: Path | Non
 def _line(backup: BackupInfo) -> str:
     when = f"{backup.created_at:%Y-%m-%d %H:%M:%S}" if backup.created_at else "?" * 19
     note = f"  {backup.problem}" if backup.problem else "  sealed" if backup.sealed else ""
-    return f"{backup.id}  {when} UTC  {_size(backup.size):>9}  {backup.why}{note}"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 1_000_000 else f"{count / 1e3:.0f} kB"  # noqa: PLR2004
+    return f"{backup.id}  {when} UTC  {size(backup.size):>9}  {backup.why}{note}"

@@ -1,7 +1,8 @@
 """``wakit up`` in the foreground: this process is the daemon, and shows what its sessions do.
 
 On a terminal a table that redraws itself at most ten times a second; elsewhere one line for each change of state, so
-that ``wakit up | tee`` and a service manager's journal stay readable. With ``--json`` each line is a SessionInfo.
+that ``wakit up | tee`` and a service manager's journal stay readable, and one a second on how far the fleet has come.
+With ``--json`` each line is a SessionInfo.
 
 Whatever becomes of stdout and stderr (a reader that stands still, a full disk), the daemon goes on at its pace: only
 threads of their own write there (:mod:`wakit.cli.outlet`, :mod:`wakit.cli.painting`).
@@ -18,7 +19,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from wakit.cli import render
+from wakit.cli import progress, render
 from wakit.cli.daemon_log import LinesHandler, logging_to
 from wakit.cli.fleet import Fleet
 from wakit.cli.outlet import Outlet, standard
@@ -123,7 +124,9 @@ class _Lines:
         self._say = say
         self._as_json = as_json
         self._served: Served | None = None
+        self._shown = False
         self._told: dict[str, tuple[str, str]] = {}
+        self._progress = progress.Lines((lambda _line: None) if as_json else say, time.monotonic)
 
     def on_ready(self, served: Any) -> None:
         """Say who serves, and every session as it is."""
@@ -133,6 +136,8 @@ class _Lines:
             self._say(str(render.footer(told.daemon, datetime.now(UTC))))
         for session in told.sessions:
             self.on_change(session.name)
+        self._shown = True
+        self._progress.tell()
 
     def on_change(self, name: str) -> None:
         """Say a session's state, if it is another one."""
@@ -141,6 +146,7 @@ class _Lines:
         try:
             session = self._served.session(name)
         except UnknownSessionError:
+            self._progress.forget(name)
             if self._told.pop(name, None) and not self._as_json:
                 self._say(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {name}: gone")
             return
@@ -148,3 +154,6 @@ class _Lines:
             return
         self._told[name] = session.state, session.reason
         self._say(session.model_dump_json() if self._as_json else render.change(session, datetime.now(UTC)))
+        self._progress.take(session)
+        if self._shown:
+            self._progress.tell()

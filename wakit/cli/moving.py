@@ -19,6 +19,7 @@ import typer
 from wakit import coredumps
 from wakit.cli.fleet import Fleet
 from wakit.cli.orders import print_json
+from wakit.cli.words import size
 from wakit.errors import BundleError, ControlError, Exit, NoDaemonError
 from wakit.redact import Secret
 
@@ -104,7 +105,7 @@ def give(fleet: Fleet, asked: Export, *, as_json: bool) -> None:
     for session in sessions:
         sys.stdout.write(f"{session.name}: given away; it is not started here any more\n")
     sys.stdout.write(
-        f"The bundle {given.manifest.bundle} is in {asked.output} ({_size(given.size)}); "
+        f"The bundle {given.manifest.bundle} is in {asked.output} ({size(given.size)}); "
         "`wakit import` takes it in elsewhere, once\n"
     )
 
@@ -251,10 +252,6 @@ def _line(one: Taken, fleet: Fleet, *, dry_run: bool, declared: bool) -> str:
     elif one.parked:
         then = f"; it is parked: `wakit resume {one.name}` runs it"
     return f"{one.name}: {done}{source}{then}"
-
-
-def _size(number: int) -> str:
-    return f"{number / 1e6:.1f} MB" if number >= 1e6 else f"{max(1, number // 1000)} kB"  # noqa: PLR2004
 
 
 def _print(told: dict[str, Any]) -> None:

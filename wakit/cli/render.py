@@ -16,8 +16,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from wakit.cli import progress
 from wakit.cli.words import age, span
-from wakit.control.schemas import DaemonInfo, EventInfo, PlanInfo, SessionInfo, StatusInfo, UpgradeInfo
+from wakit.control.schemas import DaemonInfo, EventInfo, OutageInfo, PlanInfo, SessionInfo, StatusInfo, UpgradeInfo
 
 _WIDE: Final = 4000
 # By state first, then by coarse status: a sign, and one for terminals without Unicode, and a style.
@@ -69,7 +70,8 @@ def show(what: RenderableType) -> None:
 def sign(session: SessionInfo, *, unicode: bool = True) -> Text:
     """Return a session's state as a sign and a word."""
     full, plain, style = _SIGNS.get(session.state) or _SIGNS[session.status]
-    return Text(f"{full if unicode else plain} {session.state}", style=style)
+    stale = " (stale)" if session.stale else ""
+    return Text(f"{full if unicode else plain} {session.state}{stale}", style=style)
 
 
 def sessions_table(
@@ -77,7 +79,7 @@ def sessions_table(
 ) -> Table:
     """Return the table of sessions; with ``one_line`` a reason that does not fit is cut off."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_edge=False, pad_edge=False)
-    for title in ("NAME", "STATE", "SINCE", "WORKER", "TRY"):
+    for title in ("NAME", "STATE", "SINCE", "SEEN", "WORKER", "TRY"):
         table.add_column(title, no_wrap=True)
     table.add_column("REASON", overflow="fold")
     for session in sessions:
@@ -85,6 +87,7 @@ def sessions_table(
             session.name,
             sign(session, unicode=unicode),
             age(session.since, now),
+            age(session.last_seen_at, now) if session.last_seen_at else "-",
             str(session.worker_pid or "-"),
             _try(session, now),
             # Said of the text and not of the column: a narrow screen then takes from the reasons, not from the names.
@@ -107,6 +110,8 @@ def status(told: StatusInfo, now: datetime | None = None, *, unicode: bool = Tru
 def fitting(told: StatusInfo, screen: Console, now: datetime | None = None, *, unicode: bool = True) -> RenderableType:
     """Return the table with its footer as far as it fits on a screen: who is not well first, then how many are left.
 
+    While sessions are missing, a bar says how many are connected, and what the others do.
+
     What does not fit is not only useless on a table that is redrawn, it would also cost most of the time.
     """
     moment = now or datetime.now(UTC)
@@ -115,10 +120,10 @@ def fitting(told: StatusInfo, screen: Console, now: datetime | None = None, *, u
     room = max(1, screen.height - len(screen.render_lines(foot, pad=False)) - 3)
     if len(told.sessions) <= room:
         table = sessions_table(told.sessions, moment, unicode=unicode, one_line=True)
-        return Group(table, Text(), foot) if told.sessions else status(told, moment)
+        return Group(table, progress.bar(told.sessions), foot) if told.sessions else status(told, moment)
     ordered = sorted(told.sessions, key=_urgency)
     table = sessions_table(ordered[: room - 1], moment, unicode=unicode, one_line=True)
-    return Group(table, _left(ordered[room - 1 :]), Text(), foot)
+    return Group(table, _left(ordered[room - 1 :]), progress.bar(told.sessions), foot)
 
 
 def _urgency(session: SessionInfo) -> int:
@@ -144,6 +149,9 @@ def footer(daemon: DaemonInfo, now: datetime) -> Text:
     text = Text(f"daemon {daemon.pid}{where}, up {age(daemon.started_at, now)}; ", style="dim")
     text.append(f"{declaration.path} rev {declaration.rev}{commit}{changed}; ")
     text.append("converged" if daemon.converged else "working", style="green" if daemon.converged else "yellow")
+    if daemon.outage is not None:
+        text.append(f"\n{daemon.outage.reason}", style="bold red")
+        text.append(f"; {_probe(daemon.outage, now)}", style="yellow")
     if not daemon.journal_ok:
         text.append("\nthe journal cannot be written: events are kept in memory until it can", style="bold red")
     if daemon.stuck_queries:
@@ -173,6 +181,15 @@ def _upgrade(told: UpgradeInfo) -> str:
     elif told.daemon and not told.workers:
         said.append("every worker runs the installed one; `wakit down`, then `wakit up -d` renews the daemon itself")
     return "; ".join(said)
+
+
+def _probe(outage: OutageInfo, now: datetime) -> str:
+    if outage.probing is not None:
+        return f"{outage.probing} is trying"
+    due = outage.next_probe_at
+    if due is None or due <= now:
+        return "the next try is due"
+    return f"the next try is in {span((due - now).total_seconds())}"
 
 
 def plan(told: PlanInfo) -> RenderableType:

@@ -1,4 +1,4 @@
-"""Times and texts as people say them: ages, pauses, and the ages people type."""
+"""Times, sizes and texts as people say them: ages, pauses, and the ages people type."""
 
 from __future__ import annotations
 
@@ -31,6 +31,17 @@ def span(seconds: float) -> str:
 def age(moment: datetime, now: datetime) -> str:
     """Say how long ago something was."""
     return span((now - moment).total_seconds())
+
+
+def size(count: int) -> str:
+    """Say how large a file is.
+
+    Example:
+        >>> size(12), size(1_499), size(163_840), size(999_600), size(54_300_000)
+        ('1 kB', '1 kB', '164 kB', '1.0 MB', '54.3 MB')
+    """
+    thousands = max(1, round(count / 1e3))
+    return f"{thousands} kB" if thousands < 1000 else f"{count / 1e6:.1f} MB"  # noqa: PLR2004
 
 
 def since(text: str, now: datetime) -> datetime:

@@ -22,6 +22,7 @@ from wakit.control.schemas import (
     Disconnected,
     LiveFrame,
     PairingShown,
+    PingInfo,
     PlanInfo,
     Readiness,
     SessionInfo,
@@ -96,6 +97,10 @@ class SyncClient:
     def resume(self, name: str) -> SessionInfo:
         """See :meth:`Client.resume`."""
         return self._answer(calls.order(name, "resume"))
+
+    def ping(self, name: str) -> PingInfo:
+        """See :meth:`Client.ping`."""
+        return self._answer(calls.ping(name))
 
     def backups(self, name: str) -> BackupList:
         """See :meth:`Client.backups`."""

@@ -21,6 +21,7 @@ from wakit.control.schemas import (
     LogLines,
     PairingShown,
     PairRequest,
+    PingInfo,
     PlanInfo,
     Readiness,
     RestartRequest,
@@ -105,6 +106,11 @@ def restart(name: str, *, take_over: bool) -> Call[SessionInfo]:
 def order(name: str, verb: Literal["park", "resume"]) -> Call[SessionInfo]:
     """``POST /v1/sessions/{name}/park|resume``."""
     return Call("POST", _session(name, verb), _model(SessionInfo), seconds=30)
+
+
+def ping(name: str) -> Call[PingInfo]:
+    """``POST /v1/sessions/{name}/ping``."""
+    return Call("POST", _session(name, "ping"), _model(PingInfo), seconds=30)
 
 
 def backups(name: str) -> Call[BackupList]:

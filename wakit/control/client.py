@@ -29,6 +29,7 @@ from wakit.control.schemas import (
     Disconnected,
     LiveFrame,
     PairingShown,
+    PingInfo,
     PlanInfo,
     Readiness,
     SessionInfo,
@@ -113,6 +114,10 @@ class Client:
     async def resume(self, name: str) -> SessionInfo:
         """Undo ``park``."""
         return await self._answer(calls.order(name, "resume"))
+
+    async def ping(self, name: str) -> PingInfo:
+        """Have a session ask WhatsApp something now, and say whether it was answered."""
+        return await self._answer(calls.ping(name))
 
     async def backups(self, name: str) -> BackupList:
         """Return the backups of a session's credential, newest first."""

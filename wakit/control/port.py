@@ -13,6 +13,7 @@ from wakit.control.schemas import (
     LiveFrame,
     PairingShown,
     PairRequest,
+    PingInfo,
     PlanInfo,
     SessionInfo,
     StatusInfo,
@@ -63,6 +64,9 @@ class Fleet(Protocol):
 
     async def replace(self) -> DaemonInfo:
         """Begin to replace the workers of another release than the installed one, one at a time."""
+
+    async def ping(self, name: str) -> PingInfo:
+        """Have a session ask WhatsApp something now, and say whether it was answered."""
 
     async def shutdown(self) -> None:
         """Begin the daemon's clean end."""

@@ -55,6 +55,17 @@ class UpgradeInfo(_Model):
     problem: str = Field(default="", description="Why the replacing ended before everybody was replaced")
 
 
+class OutageInfo(_Model):
+    """What keeps the whole fleet from WhatsApp."""
+
+    trouble: Literal["network", "service", "outdated"]
+    since: datetime
+    reason: str
+    sessions: int = Field(description="How many it hit so far")
+    probing: str | None = Field(default=None, description="The session that is let through to find out")
+    next_probe_at: datetime | None = None
+
+
 class DaemonInfo(_Model):
     """The process that serves."""
 
@@ -72,6 +83,7 @@ class DaemonInfo(_Model):
     converged: bool = Field(default=False, description="Nothing to do, and every enabled session is connected")
     upgrade: UpgradeInfo | None = Field(default=None, description="None while everything runs what is installed")
     ending: str | None = Field(default=None, description="What a daemon that was asked to end still waits for")
+    outage: OutageInfo | None = Field(default=None, description="Why nobody gets through to WhatsApp")
 
 
 class SessionInfo(_Model):
@@ -91,7 +103,13 @@ class SessionInfo(_Model):
     pairing: Literal["qr", "code"] = "qr"
     labels: dict[str, str] = {}
     last_connected_at: datetime | None = None
-    needs_person: bool = Field(default=False, description="Nothing more happens until a person acts")
+    last_seen_at: datetime | None = Field(default=None, description="When the last byte of WhatsApp came")
+    phone_seen_at: datetime | None = Field(default=None, description="When its phone was last known to be online")
+    stale: bool = Field(default=False, description="Its worker fell silent, and no new client has logged in yet")
+    restarts: int = Field(default=0, description="Clients the daemon has started for it after the first")
+    needs_person: bool = Field(
+        default=False, description="Nothing more happens until a person acts, or something bad will unless one does"
+    )
     held: str | None = Field(default=None, description="Why a wanted action is not carried out")
 
 
@@ -157,6 +175,15 @@ class BackupTaken(_Model):
     session: str
     new: bool = Field(description="False if nothing had changed since the newest good one, which is given then")
     backup: BackupInfo
+
+
+class PingInfo(_Model):
+    """``POST …/ping``: whether WhatsApp answered the session just now."""
+
+    session: str
+    alive: bool
+    seconds: float | None = Field(default=None, description="From the question to the answer")
+    why: str = Field(default="", description='Why it is not alive; "" if it is')
 
 
 class RestoreRequest(_Request):

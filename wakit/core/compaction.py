@@ -58,7 +58,7 @@ class Situation:
     """How the fleet is.
 
     Attributes:
-        busy: An action is under way, or the plan has one.
+        busy: An action is under way, the plan has one, or nobody gets through to WhatsApp.
         crashed_at: When a worker crashed last, or None.
         running: How many sessions have a worker.
         troubled_since: Since when each session that should be connected and is not is so.

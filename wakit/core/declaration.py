@@ -56,6 +56,7 @@ class SessionSpec:
         labels: Free key/value pairs for people and queries.
         renamed_from: The former name whose credential this session takes over.
         device_name: What the phone shows under linked devices.
+        priority: Whose turn it is when not all can start or dial at once: the higher one's.
     """
 
     name: str
@@ -66,6 +67,7 @@ class SessionSpec:
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     renamed_from: str | None = None
     device_name: str = "wakit"
+    priority: int = 0
 
     def fingerprint(self) -> str:
         """Name the part that a running client was started with: two specs that differ here need a restart.
@@ -104,9 +106,25 @@ class VaultPolicy:
 
 @dataclass(frozen=True, slots=True)
 class HealthPolicy:
-    """``[health]``: when a silent worker counts as stale, in seconds."""
+    """``[health]``: how long what may be silent, in seconds.
+
+    Attributes:
+        stale_after: A worker without a heartbeat; it is replaced then.
+        deaf_after: A connected session's line without a byte: more than a ping's interval and its answer together.
+        restart_after: A degraded session that does not recover; its client is replaced then.
+    """
 
     stale_after: float = 90.0
+    deaf_after: float = 45.0
+    restart_after: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """``[restarts]``: how many tries of a session may fail within how many seconds before it is left alone."""
+
+    limit: int = 20
+    window: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +169,7 @@ class FleetSpec:
     pacing: Pacing = Pacing()
     vault: VaultPolicy = VaultPolicy()
     health: HealthPolicy = HealthPolicy()
+    restarts: RestartPolicy = RestartPolicy()
     journal: JournalPolicy = JournalPolicy()
     endpoint: Endpoint | None = None
 

@@ -87,7 +87,7 @@ class Happening(StrEnum):
     PAIRED = "paired"  # [library] the phone linked the device; a credential exists from now on
     CONNECTED = "connected"  # [library] logged in
     WENT_DEAF = "went_deaf"  # [library, relay] connected, but keepalives go unanswered
-    HEARS_AGAIN = "hears_again"  # [library] keepalives are answered again
+    HEARS_AGAIN = "hears_again"  # [library, relay] keepalives are answered, bytes come again
     CONNECTION_LOST = "connection_lost"  # [library] the connection dropped; the library redials
     DIAL_FAILED = "dial_failed"  # [relay] a dial did not get through; true reason attached
     CLIENT_ENDED = "client_ended"  # [library] the client gave up, as after a first dial that fails
@@ -98,6 +98,7 @@ class Happening(StrEnum):
     OUTDATED = "outdated"  # [library] WhatsApp refuses this version of the client
     REFUSED = "refused"  # [library] any other refusal at login
     WORKER_LOST = "worker_lost"  # [host] the worker ended, was killed, or fell silent
+    GAVE_UP = "gave_up"  # [reconciler] more tries failed than `[restarts]` allows
     CREDENTIAL_BAD = "credential_bad"  # [vault] missing where one must be, damaged, given away, or of another account
     PARK = "park"  # [reconciler] enabled = false, or parked by a person
     HOLD = "hold"  # [reconciler] an action waits for a person's confirmation
@@ -111,6 +112,7 @@ class Recovery(StrEnum):
     LIBRARY = "the library redials"
     US = "wakit starts it again after a pause"
     WHEN_OVER = "wakit starts it again when the ban ends"
+    BREAKER = "wakit lets one session try again now and then, and all once it gets through"
     PERSON = "a person has to act"
 
 
@@ -127,7 +129,7 @@ RECOVERY: Final[Mapping[State, Recovery]] = MappingProxyType(
         State.PASSKEY_REQUIRED: Recovery.PERSON,
         State.LOGGED_OUT: Recovery.PERSON,
         State.BANNED: Recovery.WHEN_OVER,
-        State.OUTDATED: Recovery.PERSON,
+        State.OUTDATED: Recovery.BREAKER,
         State.FAILED: Recovery.PERSON,
         State.PARKED: Recovery.NOBODY_NEEDED,
         State.HELD: Recovery.PERSON,
@@ -181,6 +183,7 @@ def _table() -> dict[tuple[State, Happening], State]:
     rule(h.OUTDATED, s.OUTDATED)
     rule(h.REFUSED, s.FAILED)
     rule(h.WORKER_LOST, s.RECONNECTING)
+    rule(h.GAVE_UP, s.FAILED)
     # From here on the reconciler speaks, and it may speak in any state.
     everywhere = frozenset(State)
     rule(h.DECLARED, s.DECLARED, frozenset({s.RETIRED, s.HELD, s.PARKED}))

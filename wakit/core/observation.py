@@ -51,6 +51,7 @@ class SessionObservation:
         held: The reason an action on it is held, as last noted, or None.
         request: What a person asked for.
         paired_at: When it was linked (UTC), or None; of two links to one account, the older one stays.
+        healthy_at: When it was last known to be connected (UTC), or None; of those that start, the latest come first.
         last_spec: What a file that was in force during this run said of it last, or None.
     """
 
@@ -65,6 +66,7 @@ class SessionObservation:
     held: str | None = None
     request: Request | None = None
     paired_at: datetime | None = None
+    healthy_at: datetime | None = None
     last_spec: SessionSpec | None = None
 
 
@@ -76,6 +78,8 @@ class Observation:
         sessions: Every session with a credential, a worker or a past, by name.
         confirmed: sha256 of the declaration whose held retirements a person has confirmed, or None.
         declared_accounts: Keyed hash of each declared phone number, by session name.
+        closed: Why nobody is started by itself now, or "" if nothing keeps the fleet back.
+        admitted: Who is started all the same, to find out whether it is over.
         cut_off: The file's text is a mere beginning of the one that was in force before it.
     """
 
@@ -83,3 +87,5 @@ class Observation:
     confirmed: str | None = None
     declared_accounts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     cut_off: bool = False
+    closed: str = ""
+    admitted: frozenset[str] = frozenset()

@@ -6,7 +6,8 @@ observation carries.
 
 The order of the actions is part of the decision. What frees something (parking, retiring) goes before what takes it;
 moving a credential goes before starting it; and a session that needs a person's phone comes last, because a fleet that
-is back in service must not wait for one that was never in it.
+is back in service must not wait for one that was never in it. Within a kind, sessions come in the fleet's order
+(:mod:`wakit.core.turns`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from wakit.core.actions import (
 from wakit.core.declaration import Declaration, RetirePolicy, SessionSpec
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential, Observation, Request, SessionObservation
+from wakit.core.turns import Standing, standing
 
 _ORDER: Final[Mapping[type[Action], int]] = {
     Hold: 0,
@@ -57,6 +59,8 @@ class _Draft:
     """A plan in the making."""
 
     now: datetime
+    closed: str = ""
+    admitted: frozenset[str] = frozenset()
     actions: list[Action] = field(default_factory=list)
     waiting: dict[str, str] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
@@ -67,12 +71,19 @@ class _Draft:
         if seen.held != reason:
             self.actions.append(Hold(seen.name, reason))
 
+    def keeps_back(self, seen: SessionObservation) -> bool:
+        """Tell whether a session is kept from starting by what concerns the whole fleet, and note it."""
+        if not self.closed or seen.name in self.admitted or seen.request is not None:
+            return False
+        self.waiting[seen.name] = self.closed
+        return True
+
     def wait_until(self, name: str, moment: datetime, why: str) -> None:
         self.waiting[name] = why
         self.wake_at = moment if self.wake_at is None else min(self.wake_at, moment)
 
     def finish(self) -> Plan:
-        ordered = sorted(self.actions, key=lambda action: _ORDER[type(action)])  # stable: the file's order within
+        ordered = sorted(self.actions, key=lambda action: _ORDER[type(action)])  # stable: the fleet's order within
         return Plan(tuple(ordered), self.waiting, self.held, self.wake_at)
 
 
@@ -90,15 +101,16 @@ def plan(declaration: Declaration, observation: Observation, now: datetime) -> P
         >>> plan(wanted, Observation(), datetime(2026, 1, 1, tzinfo=UTC)).actions
         (Create(session='a', pairing=<Pairing.QR: 'qr'>, reason='declared, never paired'),)
     """
-    draft = _Draft(now)
+    draft = _Draft(now, observation.closed, observation.admitted)
     moved = _plan_renames(draft, declaration, observation)
     _plan_retirements(draft, declaration, observation, moved)
     twins = second_links(declaration, observation)
     holders = _holders(observation, moved)
     free = declaration.fleet.pacing.pairings - sum(map(_is_pairing, observation.sessions.values()))
-    for name, spec in declaration.sessions.items():
+    for name in _in_order(declaration, observation):
         if name in moved:
             continue
+        spec = declaration.sessions[name]
         seen = observation.sessions.get(name) or SessionObservation(name)
         refusal = _refusal(seen, observation.declared_accounts.get(name), twins, holders)
         if refusal is not None and _wanted(spec, seen):
@@ -108,6 +120,17 @@ def plan(declaration: Declaration, observation: Observation, now: datetime) -> P
             continue
         free -= _plan_session(draft, spec, seen, free)
     return draft.finish()
+
+
+def _in_order(declaration: Declaration, observation: Observation) -> list[str]:
+    """Return the declared sessions in the order in which they start, and get their turn to pair."""
+
+    def place(numbered: tuple[int, str]) -> Standing:
+        position, name = numbered
+        seen = observation.sessions.get(name)
+        return standing(declaration.sessions[name].priority, seen.healthy_at if seen else None, position)
+
+    return [name for _, name in sorted(enumerate(declaration.sessions), key=place)]
 
 
 def _wanted(spec: SessionSpec, seen: SessionObservation) -> bool:
@@ -257,7 +280,7 @@ def _plan_session(draft: _Draft, spec: SessionSpec, seen: SessionObservation, fr
 def _plan_running(draft: _Draft, spec: SessionSpec, seen: SessionObservation) -> None:
     if seen.request is Request.RESTART:
         draft.actions.append(Restart(spec.name, "a person asked"))
-    elif seen.running != spec.fingerprint():
+    elif seen.running != spec.fingerprint() and not draft.keeps_back(seen):
         draft.actions.append(Restart(spec.name, "its declaration changed"))
 
 
@@ -273,6 +296,8 @@ def _plan_start(draft: _Draft, spec: SessionSpec, seen: SessionObservation, free
         draft.wait_until(spec.name, seen.next_try_at, f"next try in {seconds:.0f} s")
         return 0
     if seen.credential is Credential.PRESENT:
+        if draft.keeps_back(seen):
+            return 0
         draft.actions.append(Restore(spec.name, "a person asked" if asked else "enabled and not running"))
         return 0
     if seen.credential is not Credential.ABSENT and seen.request is not Request.PAIR:
@@ -281,6 +306,8 @@ def _plan_start(draft: _Draft, spec: SessionSpec, seen: SessionObservation, free
         return 0
     if free <= 0 and seen.request is not Request.PAIR:
         draft.waiting[spec.name] = "waits for its turn to pair"
+        return 0
+    if draft.keeps_back(seen):
         return 0
     why = "a person asked" if seen.request is Request.PAIR else "declared, never paired"
     draft.actions.append(Create(spec.name, spec.pairing, why))

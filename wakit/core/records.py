@@ -38,6 +38,9 @@ EventKind: TypeAlias = Literal[
     "recovery",  # a backup was put in the place of a credential, with what was wrong
     "daemon_start",  # the first event of a run
     "daemon_stop",  # the last event of a run that ended in order
+    "outage",  # the breaker opened: nobody gets through, or WhatsApp refuses this client (code says which); no session
+    "outage_over",  # and closed again, with its seconds and sessions in detail
+    "clock",  # the machine slept, or a clock was set
     "warning",
 ]
 """What kinds of event there are. A run is what one daemon process does between its start and its end."""

@@ -244,6 +244,7 @@ def _spec(name: str, own: SessionTable, shared: SharedSessionKeys) -> SessionSpe
         labels=MappingProxyType({**shared.labels, **own.labels}),
         renamed_from=own.renamed_from,
         device_name=pick("device_name"),
+        priority=pick("priority"),
     )
 
 

@@ -23,6 +23,7 @@ from wakit.core.declaration import (
     HealthPolicy,
     JournalPolicy,
     Pacing,
+    RestartPolicy,
     VaultPolicy,
 )
 from wakit.declare import source
@@ -161,6 +162,7 @@ def _fleet(tables: FleetTables, folder: Path, environ: Mapping[str, str]) -> Fle
         pacing=Pacing(dials_per_second=tables.pacing.dials, pairings=tables.pacing.pairings),
         vault=VaultPolicy(**dict(tables.vault)),
         health=HealthPolicy(**dict(tables.health)),
+        restarts=RestartPolicy(**dict(tables.restarts)),
         journal=JournalPolicy(**dict(tables.journal)),
         endpoint=None
         if endpoint is None

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, PlainValidator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from wakit.core.declaration import Pairing, RetirePolicy
+from wakit.core.turns import HIGHEST, LOWEST
 from wakit.declare import values
 from wakit.redact import PhoneNumber, Secret
 
@@ -45,6 +46,15 @@ class HealthTable(Table):
     """``[health]``."""
 
     stale_after: Annotated[float, PlainValidator(values.duration(1.0, _DAY, "90s"))] = 90.0
+    deaf_after: Annotated[float, PlainValidator(values.duration(1.0, _DAY, "45s"))] = 45.0
+    restart_after: Annotated[float, PlainValidator(values.duration(1.0, _DAY, "60s"))] = 60.0
+
+
+class RestartsTable(Table):
+    """``[restarts]``."""
+
+    limit: Annotated[int, PlainValidator(values.whole(1, 10_000, "20"))] = 20
+    window: Annotated[float, PlainValidator(values.duration(1.0, 30 * _DAY, "1h"))] = 3600.0
 
 
 class JournalTable(Table):
@@ -77,6 +87,7 @@ class FleetTables(WakitTable):
     pacing: PacingTable = PacingTable()
     vault: VaultTable = VaultTable()
     health: HealthTable = HealthTable()
+    restarts: RestartsTable = RestartsTable()
     journal: JournalTable = JournalTable()
     endpoint: EndpointTable | None = None
 
@@ -95,6 +106,7 @@ class SharedSessionKeys(Table):
     enabled: Annotated[bool, PlainValidator(values.flag)] = True
     labels: Annotated[Mapping[str, str], PlainValidator(values.labels)] = {}
     device_name: Annotated[str, PlainValidator(values.line(50, "wakit"))] = "wakit"
+    priority: Annotated[int, PlainValidator(values.whole(LOWEST, HIGHEST, "10"))] = 0
 
 
 class SessionTable(SharedSessionKeys):
@@ -109,6 +121,7 @@ FLEET_TABLES: Final[Mapping[str, type[Table]]] = {
     "pacing": PacingTable,
     "vault": VaultTable,
     "health": HealthTable,
+    "restarts": RestartsTable,
     "journal": JournalTable,
     "endpoint": EndpointTable,
 }

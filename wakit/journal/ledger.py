@@ -32,6 +32,18 @@ _ROW_ERRORS: Final = (
     duckdb.DataError, duckdb.InvalidInputException, duckdb.InvalidTypeException,
     UnicodeError, OverflowError, TypeError, ValueError,
 )  # fmt: skip
+_LAST_HEALTHY: Final = """
+    WITH signs AS (
+        SELECT run_id, max(ts) AS ts
+        FROM (SELECT run_id, ts FROM events UNION ALL SELECT run_id, ts FROM pulses) GROUP BY run_id
+    ), newest AS (
+        SELECT session, arg_max(state_to, seq) AS state, arg_max(run_id, seq) AS run_id,
+            max(ts) FILTER (WHERE 'connected' IN (state_from, state_to)) AS ts
+        FROM events WHERE kind = 'state' GROUP BY session
+    )
+    SELECT session, CASE WHEN state = 'connected' THEN signs.ts ELSE newest.ts END AS at
+    FROM newest JOIN signs USING (run_id) WHERE newest.ts IS NOT NULL
+"""
 _NO_TEXT: Final = "# the journal could not keep this text\n"
 
 
@@ -69,6 +81,10 @@ class Ledger:
     def newest_declarations(self) -> list[tuple[str, str]]:
         """Return checksum and text of the two newest declarations, the newest first."""
         return self._owned().execute("SELECT sha256, text FROM declarations ORDER BY rev DESC LIMIT 2").fetchall()
+
+    def last_healthy(self) -> dict[str, datetime]:
+        """Say when each session was last known to be connected: one that stayed so, at its run's last sign of life."""
+        return {name: at.replace(tzinfo=UTC) for name, at in self._owned().execute(_LAST_HEALTHY).fetchall()}
 
     def close(self) -> None:
         """Close the file, its readers first; DuckDB folds the WAL into it as the last connection goes."""

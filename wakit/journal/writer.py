@@ -111,11 +111,12 @@ class Writer:
         database.claim(path)
         try:
             self._ledger.open()
-            earlier = self._ledger.newest_declarations()
+            earlier, healthy = self._ledger.newest_declarations(), self._ledger.last_healthy()
         except BaseException:
             database.release(path)
             raise
         self.earlier = earlier
+        self.last_healthy = healthy
         self._durable = self._ledger.seq
         self._newest_declaration = (self._ledger.rev, self._ledger.sha256)
         self._backlog = Backlog(self._durable + 1, max_backlog_bytes)

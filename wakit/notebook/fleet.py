@@ -6,13 +6,14 @@ Example, as cells of a notebook::
     fleet                                   # the board
     fleet["sales"].pair()                   # the pairing widget
     fleet.declare("fieldwork", pairing="code")
+    fleet.timeline(since="2026-11-17")      # who was what when, and why
     fleet.sql("SELECT session, count(*) FROM reconnects GROUP BY ALL").df()
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -21,7 +22,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from wakit.control.client import Client, SyncClient
 from wakit.control.schemas import Disconnected, LiveFrame, PlanInfo
-from wakit.errors import UnknownSessionError
+from wakit.errors import NotConvergedError, UnknownSessionError
+from wakit.notebook.chronicle import Chronicle
 from wakit.notebook.ending import wait_for_end
 from wakit.notebook.history import History
 from wakit.notebook.kernel import running_kernel
@@ -64,7 +66,7 @@ class Plan:
         return plan_html(self.info)
 
 
-class Fleet(Mapping[str, Session]):
+class Fleet(Chronicle, Mapping[str, Session]):
     """The sessions of one sessions.toml and the daemon that keeps them. Made by :func:`wakit.connect`.
 
     Args:
@@ -95,7 +97,7 @@ class Fleet(Mapping[str, Session]):
                 near = get_close_matches(name, self._link.snapshot.sessions, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"fleet.declare({name!r}) declares one"
                 raise NoSuchSessionError(f"No session is called {name!r}", hint=hint) from None
-        return Session(name, self._link, self._client, self._journal)
+        return Session(name, self._link, self._client, self)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._link.snapshot.sessions)
@@ -178,10 +180,6 @@ class Fleet(Mapping[str, Session]):
         """
         return self._journal().sql(query, params)
 
-    def events(self) -> duckdb.DuckDBPyRelation:
-        """Return all events of the journal, oldest first, as a DuckDB relation."""
-        return self.sql("SELECT * FROM events ORDER BY seq")
-
     async def watch(self, since: int | None = None) -> AsyncIterator[LiveFrame | Disconnected]:
         """Stream what happens, from now on, on the loop that asks; a restart of the daemon does not end it.
 
@@ -200,6 +198,28 @@ class Fleet(Mapping[str, Session]):
         enabled = [self[name] for name, info in self._link.snapshot.sessions.items() if info.enabled]
         await asyncio.gather(*(session.wait(*wanted, timeout=timeout) for session in enabled))
         return self
+
+    async def until(self, holds: Callable[[Snapshot], bool], timeout: float = 60.0) -> Snapshot:  # noqa: ASYNC109
+        """Wait until what is known of the fleet is as wanted; widgets move on meanwhile.
+
+        Args:
+            holds: Judges a :class:`~wakit.notebook.snapshot.Snapshot`, at once and after each change; must not block.
+            timeout: Seconds.
+
+        Raises:
+            NotConvergedError: It was not so in time.
+
+        Example:
+            ``await fleet.until(lambda now: "shop" in now.sessions)``
+        """
+        try:
+            return await asyncio.wrap_future(self._link.when(holds, timeout))
+        except TimeoutError:
+            raise NotConvergedError(
+                f"The fleet is not as wanted after {timeout:g} s",
+                why=fleet_text(self._link.snapshot, datetime.now(UTC)).partition("\n")[0],
+                hint="`fleet.plan()` says what the daemon waits for",
+            ) from None
 
     def shutdown(self, timeout: float = 15.0) -> None:
         """End the daemon in order, as ``wakit down`` does, and wait until its process is gone; closes the fleet, too.
@@ -250,7 +270,7 @@ class Fleet(Mapping[str, Session]):
 
     def _journal(self) -> History:
         if self._history is None:
-            self._history = History(self._client, self.state_dir)
+            self._history = History(self.state_dir / "journal.duckdb", self._client)
         return self._history
 
     def _begin_pairing(self, name: str) -> Pairing:

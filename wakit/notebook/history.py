@@ -1,6 +1,7 @@
 """The journal in the notebook: a local DuckDB copy that is brought up to date by every question.
 
 Where the daemon runs, it is asked; where it has gone, its file is opened read-only for as long as the copying takes.
+So is a journal that was kept, or sent by somebody.
 The copy is the user's own DuckDB: it has the journal's tables and views, may be joined with any frame in the notebook,
 and nothing done to it reaches the daemon.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +25,16 @@ if TYPE_CHECKING:
 
 
 class History:
-    """Answers SQL from a mirror of the journal of one state directory."""
+    """Answers SQL from a mirror of a journal.
 
-    def __init__(self, client: SyncClient, state_dir: Path) -> None:
+    Args:
+        journal: The file.
+        client: Asks the daemon that owns it; None if there is none to be asked.
+    """
+
+    def __init__(self, journal: Path, client: SyncClient | None = None) -> None:
+        self._journal = journal
         self._client = client
-        self._journal = state_dir / "journal.duckdb"
         self._mirror: Mirror | None = None
         self._lock = threading.Lock()
 
@@ -46,7 +53,9 @@ class History:
                 return mirror.sql(query, params=params)
             except duckdb.Error as error:
                 kind, _, why = str(error).partition(": ")
-                raise QueryError(f"The query is wrong ({kind})", why=why, hint="see docs/journal.md") from None
+                raise QueryError(
+                    f"The query is wrong ({kind})", why=why, hint="`DESCRIBE events` lists its columns"
+                ) from None
 
     def close(self) -> None:
         """Drop the copy; relations made from it end with it."""
@@ -56,20 +65,28 @@ class History:
                 self._mirror = None
 
     def _current(self) -> Mirror:
-        if self._mirror is None:
-            from wakit.journal import Mirror  # noqa: PLC0415
+        if self._mirror is not None:
+            if self._client is not None:  # nobody writes into a journal that was kept: one copy is all of it
+                self._mirror.sync()
+            return self._mirror
+        from wakit.journal import Mirror  # noqa: PLC0415
 
-            self._mirror = Mirror(self._fetch)
-            # A query may name a frame of the user's cell, several calls up from here.
-            self._mirror.connection.execute("SET python_scan_all_frames = true")
-        self._mirror.sync()
-        return self._mirror
+        mirror = Mirror(self._fetch)
+        try:
+            mirror.sync()
+        except BaseException:
+            mirror.close()
+            raise
+        # A query may name a frame of the user's cell, several calls up from here.
+        mirror.connection.execute("SET python_scan_all_frames = true")
+        self._mirror = mirror
+        return mirror
 
     def _fetch(self, query: str) -> pa.Table:
-        try:
-            return self._client.sql(query)
-        except NoDaemonError:
-            from wakit.journal import open_read_only  # noqa: PLC0415
+        if self._client is not None:
+            with suppress(NoDaemonError):
+                return self._client.sql(query)
+        from wakit.journal import open_read_only  # noqa: PLC0415
 
-            with open_read_only(self._journal) as journal:
-                return journal.query(query)
+        with open_read_only(self._journal) as journal:
+            return journal.query(query)

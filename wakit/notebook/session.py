@@ -18,7 +18,8 @@ from wakit.redact import PhoneNumber
 if TYPE_CHECKING:
     import duckdb
 
-    from wakit.notebook.history import History
+    from wakit.notebook.chronicle import Chronicle, Moment
+    from wakit.notebook.picture import Picture
     from wakit.notebook.widgets.pairing import Pairing
 
 _KNOWN: Final = frozenset(State) | frozenset(Status)
@@ -35,11 +36,11 @@ class Session:
         ...     return sales.pair()  # the widget, as the last line of a cell
     """
 
-    def __init__(self, name: str, link: Link, client: SyncClient, history: Callable[[], History]) -> None:
+    def __init__(self, name: str, link: Link, client: SyncClient, chronicle: Chronicle) -> None:
         self.name = name
         self._link = link
         self._client = client
-        self._history = history
+        self._chronicle = chronicle
 
     @property
     def info(self) -> SessionInfo:
@@ -121,7 +122,11 @@ class Session:
 
     def events(self) -> duckdb.DuckDBPyRelation:
         """Return its events from the journal, oldest first, as a DuckDB relation."""
-        return self._history().sql("SELECT * FROM events WHERE session = $name ORDER BY seq", {"name": self.name})
+        return self._chronicle.sql("SELECT * FROM events WHERE session = $name ORDER BY seq", {"name": self.name})
+
+    def timeline(self, *, since: Moment | None = None, until: Moment | None = None) -> Picture:
+        """Show what it was when, as :meth:`wakit.notebook.fleet.Fleet.timeline`."""
+        return self._chronicle.timeline(self.name, since=since, until=until)
 
     async def wait(self, *wanted: str, timeout: float = 60.0) -> Session:  # noqa: ASYNC109 - people think in seconds
         """Wait until it is in one of these states (or statuses); widgets move on meanwhile.

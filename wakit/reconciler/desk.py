@@ -6,6 +6,7 @@ file take the same way, in the same order, under the same refusals.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,15 +28,17 @@ from wakit.control.schemas import (
     LiveFrame,
     PairingShown,
     PairRequest,
+    PingInfo,
     PlanInfo,
     SessionInfo,
     StatusInfo,
 )
 from wakit.core.actions import Plan, describe
 from wakit.core.declaration import Pairing
-from wakit.core.lifecycle import FINAL
+from wakit.core.lifecycle import FINAL, State
 from wakit.core.observation import UNUSABLE, Credential, Request
 from wakit.core.remedies import remedies
+from wakit.core.restarts import Failures
 from wakit.errors import ControlError, UnknownSessionError
 from wakit.reconciler.feed import Feed
 from wakit.reconciler.loop import Reconciler
@@ -48,6 +51,8 @@ from wakit.vault.backups import Taken
 from wakit.vault.manifest import Why
 from wakit.vault.verification import Backup
 
+_PING_WITHIN = 10.0  # as long as the library waits for the answer to a ping of its own
+_ASKABLE = frozenset({State.CONNECTED, State.DEGRADED})
 _LISTED = 12  # names that fit a hint
 _MAY_BE_BACK = frozenset({Credential.DAMAGED, Credential.GIVEN_AWAY})
 _ANEW = "link the phone anew with `wakit pair {}`"
@@ -190,6 +195,7 @@ class Desk:
             converged=self._reconciler.converged(),
             upgrade=self.upkeep.upgrade() if self.upkeep else None,
             ending=self.waits_for(),
+            outage=self._reconciler.outages.info(),
         )
 
     def status(self) -> StatusInfo:
@@ -341,11 +347,26 @@ class Desk:
             await self.upkeep.replace()
         return self.daemon()
 
+    async def ping(self, name: str) -> PingInfo:
+        """Have a session ask WhatsApp something now, and say whether it was answered."""
+        tracked = self._known(name)
+        if tracked.worker_id is None:
+            return PingInfo(session=name, alive=False, why=f"it has no client: {tracked.info(self._now()).reason}")
+        if tracked.state not in _ASKABLE:
+            return PingInfo(session=name, alive=False, why=f"it is {tracked.state.value}: {tracked.reason}")
+        began = asyncio.get_running_loop().time()
+        why = await self._roster.ports.workers.ask(tracked.worker_id, name, _PING_WITHIN)
+        took = asyncio.get_running_loop().time() - began
+        return PingInfo(session=name, alive=not why, seconds=None if why else round(took, 4), why=why)
+
     async def shutdown(self) -> None:
         """Begin the daemon's end."""
         self._shutdown()
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _now(self) -> datetime:
+        return self._roster.ports.now()
 
     def _declaration(self) -> DeclarationInfo:
         return describe_declaration(self._roster.in_force, self._reconciler.file_error, self._facts.config)
@@ -404,6 +425,7 @@ class Desk:
         """Note a request; a person who asks does not wait for a pause that began before."""
         tracked.request = request
         tracked.attempt, tracked.next_try_at, tracked.not_before = 0, None, None
+        tracked.failures = Failures()
 
     def _ask_to_pair(self, tracked: Tracked, request: PairRequest) -> None:
         if request.method is None and request.phone is None and tracked.pairs:

@@ -92,6 +92,7 @@ class Executor:
                 restores[action.session] = action
             else:
                 self._begin(concerned, partial(self._do, action), describe(action))
+        self._ports.workers.expect(list(restores))
         for share in self._shares(list(restores)):
             aboard = [self._roster.get(name) for name in share]
             self._begin(aboard, partial(self._restore, aboard, restores), f"restore {', '.join(share)}")
@@ -114,6 +115,12 @@ class Executor:
         """Have the worker hold the account that its session was linked to just now."""
         work = partial(self._hold_account, tracked.name, tracked.worker_id, user)
         self._start(work, f"hold the account of {tracked.name}", [])
+
+    def redial(self, tracked: Tracked) -> None:
+        """Drop a session's connection in the background; its library redials."""
+        if tracked.worker_id is not None:
+            work = partial(self._ports.workers.redial, tracked.worker_id, tracked.name)
+            self._start(work, f"redial {tracked.name}", [])
 
     def settle(self, tracked: Tracked) -> None:
         """Look again what there is of a session that nothing runs: it may have been linked after all."""

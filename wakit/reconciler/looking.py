@@ -46,9 +46,9 @@ class Looker:
         if tracked.credential is Credential.GIVEN_AWAY:
             tracked.request, tracked.parked = None, False  # as the vault noted
             tracked.end_pairing()
-            tracked.wait_for_person(finding.problem)
+            tracked.wait_for_person(finding.said)
             if tracked.state is not State.RETIRED:
-                self._roster.happen(tracked, Happening.CREDENTIAL_BAD, finding.problem)
+                self._roster.happen(tracked, Happening.CREDENTIAL_BAD, finding.said)
         elif tracked.credential is Credential.PRESENT:
             tracked.begin()
             self._roster.log("action", tracked, reason="a credential was brought in by another command", code="import")

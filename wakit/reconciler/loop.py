@@ -7,26 +7,30 @@ look at the whole. So an event that is lost, doubled or late costs at most the t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import Final
 
 from wakit.core.actions import Plan, describe
 from wakit.core.compaction import BLAMED_FOR
+from wakit.core.deadlines import deadline
 from wakit.core.declaration import Change, Declaration, SessionSpec, is_cut_off
 from wakit.core.lifecycle import ALIVE, Happening, State
 from wakit.core.observation import Credential
 from wakit.core.planner import plan
 from wakit.core.records import DeclarationRecord
+from wakit.core.restarts import Failures
 from wakit.core.retry import AFTER_DIAL
 from wakit.errors import CredentialUnreadableError, DeclarationError, WakitError
+from wakit.reconciler.clockwork import Clockwork
 from wakit.reconciler.executor import Executor
 from wakit.reconciler.memory import recollect
+from wakit.reconciler.outages import Outages
 from wakit.reconciler.reports import Reports
-from wakit.reconciler.roster import InForce, Roster
+from wakit.reconciler.roster import ONLINE, InForce, Roster
 from wakit.reconciler.starting import in_words
 from wakit.reconciler.tracked import Tracked
+from wakit.reconciler.watch import Watch
 from wakit.redact import account_hash, scrub
 from wakit.vault import Vault
 from wakit.vault.record import SessionRecord
@@ -34,10 +38,6 @@ from wakit.vault.vault import Finding
 from wakit.whatsapp.port import WorkerReport
 
 RESYNC: Final = timedelta(seconds=30)
-# Longer than anything takes that is going to end well; a start may wait long for its permit to dial.
-_PATIENCE: Final[Mapping[State, timedelta]] = MappingProxyType(
-    {State.STARTING: timedelta(minutes=10), State.PAIRED: timedelta(seconds=90)}
-)
 
 
 class Reconciler:
@@ -45,7 +45,7 @@ class Reconciler:
 
     Args:
         roster: The sessions; shared with whoever shows them.
-        on_convergence: Called whenever the fleet becomes converged, or ceases to be.
+        on_convergence: Called whenever the fleet becomes converged or ceases to be, and when an outage changes.
     """
 
     def __init__(self, roster: Roster, on_convergence: Callable[[], None] = lambda: None) -> None:
@@ -56,7 +56,13 @@ class Reconciler:
         self._stopping = False
         self._last = Plan()
         self.executor = Executor(roster, self.wake)
-        self._reports = Reports(roster, self.executor, self.executor.keeper.ask)
+        self.outages = Outages(roster, self.executor, on_convergence)
+        self.clockwork = Clockwork(roster, self.outages, self.executor, self.wake)
+        self.watch = Watch(roster, self.executor, self.wake)
+        self._reports = Reports(
+            roster, self.executor, self.executor.keeper.ask, outages=self.outages, silent=self.watch.silent
+        )
+        self.handsets = self._reports.handsets
         self.file_error: DeclarationError | None = None
 
     # -- what comes in -----------------------------------------------------------------------------------------------
@@ -118,6 +124,7 @@ class Reconciler:
         """End the pauses after failed actions: what made them fail may have been mended just now."""
         for tracked in self.roster.sessions.values():
             tracked.not_before = None
+        self.outages.hurry()
         self.wake()
 
     def wake(self) -> None:
@@ -135,15 +142,20 @@ class Reconciler:
         for name, moment in (await roster.ports.ledger.blamed_since(now - BLAMED_FOR)).items():
             if name in roster.sessions:
                 roster.sessions[name].blamed_at = moment
+        for name, at in roster.ports.ledger.last_healthy().items():
+            if name in roster.sessions:
+                roster.sessions[name].healthy_at = at
 
     async def run(self) -> None:
         """Look, plan and act until :meth:`halt`."""
         while not self._stopping:
             self._wake.clear()
             self._hurry()
+            self.outages.look()
             decided = self.decide()
             self.act(decided)
-            await self._pause(min((m for m in (decided.wake_at, self.executor.wake_at()) if m), default=None))
+            moments = (decided.wake_at, self.executor.wake_at(), self.outages.wake_at())
+            await self._pause(min((moment for moment in moments if moment), default=None))
 
     def decide(self) -> Plan:
         """Return what would be done now; does nothing."""
@@ -168,6 +180,7 @@ class Reconciler:
             if not tracked.busy:
                 waiting = decided.waiting.get(name, "")
                 self._rest(tracked, waiting and (tracked.why_waits or waiting))
+        self._forget()
         self._last = decided
         if self.converged() is not self._converged:
             self._converged = not self._converged
@@ -210,26 +223,51 @@ class Reconciler:
             return
 
     def _hurry(self) -> None:
-        """Start anew what stays for too long in a state that somebody else should have ended.
-
-        After the 515 that ends pairing the library redials once, and if that fails it says nothing any more
-        (whatsmeow's handleStreamError); a handshake can hang on the way.
-        """
-        now = self.roster.ports.now()
+        """Start anew what stays for too long in a state that somebody else should have ended."""
+        now, queue = self.roster.ports.now(), self._queue()
         for tracked in self.roster.sessions.values():
-            patience = _PATIENCE.get(tracked.state)
-            if patience is None or tracked.running is None or tracked.busy or now - tracked.since < patience:
+            over = tracked.state not in ALIVE or tracked.next_try_at is not None
+            if tracked.running is not None and over and not tracked.busy:
+                # It was to leave its worker, and that failed; nothing else would ever try it again.
+                if tracked.not_before is None or tracked.not_before <= now:
+                    self.executor.release(tracked, why=tracked.reason)
                 continue
+            if tracked.running is None or tracked.busy or tracked.entrusted_at is None or tracked.in_line:
+                continue
+            patience = deadline(tracked.state, started=tracked.by_start, queue=queue)
+            if patience is None or now - max(tracked.entrusted_at, tracked.turn_at or tracked.entrusted_at) < patience:
+                continue
+            if self.roster.outlook.outage is not None and not tracked.by_start:
+                continue  # the library redials, which is all that a start would do
             reason = f"it was {tracked.state.value} for {patience.total_seconds():.0f} s and nothing came of it"
             self.roster.happen(tracked, Happening.WORKER_LOST, reason)
-            self.roster.retry_later(tracked, AFTER_DIAL)
+            self.roster.retry_later(tracked, AFTER_DIAL, dialled=True)
             self.executor.release(tracked, why=reason)
+
+    def _forget(self) -> None:
+        """Forget those that left the file and were never linked: names that come and go would fill the memory."""
+        declared = self.roster.in_force.declaration.sessions if self.roster.in_force else {}
+        left = [t for name, t in self.roster.sessions.items() if name not in declared and t.is_nothing]
+        for tracked in left:
+            del self.roster.sessions[tracked.name]
+
+    def _queue(self) -> float:
+        """Return the seconds until all who may wait for their turn to dial have had one."""
+        force = self.roster.in_force
+        if force is None:
+            return 0.0
+        waiting = sum(t.running is not None and t.state not in ONLINE for t in self.roster.sessions.values())
+        return waiting / force.declaration.fleet.pacing.dials_per_second
+
+    def _is_outage(self, why: str) -> bool:
+        outage = self.roster.outlook.outage
+        return outage is not None and why == outage.words()
 
     def _edited(self, tracked: Tracked, old: SessionSpec, new: SessionSpec) -> None:
         """A person edited the session: what failed before the edit is tried again at once."""
         restart = new.change_from(old) is Change.RESTART
         if restart:
-            tracked.attempt, tracked.next_try_at = 0, None
+            tracked.attempt, tracked.next_try_at, tracked.failures = 0, None, Failures()
         if tracked.credential is Credential.ABSENT or (restart and tracked.state is State.FAILED):
             tracked.waits_for_person, tracked.why_waits = False, ""
         if tracked.credential is not Credential.PRESENT and (old.pairing, old.phone) != (new.pairing, new.phone):
@@ -249,7 +287,9 @@ class Reconciler:
             self.roster.happen(tracked, Happening.WORKER_LOST, "its client was stopped, and none was started again")
         elif why and tracked.state in (State.PARKED, State.RETIRED):
             self.roster.happen(tracked, Happening.DECLARED, why)
-        elif why and tracked.state is State.DECLARED:
+        elif why and (
+            tracked.state is State.DECLARED or (tracked.state is State.RECONNECTING and self._is_outage(why))
+        ):
             self.roster.say(tracked, why)
 
 
@@ -261,5 +301,4 @@ def _settled(vault: Vault, name: str) -> Finding:
         except CredentialUnreadableError:
             return vault.find(name)  # what the system does not let us read now, the start looks at again
     except (WakitError, OSError) as error:
-        why = f"{in_words(error)}; `wakit restart {name}` looks again"
-        return Finding(Credential.DAMAGED, SessionRecord(), why)
+        return Finding(Credential.DAMAGED, SessionRecord(), in_words(error), f"`wakit restart {name}` looks again")

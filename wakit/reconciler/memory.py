@@ -24,14 +24,13 @@ def recollect(name: str, finding: Finding, now: datetime) -> Tracked:
         account=record.account,
         paired_at=record.paired_at,
         parked=record.parked,
+        handset=record.phone,
     )
     never_used = finding.credential is Credential.ABSENT and record.verdict is None
     if record.retired_at is not None or finding.credential is Credential.ARCHIVED or never_used:
         tracked.state = State.RETIRED
     elif finding.credential in (Credential.DAMAGED, Credential.GIVEN_AWAY):
-        way_out = f"`wakit restore {name} --list` shows what there is, `wakit pair {name}` links the phone anew"
-        said = finding.problem if "`wakit" in finding.problem else f"{finding.problem}; {way_out}"
-        tracked.state, tracked.reason = State.FAILED, said
+        tracked.state, tracked.reason = State.FAILED, finding.said
         tracked.wait_for_person(tracked.reason)
     elif finding.credential is Credential.UNLINKED:
         tracked.state, tracked.reason = State.LOGGED_OUT, f"it was unlinked; `wakit pair {name}` links it again"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -20,6 +20,12 @@ REPLAYED: Final = 10_000
 class Workers(Protocol):
     """The worker host: spawns sealed workers and ends them; reports come back through its callback."""
 
+    def expect(self, sessions: Sequence[str]) -> None:
+        """Keep places in the line of dials for sessions that are about to be launched: their order was decided."""
+
+    def forget(self, sessions: Sequence[str]) -> None:
+        """Keep no such places for sessions that will not dial after all."""
+
     async def launch(self, launch: WorkerLaunch) -> int:
         """Spawn a worker and return its pid; WorkerError if it does not come up."""
 
@@ -32,8 +38,14 @@ class Workers(Protocol):
     async def release(self, worker_id: str, session: str, *, why: str) -> None:
         """Take one session out of its worker for good; returns when its credential is free for others."""
 
+    async def redial(self, worker_id: str, session: str) -> None:
+        """Drop the session's connections; its library redials."""
+
     async def hold_account(self, worker_id: str, session: str, account: AccountHold) -> None:
         """Have a worker hold the account that a session was linked to just now; it reports if another one has it."""
+
+    async def ask(self, worker_id: str, session: str, timeout: float) -> str:  # noqa: ASYNC109
+        """Have a session ask WhatsApp something; "" once it has answered, else why not (within seconds)."""
 
     async def logout(self, worker_id: str, session: str, timeout: float) -> bool:  # noqa: ASYNC109
         """Unlink a session at WhatsApp; False if it did not answer in time (seconds)."""
@@ -56,6 +68,9 @@ class Ledger(Protocol):
 
     async def blamed_since(self, moment: datetime) -> dict[str, datetime]:
         """Return who crashed a worker alone after it had in company, and when last."""
+
+    def last_healthy(self) -> Mapping[str, datetime]:
+        """Return when each session was last known to be connected in earlier runs (UTC)."""
 
     def events(self) -> AsyncIterator[EventInfo | tuple[int, int]]:
         """Stream durable events from now on; a pair of numbers is a gap of events left out."""
@@ -91,6 +106,7 @@ class Ports:
         chance: A number drawn evenly from [0, 1).
         new_id: A fresh, unique worker id.
         release: What a worker that is started now is started from.
+        asleep: Seconds that the machine has slept since some moment before the daemon's start.
     """
 
     vault: Vault
@@ -100,3 +116,4 @@ class Ports:
     chance: Callable[[], float]
     new_id: Callable[[], str]
     release: Callable[[], Release] = lambda: UNKNOWN
+    asleep: Callable[[], float] = lambda: 0.0

@@ -12,13 +12,17 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Protocol, assert_never
 
+from wakit.core.breaker import Trouble, is_busy, trouble_of
 from wakit.core.declaration import Pairing
+from wakit.core.health import deaf_words
 from wakit.core.lifecycle import Happening, State
 from wakit.core.observation import Credential, Request
 from wakit.core.placement import halves
 from wakit.core.records import JSON
 from wakit.core.retry import AFTER_CRASH, AFTER_DIAL
-from wakit.reconciler.roster import Roster
+from wakit.reconciler.handsets import Handsets
+from wakit.reconciler.outages import Outages
+from wakit.reconciler.roster import ONLINE, Roster
 from wakit.reconciler.tracked import Shown, Tracked
 from wakit.redact import Secret, account_hash
 from wakit.vault.manifest import Why
@@ -34,23 +38,27 @@ from wakit.whatsapp.port import (
     DialFailed,
     HearsAgain,
     LoggedOut,
+    News,
     Outdated,
     Paired,
     PairingExpired,
     PairingFailed,
     PasskeyAsked,
+    PhoneSeen,
     QrShown,
     Refused,
     Replaced,
-    SessionEvent,
     SessionReport,
     WentDeaf,
     WorkerExited,
     WorkerReport,
+    WorkerSilent,
 )
 
 # WhatsApp tells no end for some bans; an hour is long enough not to hammer, short enough not to forget.
 _UNKNOWN_BAN: Final = 3600.0
+# Whoever tells one of these was answered by WhatsApp just now. Not `Outdated`: that answer is a trouble of its own.
+_ANSWERED: Final = (QrShown, CodeShown, Paired, Connected, HearsAgain, LoggedOut, Banned, Refused, Replaced)
 
 
 class Hands(Protocol):
@@ -76,12 +84,25 @@ class Reports:
         roster: The sessions.
         hands: What a report may set in motion.
         keep: Has a credential that proved good backed up.
+        outages: The fleet's breaker.
+        silent: Told that a worker fell silent.
     """
 
-    def __init__(self, roster: Roster, hands: Hands, keep: Callable[[Tracked, Why], None]) -> None:
+    def __init__(
+        self,
+        roster: Roster,
+        hands: Hands,
+        keep: Callable[[Tracked, Why], None],
+        *,
+        outages: Outages,
+        silent: Callable[[WorkerSilent], None],
+    ) -> None:
         self._roster = roster
         self._hands = hands
         self._keep = keep
+        self._outages = outages
+        self._silent = silent
+        self.handsets = Handsets(roster, hands)
         self._kept: dict[str, str] = {}  # the worker whose start was followed by a backup already, by session
 
     def take(self, report: WorkerReport) -> None:
@@ -91,6 +112,8 @@ class Reports:
                 tracked = self._roster.sessions.get(report.session)
                 if tracked is not None and tracked.worker_id == report.worker_id:
                     self._event(tracked, report.event, report.at)
+            case WorkerSilent():
+                self._silent(report)
             case WorkerExited():
                 known = [self._roster.sessions[name] for name in report.sessions if name in self._roster.sessions]
                 aboard = [tracked for tracked in known if tracked.worker_id == report.worker_id]
@@ -101,9 +124,11 @@ class Reports:
             case _:
                 assert_never(report)
 
-    def _event(self, tracked: Tracked, event: SessionEvent, at: datetime) -> None:
+    def _event(self, tracked: Tracked, event: News, at: datetime) -> None:
         if tracked.moving and isinstance(event, ConnectionLost | DialFailed | ClientEnded):
             return
+        if isinstance(event, _ANSWERED) and self._roster.matters(tracked, event.happening):
+            self._outages.reached(tracked)
         match event:
             case QrShown():
                 self._show(tracked, Shown(Pairing.QR, event.payload, event.expires_at), "shows a QR code to scan")
@@ -116,13 +141,15 @@ class Reports:
             case Connected():
                 self._connected(tracked, event, at)
             case WentDeaf():
-                reason = f"connected, but {event.errors} keepalives in a row went unanswered"
-                self._roster.happen(tracked, event.happening, reason)
+                tracked.keepalive_errors = max(1, event.errors)
+                self._roster.happen(tracked, event.happening, deaf_words(tracked.keepalive_errors), code="deaf")
+            case PhoneSeen():
+                self.handsets.seen(tracked, event.at)
             case HearsAgain():
+                tracked.keepalive_errors = 0
                 self._roster.happen(tracked, event.happening, "keepalives are answered again")
             case ConnectionLost():
-                reason = event.why or "the connection was lost"
-                self._roster.happen(tracked, event.happening, f"{reason}; the library redials", code=event.code)
+                self._connection_lost(tracked, event)
             case DialFailed():
                 self._dial_failed(tracked, event)
             case ClientEnded():
@@ -180,6 +207,7 @@ class Reports:
         tracked.request = None if tracked.request is Request.PAIR else tracked.request
         tracked.end_pairing()
         self._hands.note(tracked, lambda: self._roster.ports.vault.mark_paired(tracked.name, account))
+        self.handsets.linked(tracked)
         self._hands.hold_account(tracked, user)
         self._roster.happen(tracked, Happening.PAIRED, "the phone linked this device")
 
@@ -190,6 +218,7 @@ class Reports:
             self._paired(tracked, event.account)
         tracked.shown = None
         tracked.begin()
+        tracked.keepalive_errors, tracked.stale = 0, False
         tracked.last_connected_at = at
         linked_now = tracked.state is State.PAIRED
         self._roster.happen(tracked, Happening.CONNECTED, "logged in")
@@ -198,19 +227,37 @@ class Reports:
             self._kept[tracked.name] = tracked.worker_id
             self._keep(tracked, Why.PAIRED if linked_now else Why.CONNECTED)
 
+    def _connection_lost(self, tracked: Tracked, event: ConnectionLost) -> None:
+        reason = event.why or "the connection was lost"
+        if is_busy(event.code) and tracked.state not in ONLINE:
+            self._outages.sent_away(tracked, Trouble.SERVICE, reason)  # at login; else it is a server that restarts
+        self._roster.happen(tracked, event.happening, self._common(f"{reason}; the library redials"), code=event.code)
+
+    def _common(self, reason: str, cause: str | None = None) -> str:
+        """Return what concerns everybody instead of one session's own words for it, if that is what they are."""
+        outage = self._roster.outlook.outage
+        if outage is None or (cause is not None and trouble_of(cause) is None):
+            return reason
+        return outage.words()
+
     def _dial_failed(self, tracked: Tracked, event: DialFailed) -> None:
         tracked.dial_failure = event.detail
+        self._outages.dial_failed(tracked, event.cause.value, event.detail)
         self._roster.log("dial_failed", tracked, reason=event.detail, code=event.cause.value)
         # A pairing in progress keeps its state: its client ends when the first dial fails, and that is told next.
-        self._roster.happen(tracked, event.happening, event.detail, code=event.cause.value)
+        self._roster.happen(
+            tracked, event.happening, self._common(event.detail, event.cause.value), code=event.cause.value
+        )
 
     def _client_ended(self, tracked: Tracked, event: ClientEnded) -> None:
         tracked.shown = None
         reason = tracked.dial_failure or event.why or "the client ended"
         code = event.cause.value if event.cause else ""
-        self._roster.happen(tracked, event.happening, reason, code=code)
+        if event.cause is not None and not tracked.dial_failure:  # else the relay has told it already
+            self._outages.dial_failed(tracked, code, reason)
+        self._roster.happen(tracked, event.happening, self._common(reason, code), code=code)
         if tracked.state is State.RECONNECTING:  # a verdict that came before stands, and is not retried
-            self._roster.retry_later(tracked, AFTER_DIAL)
+            self._roster.retry_later(tracked, AFTER_DIAL, dialled=event.cause is not None)
         self._hands.release(tracked, why=reason)
 
     def _verdict(
@@ -245,6 +292,7 @@ class Reports:
             case Outdated():
                 code = "405"
                 reason = "WhatsApp refuses this version of the client; upgrade wakit, then `wakit restart`"
+                self._outages.sent_away(tracked, Trouble.OUTDATED, "it refuses this version of the client")
             case Refused():
                 code = event.code
                 reason = f"WhatsApp refused the login ({event.code or event.why or 'no reason given'})"
@@ -270,9 +318,9 @@ class Reports:
         for tracked in aboard:
             self._log_exit(tracked, report, report.cause)
             tracked.leave_worker()
-            self._hands.note(tracked, partial(self._roster.ports.vault.rest, tracked.name))
-            if tracked.credential is Credential.PRESENT:
-                self._hands.note(tracked, partial(self._roster.ports.vault.mark_stopped, tracked.name))
+            vault = self._roster.ports.vault
+            ended = vault.mark_stopped if tracked.credential is Credential.PRESENT else vault.rest
+            self._hands.note(tracked, partial(ended, tracked.name))
             self._roster.changed(tracked.name)
         self._roster.stir()
 
@@ -296,7 +344,7 @@ class Reports:
                 by_name[name].quarantine = f"{report.worker_id}/{half}"
         retried = [tracked for tracked in aboard if tracked.state is State.RECONNECTING]  # a verdict stands
         if retried:
-            self._roster.retry_together(retried, AFTER_CRASH)
+            self._roster.retry_together(retried, AFTER_CRASH, alone=len(aboard) == 1)
         for tracked in pairing:
             self._hands.settle(tracked)
         for tracked in aboard:

@@ -73,14 +73,26 @@ class Starter:
         candidate = self._candidate(tracked, self._ports.vault.prepare_pairing)
         tracked.asked, tracked.request = tracked.request is Request.PAIR, None
         self._started(candidate, f"pairs by {pairing.value}: {action.reason}")
+        # From outside a damaged one can look whole, and so would never be linked anew, however often a person asks.
+        spoilt = tracked.credential is Credential.DAMAGED and await self._is_spoilt(tracked.name)
         finding = await self._in_turn(tracked.name, partial(self._ports.vault.settle, tracked.name))
         tracked.remember(finding)
+        if tracked.credential is Credential.PRESENT and spoilt:
+            tracked.credential = Credential.DAMAGED
         if tracked.credential is Credential.PRESENT:
             tracked.running = None  # it was linked after all: the next plan restores it
             tracked.end_pairing()
             return False
         self._roster.log("pair_started", tracked, reason=action.reason, detail={"method": pairing.value})
         return bool(await self._launch([candidate], pairing))
+
+    async def _is_spoilt(self, name: str) -> bool:
+        """Return whether a credential that was found damaged still is, by a look into it."""
+        try:
+            await self._in_turn(name, partial(self._ports.vault.examine, name))
+        except CredentialError:
+            return True
+        return False
 
     async def hire(self, crew: Sequence[Tracked]) -> Hired:
         """Spawn a worker for sessions that still run elsewhere; it starts each when it is called.
@@ -111,7 +123,9 @@ class Starter:
             candidate.tracked.request, candidate.tracked.asked = None, False
             candidate.tracked.end_pairing()
             self._started(candidate, "starts with its credential")
-        return await self._launch(candidates, None, onto)
+        launched = await self._launch(candidates, None, onto)
+        self._ports.workers.forget([tracked.name for tracked in aboard if tracked not in launched])
+        return launched
 
     def _candidate(self, tracked: Tracked, prepare: Callable[[str], StartTicket]) -> _Candidate:
         spec = self._roster.declared(tracked.name) or tracked.spec or SessionSpec(tracked.name)
@@ -122,6 +136,7 @@ class Starter:
         if tracked.attempt:
             reason = f"{tracked.dial_failure}; trying again" if tracked.dial_failure else f"{reason}, again"
         tracked.begin()
+        tracked.starts += 1
         tracked.running = candidate.spec.fingerprint()
         self._roster.happen(tracked, Happening.START, reason)
 

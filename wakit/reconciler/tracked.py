@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -10,7 +10,9 @@ from wakit.control.schemas import PairingShown, SessionInfo
 from wakit.core.declaration import Pairing, SessionSpec
 from wakit.core.lifecycle import STATUS, State
 from wakit.core.observation import UNUSABLE, Credential, Request, SessionObservation
+from wakit.core.phone import PhoneMemory
 from wakit.core.release import UNKNOWN, Release
+from wakit.core.restarts import Failures
 from wakit.redact import PhoneNumber, Secret
 from wakit.vault.vault import Finding
 
@@ -18,6 +20,8 @@ from wakit.vault.vault import Finding
 _PAIRING: Final = frozenset({State.STARTING, State.PAIRING, State.RECONNECTING})
 # States in which a pause that still runs is nobody's concern.
 _AT_REST: Final = frozenset({State.PARKED, State.HELD, State.RETIRED})
+# States in which a session may be stale: nobody knows how it is until its next client has logged in.
+_NOT_KNOWN: Final = frozenset({State.STARTING, State.RECONNECTING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +61,26 @@ class Tracked:
     shown: Shown | None = None
     dial_failure: str = ""
     last_connected_at: datetime | None = None
+    healthy_at: datetime | None = None  # when it was last known to be connected, in this run or an earlier one
+    in_line: bool = False  # it waits for its turn to dial
+    turn_at: datetime | None = None  # when its last turn to dial came
     quarantine: str | None = None  # it was aboard of a crash: until it has proved itself it shares with these only
     blamed_at: datetime | None = None  # when it was found to be the culprit of a crash
     release: Release = UNKNOWN  # what its worker was started from
     moving: bool = False  # it leaves its worker for another one: that its connection ends is meant
     leaving: str | None = None  # why it has to leave its worker as soon as the action under way ends
     busy: bool = False  # an action on it is under way; the planner's word has to wait
+    failures: Failures = field(default_factory=Failures)  # what counts against its budget of restarts
+    entrusted_at: datetime | None = None  # since when somebody else should bring it on
+    by_start: bool = False  # and whether that began with a start
+    keepalive_errors: int = 0  # pings in a row that the library told to be unanswered
+    last_seen_at: datetime | None = None  # the last byte of WhatsApp, as the relay saw it
+    told_seen_at: datetime | None = None  # and what live readers know of that
+    stale: bool = False  # its worker fell silent, and no client of it has logged in since
+    starts: int = 0  # clients of it that this daemon began to start
+    tried_anew_at: datetime | None = None  # when its client was replaced last because it was deaf
+    handset: PhoneMemory | None = None  # when the phone it is linked to was seen
+    warning: str = ""  # what is not wrong yet, but will be if nobody looks after it
     not_before: datetime | None = None  # an action on it failed: none is begun before this moment
 
     def wait_for_person(self, why: str) -> None:
@@ -95,11 +113,18 @@ class Tracked:
         unlinked = self.credential is not Credential.PRESENT
         return self.running is not None and unlinked and self.state in _PAIRING and not ended
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing is left of it, here or on disk, that anybody could come back to."""
+        unused = self.credential is Credential.ABSENT and self.worker_id is None and not self.busy
+        return unused and self.state is State.RETIRED and self.request is None and not self.waits_for_person
+
     def remember(self, finding: Finding) -> None:
         """Take over what the vault found."""
         self.credential = finding.credential
         self.account = finding.record.account
         self.paired_at = finding.record.paired_at
+        self.handset = finding.record.phone
         if self.request is Request.RESTART and self.credential in UNUSABLE:
             self.request = None  # there is nothing left to restart; only pairing anew helps
 
@@ -110,6 +135,8 @@ class Tracked:
         self.next_try_at, self.attempt = source.next_try_at, source.attempt
         self.parked, self.last_connected_at = source.parked, source.last_connected_at
         self.blamed_at, source.blamed_at = source.blamed_at, None
+        self.handset, source.handset, source.warning = source.handset, None, ""
+        self.healthy_at = source.healthy_at
         source.credential, source.account, source.paired_at = Credential.ABSENT, None, None
         source.request, source.held, source.parked = None, None, False
         source.begin()
@@ -129,6 +156,7 @@ class Tracked:
             held=self.held,
             request=self.request,
             paired_at=self.paired_at,
+            healthy_at=self.healthy_at,
             last_spec=self.spec,
         )
 
@@ -143,6 +171,8 @@ class Tracked:
         )
         if pause_end is not None and self.running is None and self.state not in _AT_REST:
             reason = f"{reason}; next try in {(pause_end - now).total_seconds():.0f} s"
+        if self.warning:
+            reason = f"{reason}; {self.warning}" if reason else self.warning
         return SessionInfo(
             name=self.name,
             state=self.state.value,
@@ -158,6 +188,10 @@ class Tracked:
             pairing=spec.pairing.value if spec else "qr",
             labels=dict(spec.labels) if spec else {},
             last_connected_at=self.last_connected_at,
+            last_seen_at=self.last_seen_at,
+            phone_seen_at=self.handset.seen_at if self.handset else None,
+            stale=self.stale and self.state in _NOT_KNOWN,
+            restarts=max(0, self.starts - 1),
             needs_person=self._needs_person(),
             held=self.held,
         )
@@ -166,6 +200,8 @@ class Tracked:
         # What was linked once and cannot be used now is started by nobody but a person, whatever became of the verdict.
         lost = self.credential in UNUSABLE and self.state not in _AT_REST
         stuck = lost and self.running is None and self.request is None
+        if self.warning:
+            return True
         return self.waits_for_person or self.state is State.HELD or self.shown is not None or stuck
 
     def pairing_shown(self, now: datetime) -> PairingShown | None:

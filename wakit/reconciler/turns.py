@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 T = TypeVar("T")
 
@@ -17,9 +18,11 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._locks: dict[str, asyncio.Lock] = {}
+        # Weak: a lock that nobody holds or waits for is nobody's, and names come and go.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __call__(self, name: str, work: Callable[[], T]) -> T:
         """Do the work in a thread once everything asked for before it is done; return what it returns."""
-        async with self._locks.setdefault(name, asyncio.Lock()):  # asyncio.Lock is fair
+        lock = self._locks.setdefault(name, asyncio.Lock())
+        async with lock:  # asyncio.Lock is fair
             return await asyncio.to_thread(work)

@@ -151,7 +151,7 @@ class Upkeep:
     def _situation(self, *, busy: bool) -> Situation:
         running = [t for t in self._roster.sessions.values() if t.running is not None]
         return Situation(
-            busy=busy,
+            busy=busy or self._roster.outlook.outage is not None,
             crashed_at=self._roster.crashed_at,
             running=len(running),
             troubled_since=tuple(t.since for t in self._roster.sessions.values() if t.state in _IN_TROUBLE),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,6 +48,10 @@ class JournalLedger:
         except WakitError:  # a daemon that does not know it starts all the same
             return {}
         return {row["session"]: row["last"].replace(tzinfo=UTC) for row in table.to_pylist()}
+
+    def last_healthy(self) -> Mapping[str, datetime]:
+        """Return when each session was last known to be connected in earlier runs."""
+        return self._journal.last_healthy()
 
     async def events(self) -> AsyncIterator[EventInfo | tuple[int, int]]:
         """Stream durable events from now on."""

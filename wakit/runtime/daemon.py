@@ -52,14 +52,16 @@ from wakit.reconciler.roster import Roster
 from wakit.reconciler.upkeep import Upkeep
 from wakit.runtime.bookkeeping import JournalLedger
 from wakit.runtime.ending import Ending, wind_down
+from wakit.runtime.pace import Outside, Pace
 from wakit.runtime.place import Place
 from wakit.runtime.rehearsal import Phones, rehearsed
 from wakit.runtime.release import installed_release
-from wakit.runtime.staffing import Pace, Staff
+from wakit.runtime.staffing import Staff
 from wakit.sim.endpoint import running_sim
 from wakit.vault import Registry, Vault, open_accounts
 from wakit.vault.layout import Layout, open_layout
 from wakit.vault.privacy import mend
+from wakit.whatsapp.port import Dial, SessionReport, WorkerReport
 from wakit.worker.bounds import Limits
 from wakit.worker.host import WorkerHost
 
@@ -90,6 +92,13 @@ class DaemonOptions:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _asleep() -> float:
+    """Return how long the machine has slept since it was started, where the system counts that."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 async def serve(place: Place, *, stop: asyncio.Event, options: DaemonOptions | None = None) -> None:
@@ -212,16 +221,36 @@ def _join(
     """Join the rooms; nothing runs yet."""
     fleet, run_id = declaration.fleet, uuid.uuid4().hex[:12]
     logbook = Logbook(layout.logs, _now)
-    pace = Pace(lambda: _in_force(roster, declaration).fleet.pacing.dials_per_second, time.monotonic)
+    chance = random.SystemRandom()
+    pace = Pace(
+        Outside(
+            rate=lambda: _in_force(roster, declaration).fleet.pacing.dials_per_second,
+            place=lambda name: roster.standing(name),  # noqa: PLW0108
+            clock=time.monotonic,
+            chance=chance.random,
+            waits=lambda name, waits: roster.queue(name, waits),  # noqa: PLW0108
+        )
+    )
+
+    def heard(report: WorkerReport) -> None:
+        pace.forget((report.session,) if isinstance(report, SessionReport) else report.sessions)
+        reconciler.take(report)
+
+    def dialled(dial: Dial) -> None:
+        pace.dialled(dial.session)
+        roster.dialled(dial)
+
     # The lambdas reach what is made further down: the rooms know each other only through them.
     host = WorkerHost(
-        on_report=lambda report: reconciler.take(report),  # noqa: PLW0108
+        on_report=heard,
         permit=pace.permit,
+        on_dial=dialled,
+        on_unused=pace.unused,
         on_log=lambda source, line: logbook.write(source, line, worker=source not in roster.sessions),
+        on_beat=lambda beat: reconciler.watch.beat(beat),  # noqa: PLW0108
         limits=Limits(silent_after=fleet.health.stale_after),
     )
     ledger = JournalLedger(journal)
-    chance = random.SystemRandom()
     registry = Registry(open_accounts(layout.root), fleet.endpoint, _now)
     ports = Ports(
         vault=Vault(
@@ -231,12 +260,13 @@ def _join(
             registry,
             policy=lambda: _in_force(roster, declaration).fleet.vault,
         ),
-        workers=Staff(host),
+        workers=Staff(host, pace),
         ledger=ledger,
         now=_now,
         chance=chance.random,
         new_id=lambda: uuid.uuid4().hex[:12],
         release=lambda: upkeep.installed,
+        asleep=_asleep,
     )
     watchers: list[Callable[[str], None]] = [options.on_change]
 
@@ -301,7 +331,10 @@ async def _run(
                     _keep_up(daemon, "the watch on the file", partial(_follow, daemon, place, following))
                 ),
                 asyncio.create_task(_keep_up(daemon, "the journal's pruning", partial(_prune, daemon))),
+                asyncio.create_task(_keep_up(daemon, "the watch on the clocks", reconciler.clockwork.run)),
                 asyncio.create_task(_keep_up(daemon, "the backups", reconciler.executor.keeper.run)),
+                asyncio.create_task(_keep_up(daemon, "the watch on health", reconciler.watch.run)),
+                asyncio.create_task(_keep_up(daemon, "the look at the phones", reconciler.handsets.run)),
                 asyncio.create_task(_keep_up(daemon, "the upkeep", daemon.upkeep.run)),
             ]
             try:

@@ -9,27 +9,18 @@ session that is not declared rests until it is; else the daemon would retire it 
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
-from filelock import FileLock, Timeout
-
-from wakit.core.observation import Credential
 from wakit.declare import load
-from wakit.errors import CredentialError, HeldError
+from wakit.errors import CredentialError
 from wakit.redact import PhoneNumber, account_hash
 from wakit.runtime.place import Place
-from wakit.vault import Vault
+from wakit.runtime.vaults import open_vault
+from wakit.vault.adopting import adopt, refuse_taken
 from wakit.vault.folder import DATABASE
-from wakit.vault.layout import Layout, open_layout, private_folder
 from wakit.vault.migration import Kind, Migrated, migrate
+from wakit.vault.transfer import scratch, told
 from wakit.worker.tables import make_tables
-
-_INCOMING: Final = "incoming"
 
 
 def import_foreign(
@@ -56,8 +47,7 @@ def import_foreign(
         >>> import_foreign(locate(), "sales", Path("auth"))  # doctest: +SKIP
         Migrated(account=Secret('•••'), carried={'device': 1, 'pre keys': 812, ...}, ...)
     """
-    declaration = load(place.config, git=False)
-    spec = declaration.sessions.get(name)
+    spec = load(place.config, git=False).sessions.get(name)
     declared = spec.phone if spec is not None else None
     if account is not None and declared is not None and account != declared:
         raise CredentialError(
@@ -65,36 +55,12 @@ def import_foreign(
             why=f"its declared `phone` is {declared}",
             hint="give the other number a session of its own",
         )
-    layout = open_layout(place.state_dir)
-    vault = Vault(layout, declaration.fleet.strategy, lambda: datetime.now(UTC))
-    if vault.find(name).credential not in (Credential.ABSENT, Credential.UNLINKED):
-        raise CredentialError(
-            f"Session {name!r} cannot take in a credential",
-            why="it has, or had, one of its own",
-            hint="choose another name, or retire this one first",
-        )
-    with _incoming(layout) as folder:
+    vault = open_vault(place)
+    refuse_taken(name, vault.find(name))
+    refused = f"Session {name!r} cannot take in a credential"
+    with told(refused, "mend the disk, and import it again"), scratch(vault.layout) as folder:
         database = folder / DATABASE
         migrated = migrate(source, database, kind=kind, account=account or declared, blank=make_tables)
         whose = account_hash(migrated.account.reveal(), vault.key)
-        vault.adopt(name, database, whose, resting=spec is None)
+        adopt(vault, name, database, whose, resting=spec is None)
     return migrated
-
-
-@contextmanager
-def _incoming(layout: Layout) -> Iterator[Path]:
-    """Give an empty folder that is gone afterwards, to one at a time."""
-    lock = FileLock(layout.root / f"{_INCOMING}.lock", mode=0o600)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise HeldError(
-            "Another credential is being taken in", why="one at a time is", hint="wait until it is done"
-        ) from None
-    folder = layout.root / _INCOMING
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-        yield private_folder(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        lock.release()

@@ -1,14 +1,14 @@
-"""The worker host as the reconciler's workers, and the fleet's one token bucket before every dial."""
+"""The worker host as the reconciler's workers."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import suppress
 
-from wakit.core.pacing import TokenBucket
 from wakit.errors import WorkerError
+from wakit.runtime.pace import Pace
 from wakit.whatsapp.port import AccountHold, SessionStart, WorkerLaunch
 from wakit.worker.host import WorkerHost
 
@@ -16,52 +16,44 @@ _LEAVE = 5.0  # seconds until a session must have left a shared worker
 _GRACE = 1.0  # seconds a client may take to say goodbye before its worker is killed
 
 
-class Pace:
-    """Gives permits to dial, at the declared rate, in the order in which they are asked for.
+class Staff:
+    """Fulfils :class:`wakit.reconciler.ports.Workers` on a worker host.
 
     Args:
-        rate: Reads the declared rate (dials a second) whenever a permit is asked for.
-        clock: Monotonic seconds.
+        host: Has the workers.
+        pace: Keeps a place for sessions whose worker is being spawned.
     """
 
-    def __init__(self, rate: Callable[[], float], clock: Callable[[], float]) -> None:
-        self._rate = rate
-        self._clock = clock
-        self._bucket: TokenBucket | None = None
-        self._turn = asyncio.Lock()
-
-    async def permit(self, _session: str) -> None:
-        """Return when the next dial may go out."""
-        # Only the first in the queue waits for its token, the others for their turn: so a changed rate holds for all
-        # who wait, nobody is overtaken, and whoever gives up takes no token along.
-        async with self._turn:
-            now, rate = self._clock(), self._rate()
-            bucket = self._bucket or TokenBucket.full(rate, now)
-            self._bucket, pause = bucket.at_rate(rate, now).reserve(now)
-            if pause > 0:
-                await asyncio.sleep(pause)
-
-
-class Staff:
-    """Fulfils :class:`wakit.reconciler.ports.Workers` on a worker host."""
-
-    def __init__(self, host: WorkerHost) -> None:
+    def __init__(self, host: WorkerHost, pace: Pace) -> None:
         self._host = host
+        self._pace = pace
         self._aboard: dict[str, set[str]] = {}
         self._starts = asyncio.Semaphore(2 * (os.cpu_count() or 1))
 
+    def expect(self, sessions: Sequence[str]) -> None:
+        """Keep places in the line of dials."""
+        self._pace.expect(sessions)
+
+    def forget(self, sessions: Sequence[str]) -> None:
+        """Keep no places in the line of dials."""
+        self._pace.forget(sessions)
+
     async def launch(self, launch: WorkerLaunch) -> int:
         """Spawn a worker; a few at a time, because each loads the library, and all at once none would be in time."""
+        names = [start.name for start in launch.sessions]
         async with self._starts:
+            if not launch.on_call:
+                self._pace.expect(names)  # they were expected since they were planned, which may be long ago
             pid = await self._host.launch(launch)
         running = self._host.workers()
         self._aboard = {name: aboard for name, aboard in self._aboard.items() if name in running}
         # Whoever is on call is not aboard yet.
-        self._aboard[launch.worker_id] = set() if launch.on_call else {start.name for start in launch.sessions}
+        self._aboard[launch.worker_id] = set() if launch.on_call else set(names)
         return pid
 
     async def call(self, worker_id: str, start: SessionStart) -> None:
         """Have a worker that was launched on call start one of its sessions."""
+        self._pace.expect([start.name])
         await self._host.call(worker_id, start)
         self._aboard.setdefault(worker_id, set()).add(start.name)
 
@@ -91,10 +83,23 @@ class Staff:
         self._aboard.pop(worker_id, None)
         await self._host.stop(worker_id, grace=_GRACE, why=why)
 
+    async def redial(self, worker_id: str, session: str) -> None:
+        """Drop a session's connections and let it dial again."""
+        with suppress(WorkerError):  # it is gone already
+            await self._host.cut(worker_id, session)
+            await self._host.uncut(worker_id, session)
+
     async def hold_account(self, worker_id: str, session: str, account: AccountHold) -> None:
         """Have a worker hold an account."""
         with suppress(WorkerError):  # it is gone already, and so is its session
             await self._host.hold_account(worker_id, session, account)
+
+    async def ask(self, worker_id: str, session: str, timeout: float) -> str:  # noqa: ASYNC109
+        """Have a session ask WhatsApp something."""
+        try:
+            return await self._host.ask(worker_id, session, timeout)
+        except WorkerError as error:
+            return error.why
 
     async def logout(self, worker_id: str, session: str, timeout: float) -> bool:  # noqa: ASYNC109
         """Unlink a session at WhatsApp."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Final, assert_never
 
 from wakit.errors import WakitError
@@ -17,7 +18,7 @@ from wakit.sim.codec import TokenTable
 from wakit.sim.faults import FaultBook
 from wakit.sim.journal import Journal
 from wakit.sim.line import Credentials, Line
-from wakit.sim.nodes import Node
+from wakit.sim.nodes import AttributeValue, Node
 from wakit.sim.pairing import PairingDesk
 from wakit.sim.phone import PhoneError
 from wakit.sim.requests import (
@@ -30,6 +31,8 @@ from wakit.sim.scenarios import (
     Deaf,
     Drop,
     OnlineScenario,
+    PhoneReads,
+    PhoneWrites,
     Replaced,
     StreamError,
     Target,
@@ -113,8 +116,27 @@ class Exchange:
             case Deaf():
                 self._note(What.SCENARIO, presence, "deaf")
                 presence.line.deaf = True
+            case PhoneWrites():
+                if presence.account.online:
+                    self._note(What.SCENARIO, presence, "phone-writes")
+                    await presence.line.send(self._from_phone("message", presence.account, "text", Node("unavailable")))
+            case PhoneReads(kind=kind):
+                if presence.account.online:
+                    self._note(What.SCENARIO, presence, "phone-reads")
+                    await presence.line.send(self._from_phone("receipt", presence.account, kind))
             case _:
                 assert_never(scenario)
+
+    def _from_phone(self, tag: str, account: Account, kind: str, *content: Node) -> Node:
+        """What the devices of an account are told that its phone did, in the chat with itself."""
+        attrs: dict[str, AttributeValue] = {
+            "from": account.jid(),
+            "recipient": account.jid(),
+            "id": token_hex(8).upper(),
+            "t": str(int(self.clock())),
+            "type": kind,
+        }
+        return Node(tag, attrs, content)
 
     async def scan(self, number: PhoneNumber, text: str) -> Device:
         """Let a phone scan a QR code; raises PhoneError, noted in the journal."""

@@ -66,8 +66,18 @@ class Deaf(msgspec.Struct, frozen=True, tag="deaf"):
     """The server reads on, but answers nothing any more, pings included."""
 
 
+class PhoneWrites(msgspec.Struct, frozen=True, tag="phone-writes"):
+    """The phone sends a message that the device is told of and cannot open; one that is offline sends nothing."""
+
+
+class PhoneReads(msgspec.Struct, frozen=True, tag="phone-reads"):
+    """The phone sends a receipt of that type for a message of its account; one that is offline sends nothing."""
+
+    kind: str = "read-self"
+
+
 DialScenario = HangDial | RefuseDial | ProxySays | RefuseTls
-OnlineScenario = Drop | Replaced | StreamError | Deaf
+OnlineScenario = Drop | Replaced | StreamError | Deaf | PhoneWrites | PhoneReads
 Scenario = DialScenario | SlowHandshake | Failure | PasskeyRequired | OnlineScenario
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from wakit.durable import write_file
 from wakit.errors import StateDirectoryError
 from wakit.vault.layout import Layout
-from wakit.vault.record import RECORD, refusal
+from wakit.vault.record import RECORD, recording, refusal
 
 _BYTES: Final = 32
 # Looked for in the bytes, because a record that cannot be decoded still tells that there was an account.
@@ -45,13 +45,16 @@ def account_key(layout: Layout) -> bytes:
 
 
 def _make(layout: Layout, path: Path) -> bytes:
-    for linked in _linked(layout):
-        raise StateDirectoryError(
-            f"{path} is lost", why=f"sessions are linked ({linked} names an account by it)", hint=_WAY_OUT
-        )
-    key = secrets.token_bytes(_BYTES)
-    write_file(path, key)
-    return key
+    with recording(layout.sessions):  # a daemon and a command may both come first, and must not end up with two keys
+        if path.exists():
+            return account_key(layout)
+        for linked in _linked(layout):
+            raise StateDirectoryError(
+                f"{path} is lost", why=f"sessions are linked ({linked} names an account by it)", hint=_WAY_OUT
+            )
+        key = secrets.token_bytes(_BYTES)
+        write_file(path, key)
+        return key
 
 
 def _linked(layout: Layout) -> Iterator[Path]:

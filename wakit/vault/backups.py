@@ -6,26 +6,24 @@ the library; whoever puts one back holds the credential's own lock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from hashlib import sha256
+from datetime import datetime
 from pathlib import Path
 
-import msgspec
-
 from wakit.core.declaration import VaultPolicy
-from wakit.errors import CredentialError, CredentialUnreadableError
-from wakit.vault.disk import FREE_SPACE_FLOOR, BackupError, in_pieces, pieces, refused, require_space, write
+from wakit.errors import CredentialError
+from wakit.vault.disk import FREE_SPACE_FLOOR, BackupError, in_pieces, refused, require_space, write
+from wakit.vault.draft import describe, fit, sealed, unfit
 from wakit.vault.folder import DATABASE, present
-from wakit.vault.inspection import Inspection, inspect
-from wakit.vault.manifest import VERSION, Manifest, Sealed, Why, versions
+from wakit.vault.inspection import inspect
+from wakit.vault.manifest import Manifest, Why
 from wakit.vault.record import SessionRecord
 from wakit.vault.retention import Item, Standing, expendable
-from wakit.vault.sealing import check_recipients, fingerprints, seal
+from wakit.vault.sealing import check_recipients, fingerprints
 from wakit.vault.shelf import Shelf
-from wakit.vault.snapshot import COMPANIONS, Snapshot, drafted, source_digest
-from wakit.vault.verification import Backup, check_bytes, look, plain_bytes, unusable, verify
+from wakit.vault.snapshot import COMPANIONS, drafted, source_digest
+from wakit.vault.verification import Backup, Known, check_bytes, look, plain_bytes, unusable, verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +73,7 @@ class Backups:
         policy: How many are kept, in how much room, and for whom they are sealed.
         now: The clock (UTC).
         key: The state directory's account key.
+        known: Backups that were found good lately; without it, it begins with none.
         free_space_floor: Bytes that must stay free on the disk.
     """
 
@@ -85,6 +84,7 @@ class Backups:
         now: Callable[[], datetime],
         key: bytes,
         *,
+        known: Known | None = None,
         free_space_floor: int = FREE_SPACE_FLOOR,
     ) -> None:
         self._folder = folder
@@ -92,6 +92,7 @@ class Backups:
         self._policy = policy
         self._now = now
         self._key = key
+        self._known = Known(now) if known is None else known
         self._floor = free_space_floor
 
     def take(self, why: Why, record: SessionRecord) -> Taken:
@@ -109,17 +110,18 @@ class Backups:
         check_recipients(self._policy.recipients)
         database = self._folder / DATABASE
         if not present(database):
-            raise self._unfit("the credential database is missing")
+            raise unfit(self._folder, "the credential database is missing")
         with self._shelf.alone():
             source = source_digest(database)
             if same := self._same_as_last(record.account, source=source):
                 return Taken(same, new=False)
             with drafted(database, self._shelf.place, free_space_floor=self._floor) as (draft, copy):
-                found = self._fit(inspect(draft, self._key), record)
+                found = fit(self._folder, inspect(draft, self._key), record)
                 if same := self._same_as_last(found.account, sha256=copy.sha256):
                     return Taken(same, new=False)
-                says = self._manifest(why, record.epoch, found, copy, source)
-                return Taken(self._shelf.put(*self._sealed(draft, says)), new=True)
+                now = self._now()
+                says = describe(self._folder, found, copy, why=why, epoch=record.epoch, source=source, created_at=now)
+                return Taken(self._shelf.put(*sealed(draft, says, self._policy.recipients)), new=True)
 
     def listed(self) -> list[Backup]:
         """List all backups, the newest first, each with what can be told without reading the copies.
@@ -131,30 +133,39 @@ class Backups:
         return self._shelf.listed()
 
     def verify(self, backup: Backup) -> Backup:
-        """Read a backup's bytes, hash them, and look at the database in them; return it with what was found."""
-        return verify(look(backup.folder), self._key)
+        """Read a backup's bytes, hash them, and look at the database in them; return it with what was found.
 
-    def choose(self, account: str | None, keys: str | None = None, *, sealed: bool = True) -> Choice:
+        Not read again is what was found good within a day and was not touched since.
+        """
+        backup = look(backup.folder)
+        return backup if self._known.has(backup, looked=True) else verify(backup, self._key, self._known)
+
+    def choose(
+        self, account: str | None, keys: str | None = None, *, sealed: bool = True, anew: bool = False
+    ) -> Choice:
         """Find the newest good backup of a device, verified, and name the bad ones that are newer.
 
         Args:
             account: Keyed hash. Backups of another one are never offered. None if the record does not say: any will do.
             keys: Keyed hash of the device's keys; None if the record does not say.
             sealed: Also those for which a person has to bring a key.
+            anew: Read also what was found good lately: nobody is there to choose another one.
         """
         passed_over: list[Backup] = []
         for listed in self.listed():
             if not _is_of(listed, account, keys, sealed=sealed):
                 continue
-            backup = verify(listed, self._key)
+            backup = verify(listed, self._key, self._known) if anew else self._judge(listed, look_into=True)
             if backup.good:
                 return Choice(backup, tuple(passed_over))
             passed_over.append(backup)
         return Choice(None, tuple(passed_over))
 
-    def newest_good(self, account: str | None, keys: str | None = None, *, sealed: bool = True) -> Backup | None:
+    def newest_good(
+        self, account: str | None, keys: str | None = None, *, sealed: bool = True, anew: bool = False
+    ) -> Backup | None:
         """Return the newest good backup of a device, verified, or None; :meth:`choose` also tells of bad ones."""
-        return self.choose(account, keys, sealed=sealed).backup
+        return self.choose(account, keys, sealed=sealed, anew=anew).backup
 
     def offers(self, account: str | None, keys: str | None) -> bool:
         """Return whether one could be put back without a person, as far as can be told without reading any."""
@@ -163,18 +174,6 @@ class Backups:
             for backup in self.listed()
         )
 
-    def plain(self, backup: Backup, identities: Sequence[Path] = ()) -> bytes:
-        """Return the database in a backup, to the byte.
-
-        Raises:
-            CredentialError: It is bad.
-            SealError: It is sealed, and no key fits.
-        """
-        try:
-            return plain_bytes(self.verify(backup), identities=identities)
-        except OSError as error:
-            raise CredentialUnreadableError.of(backup.folder, error) from None
-
     def put_back(
         self,
         backup: Backup,
@@ -182,17 +181,23 @@ class Backups:
         *,
         account: str | None = None,
         identities: Sequence[Path] = (),
+        make_room: Callable[[], object] = lambda: None,
     ) -> Manifest:
         """Write a backup's bytes as a credential that nobody runs; the caller holds its lock.
+
+        Whoever chose it has verified it, which is known and not done again: what is written are the very bytes whose
+        hash is compared here, in memory, and nothing can have become of them in between.
 
         Args:
             backup: One of these.
             database: Where to; neither it nor any companion of it may be there.
             account: Whose it has to be, or None if that does not matter.
             identities: Key files, if it is sealed.
+            make_room: Called once the bytes are at hand and sound, and the disk has room: nothing is touched before.
 
         Raises:
             CredentialError: The backup is bad, or of another account.
+            CredentialUnreadableError: It cannot be read now.
             SealError: It is sealed, and no key fits.
             NoSpaceError: The disk is too full.
             BackupError: Something is in the place, or it cannot be written.
@@ -205,9 +210,14 @@ class Backups:
             if account not in (None, says.account):
                 why = "it is of another account than the one last linked here"
                 raise CredentialError(f"The backup {backup.name} is refused", why=why, hint="take another one")
-            _must_be_free(database)
+            try:
+                data = plain_bytes(verified, identities=identities)
+            except CredentialError:
+                self._known.forget(verified)  # it has rotted since; who asks again is offered another one
+                raise
             require_space(database.parent, says.size)
-            data = plain_bytes(verified, identities=identities)
+            make_room()
+            _must_be_free(database)
             try:
                 for leftover in database.parent.glob(f".{database.name}.*.tmp"):
                     leftover.unlink()
@@ -216,8 +226,12 @@ class Backups:
                 raise refused(database.parent, says.size, error) from None
             return says
 
-    def prune(self) -> Pruned:
+    def prune(self, *, made: Backup | None = None) -> Pruned:
         """Delete what the policy does not keep, and what interrupted operations left behind.
+
+        Args:
+            made: A backup that was made just now: its database was looked into and its bytes were hashed on their way.
+                Reading it now would show what the system still has in memory, and tell nothing of the disk.
 
         Raises:
             BackupError: Something cannot be deleted.
@@ -226,23 +240,28 @@ class Backups:
         if not present(self._shelf.place):
             return Pruned()
         with self._shelf.alone():
-            judged = self._judged()
+            judged = self._judged(made)
             deleted = expendable([_item(backup) for backup in judged], self._policy, self._now())
             for name in deleted:
                 self._shelf.discard(name)
             return Pruned(tuple(deleted), tuple(backup for backup in judged if not backup.good))
 
-    def _judged(self) -> list[Backup]:
-        """Read every backup; of each account look into the newest, until one is good."""
+    def _judged(self, made: Backup | None) -> list[Backup]:
+        """Read every backup that is not known; of each account look into the newest, until one is good."""
         judged: list[Backup] = []
         settled: set[str] = set()
         for listed in self.listed():
             account = listed.manifest.account if listed.manifest else ""
-            backup = check_bytes(listed) if account in settled else verify(listed, self._key)
+            backup = listed if listed == made else self._judge(listed, look_into=account not in settled)
             if backup.good:
                 settled.add(account)
             judged.append(backup)
         return judged
+
+    def _judge(self, listed: Backup, *, look_into: bool) -> Backup:
+        if self._known.has(listed, looked=look_into):
+            return listed
+        return verify(listed, self._key, self._known) if look_into else check_bytes(listed, self._known)
 
     def _same_as_last(self, account: str | None, *, source: str = "", sha256: str = "") -> Backup | None:
         """Return the newest backup if it is a sound copy of the same, sealed for the same."""
@@ -254,53 +273,7 @@ class Backups:
         sealed_for = says.sealed.recipients if says.sealed else ()
         if not same or sealed_for != fingerprints(self._policy.recipients):
             return None
-        return last if verify(last, self._key).good else None
-
-    def _fit(self, found: Inspection, record: SessionRecord) -> Inspection:
-        """Return what was found in a copy, if it is worth keeping."""
-        if found.unreadable:
-            raise CredentialUnreadableError(
-                f"The credential in {self._folder} cannot be copied now", why=found.problem, hint="it is tried again"
-            )
-        if found.problem or found.account is None:
-            raise self._unfit(found.problem)
-        if record.account not in (None, found.account):
-            raise self._unfit("it belongs to another account than the one last linked here")
-        if record.keys not in (None, found.keys):
-            raise self._unfit("its keys are not those that were linked")
-        return found
-
-    def _unfit(self, why: str) -> CredentialError:
-        return CredentialError(
-            f"The credential in {self._folder} is not worth a backup",
-            why=why,
-            hint="put back a good backup, or link the phone anew",
-        )
-
-    def _manifest(self, why: Why, epoch: int, found: Inspection, copy: Snapshot, source: str) -> Manifest:
-        return Manifest(
-            version=VERSION,
-            created_at=self._now().astimezone(UTC),
-            why=why,
-            session=self._folder.parent.name,
-            namespace=self._folder.name,
-            account=found.account or "",
-            keys=found.keys or "",
-            epoch=epoch,
-            sha256=copy.sha256,
-            size=copy.size,
-            rows=copy.rows,
-            source=source,
-            made_with=versions(),
-        )
-
-    def _sealed(self, draft: Path, says: Manifest) -> tuple[Iterable[bytes | memoryview], Manifest]:
-        """Return what is to be written of a draft, and the manifest that goes with it."""
-        if not self._policy.recipients:
-            return pieces(draft), says
-        data = seal(draft.read_bytes(), self._policy.recipients)
-        sealed = Sealed(sha256(data).hexdigest(), len(data), fingerprints(self._policy.recipients))
-        return in_pieces(data), msgspec.structs.replace(says, sealed=sealed)
+        return last if self.verify(last).good else None
 
 
 def _is_of(backup: Backup, account: str | None, keys: str | None, *, sealed: bool) -> bool:

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from wakit.errors import WakitError
+from wakit.vault import write_ahead
 from wakit.vault.record import CleanStop, SessionRecord
 from wakit.vault.snapshot import source_digest
 
@@ -25,9 +26,13 @@ def take(database: Path, epoch: int, now: datetime) -> CleanStop | None:
     try:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True, timeout=1.0)) as connection:
             (busy, *_counts) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        return None if busy else CleanStop(epoch=epoch, digest=source_digest(database), at=now)
+        if busy:
+            return None
+        left = CleanStop(epoch=epoch, digest=source_digest(database), at=now)
     except (sqlite3.Error, WakitError, OSError):
         return None  # the next start looks at it in any case, and says what is wrong
+    write_ahead.let_go(database)
+    return left
 
 
 def unchanged(database: Path, record: SessionRecord) -> bool:

@@ -51,7 +51,13 @@ def read_device(database: Path) -> Device:
         ) from None
     if row is None:
         raise CredentialError(f"{database} cannot be used", why="it holds no device")
-    return Device(Secret(user_of(str(row[0]))), sha256(bytes(row[1] or b"")).hexdigest())
+    return device_of(*row)
+
+
+def device_of(jid: object, noise_key: object) -> Device:
+    """Return the device of a row; what a damaged database holds instead of a key names a device that nobody knows."""
+    key = noise_key if isinstance(noise_key, bytes) else str(noise_key or "").encode()
+    return Device(Secret(user_of(str(jid))), sha256(key).hexdigest())
 
 
 def user_of(jid: str) -> str:

@@ -1,15 +1,18 @@
 """Is this the credential that was last in use here? What must be asked before each start.
 
 An inspection tells whether a file is *a* sound credential. This compares it with what is remembered of *the* one: its
-account, its keys, and the bytes that the last clean stop left.
+account, its keys, and the bytes that the last clean stop left; or, after a crash, with the log that it left.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from wakit.errors import WakitError
+from wakit.vault import write_ahead
 from wakit.vault.clean_stop import unchanged
+from wakit.vault.disk import file_sha256
 from wakit.vault.inspection import Inspection, inspect
 from wakit.vault.problems import Problem
 from wakit.vault.record import SessionRecord
@@ -17,6 +20,8 @@ from wakit.vault.record import SessionRecord
 
 def examine(database: Path, record: SessionRecord, key: bytes) -> Inspection:
     """Look at a credential that is about to be started: sound in itself, and the one that was last in use here.
+
+    A log that was removed and can be put back is put back.
 
     Args:
         database: ``creds.db``; the caller holds its lock.
@@ -27,7 +32,29 @@ def examine(database: Path, record: SessionRecord, key: bytes) -> Inspection:
         same = unchanged(database, record)
     except WakitError:
         same = True  # missing, or not to be read now: what follows says so
-    found = inspect(database, key)
+    if record.clean_stop is None:
+        return _after_a_crash(database, record, key)
+    found = _known(inspect(database, key), record)
+    if found.kind is None and not found.unreadable and not same:
+        return Inspection.of(Problem.CHANGED, "the credential database was changed since its client ended in order")
+    return found
+
+
+def _after_a_crash(database: Path, record: SessionRecord, key: bytes) -> Inspection:
+    before = file_sha256(database) if write_ahead.bring_back(database) else ""
+    lost = not before and write_ahead.removed(database)
+    found = _known(inspect(database, key, untouched=lost), record)
+    if found.kind is not None or found.unreadable:
+        return found
+    if lost:
+        return Inspection.of(Problem.LOG_MISSING, write_ahead.REMOVED)
+    if before and file_sha256(database) != before:
+        return replace(found, mended=f"{write_ahead.REMOVED}; wakit had kept hold of it, and it is in its place again")
+    return found
+
+
+def _known(found: Inspection, record: SessionRecord) -> Inspection:
+    """Return what was found in a database, compared with what is remembered."""
     if found.kind is not None or found.unreadable:
         return found
     if record.account is not None and found.account != record.account:
@@ -36,6 +63,4 @@ def examine(database: Path, record: SessionRecord, key: bytes) -> Inspection:
         )
     if record.keys is not None and found.keys != record.keys:
         return Inspection.of(Problem.OTHER_KEYS, "the keys in the credential database are not those that were linked")
-    if not same:
-        return Inspection.of(Problem.CHANGED, "the credential database was changed since its client ended in order")
     return found

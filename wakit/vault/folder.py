@@ -23,7 +23,16 @@ from wakit.durable import move, sync_folder, write_file
 from wakit.errors import CredentialError, CredentialUnreadableError, HeldError
 from wakit.owner import describe_holder
 from wakit.vault.layout import private_folder
-from wakit.vault.record import RECORD, DamagedRecordError, NewerRecordError, SessionRecord, read_record, refusal
+from wakit.vault.record import (
+    RECORD,
+    DamagedRecordError,
+    NewerRecordError,
+    SessionRecord,
+    read_record,
+    recording,
+    refusal,
+    write_record,
+)
 
 DATABASE: Final = "creds.db"
 # What stays when a credential is set aside: lock and memory must never be missing, and copies are no credential.
@@ -35,11 +44,24 @@ _EPOCH: Final = re.compile(rb'"epoch"\s*:\s*(\d{1,18})')
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the vault knows of one session without touching the database of a live client."""
+    """What the vault knows of one session without touching the database of a live client.
+
+    Attributes:
+        credential: What there is.
+        record: What is remembered of it.
+        problem: What is wrong, or "".
+        hint: What a person can do about it, or "".
+    """
 
     credential: Credential
     record: SessionRecord
     problem: str = ""
+    hint: str = ""
+
+    @property
+    def said(self) -> str:
+        """The problem and the way out, in one sentence."""
+        return "; ".join(filter(None, (self.problem, self.hint)))
 
 
 @contextmanager
@@ -99,6 +121,8 @@ def look(folder: Path) -> Finding:
             return Finding(Credential.DAMAGED, SessionRecord(), f"{place} is a symbolic link")
     try:
         record = read_record(folder)
+    except NewerRecordError as error:  # no backup and no new link helps: this wakit overwrites no such record
+        return Finding(Credential.DAMAGED, SessionRecord(), str(error), error.hint)
     except CredentialError as error:
         return Finding(Credential.DAMAGED, SessionRecord(), str(error))
     if not present(folder / RECORD) and _lost_memory(folder) is not None:
@@ -116,6 +140,20 @@ def look(folder: Path) -> Finding:
 def given_away(record: SessionRecord) -> str:
     """Say when and in what a credential was given away."""
     return f"it was given away on {record.given_away_at:%Y-%m-%d %H:%M} UTC in the bundle {record.given_to}"
+
+
+def way_out(name: str, credential: Credential) -> str:
+    """Say what a person can do about a session that cannot be started as it is, or ""."""
+    match credential:
+        case Credential.GIVEN_AWAY:
+            return (
+                "take it back with `wakit import` of that bundle or of one from where it is now, "
+                f"remove it from the file, or link the phone anew with `wakit pair {name}`"
+            )
+        case Credential.DAMAGED:
+            return f"`wakit restore {name} --list` shows what there is, `wakit pair {name}` links the phone anew"
+        case _:
+            return ""
 
 
 def usable_but_for_its_record(folder: Path) -> bool:
@@ -144,6 +182,20 @@ def memory(folder: Path, now: datetime) -> SessionRecord:
     if present(folder / RECORD):
         return record
     return _lost_memory(folder) or record
+
+
+def amend(folder: Path, now: datetime, **changes: object) -> SessionRecord:
+    """Change fields of a record, keys as in :class:`SessionRecord`, and leave what others have noted meanwhile.
+
+    Raises:
+        CredentialError: A newer wakit wrote it.
+        CredentialUnreadableError: It cannot be read now.
+        FileNotFoundError: There is no such folder.
+    """
+    with recording(folder):
+        record = msgspec.structs.replace(memory(folder, now), **changes)
+        write_record(folder, record)
+    return record
 
 
 def set_aside(folder: Path, stamp: str) -> None:

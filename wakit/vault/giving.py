@@ -23,6 +23,7 @@ from wakit.vault import bundle
 from wakit.vault.bundle import BundledSession, Manifest
 from wakit.vault.folder import DATABASE, locked, present
 from wakit.vault.inspection import inspect
+from wakit.vault.notes import given_away
 from wakit.vault.snapshot import snapshot
 from wakit.vault.transfer import scratch, told
 from wakit.vault.vault import Vault
@@ -82,7 +83,7 @@ def give(
         for name in wanted:
             redo = f"mend the disk, do not import {target}, which has it, and export anew what is not marked"
             with told(f"{name!r} could not be marked as given away", redo):
-                vault.mark_given_away(name, manifest.bundle)
+                given_away(vault.holdings, name, manifest.bundle)
     return Given(manifest, len(sealed))
 
 

@@ -17,8 +17,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from wakit.errors import CredentialUnreadableError
 from wakit.redact import account_hash
-from wakit.vault.device import user_of
+from wakit.vault.device import Device, device_of
 from wakit.vault.problems import Problem, with_consequence
 from wakit.vault.record import refusal
 
@@ -58,7 +59,9 @@ class Inspection:
         linked: There is exactly one device row.
         account: Keyed hash of the account in that row, or None.
         keys: Keyed hash of the device's own keys, which never change while it is linked, or None.
+        device: The device in that row, or None.
         unreadable: It could not be looked at; nothing is known about the credential.
+        mended: What was wrong and is no longer, without a loss, as a plain sentence; or "".
     """
 
     kind: Problem | None = None
@@ -66,7 +69,9 @@ class Inspection:
     linked: bool = False
     account: str | None = None
     keys: str | None = None
+    device: Device | None = None
     unreadable: bool = False
+    mended: str = ""
 
     @classmethod
     def of(cls, kind: Problem, said: str) -> Inspection:
@@ -74,7 +79,7 @@ class Inspection:
         return cls(kind, with_consequence(kind, said))
 
 
-def inspect(database: Path, key: bytes) -> Inspection:
+def inspect(database: Path, key: bytes, *, untouched: bool = False) -> Inspection:
     """Look at a credential database that no worker uses now.
 
     Opening it lets SQLite take over what a killed worker left in the write-ahead log, as the next worker would.
@@ -82,14 +87,16 @@ def inspect(database: Path, key: bytes) -> Inspection:
     Args:
         database: ``creds.db``.
         key: The state directory's account key.
+        untouched: Leave everything as it is, and look at what is in the file itself.
     """
+    mode = "mode=ro&immutable=1" if untouched else "mode=rw"
     try:
         if (found := _from_outside(database)) is not None:
             return found
     except OSError as error:
         return Inspection(problem=f"the credential database cannot be read: {error.strerror}", unreadable=True)
     try:
-        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True, timeout=5.0)) as connection:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?{mode}", uri=True, timeout=5.0)) as connection:
             connection.text_factory = _decode
             return _from_inside(connection, key)
     except sqlite3.Error as error:
@@ -148,8 +155,11 @@ def _from_inside(connection: sqlite3.Connection, key: bytes) -> Inspection:
         return Inspection.of(
             Problem.SEVERAL_DEVICES, f"the credential database holds {len(rows)} devices; wakit keeps one in each"
         )
-    account = account_hash(user_of(str(rows[0][0])), key)
-    return Inspection(linked=True, account=account, keys=_fingerprint(rows[0], key))
+    row = dict(zip(wanted, rows[0], strict=True))
+    device = device_of(row["jid"], row.get("noise_key"))
+    account = account_hash(device.user.reveal(), key)
+    known = device if "noise_key" in row else None
+    return Inspection(linked=True, account=account, keys=_fingerprint(rows[0], key), device=known)
 
 
 def _decode(text: bytes) -> str:
@@ -180,6 +190,21 @@ def _bad_pages(verdict: str) -> Inspection:
     if code is not None and int(code[1]) & 0xFF not in _DAMAGE:
         return Inspection(problem="the credential database cannot be read: a page could not be got", unreadable=True)
     return Inspection.of(Problem.DAMAGED, "the credential database is damaged (integrity_check)")
+
+
+def readable(folder: Path, found: Inspection) -> Inspection:
+    """Return what was found.
+
+    Raises:
+        CredentialUnreadableError: Nothing was, because the system did not let it be read.
+    """
+    if found.unreadable:
+        raise CredentialUnreadableError(
+            f"The credential in {folder} cannot be read now",
+            why=found.problem,
+            hint="mend the disk or the permissions; it is looked at again by itself",
+        )
+    return found
 
 
 def speaks_of_damage(error: sqlite3.Error) -> bool:

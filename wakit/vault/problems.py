@@ -27,6 +27,7 @@ class Problem(StrEnum):
     OTHER_ACCOUNT = "other_account"
     OTHER_KEYS = "other_keys"
     CHANGED = "changed"
+    LOG_MISSING = "log_missing"
     REFUSED = "refused"
 
 
@@ -47,6 +48,8 @@ CONSEQUENCES: Final[Mapping[Problem, str]] = MappingProxyType(
         Problem.OTHER_ACCOUNT: "another account would speak under this session's name",
         Problem.OTHER_KEYS: _UNLINKED,
         Problem.CHANGED: "damage that SQLite does not see would go on unnoticed",
+        Problem.LOG_MISSING: "the link is intact, and the library would go on with older keys of conversations than "
+        "were in use: messages since then may be missing or stay undecryptable",
         Problem.REFUSED: "somebody else could put another credential in its place",
     }
 )

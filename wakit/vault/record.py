@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from wakit.core.phone import PhoneMemory
 from wakit.durable import write_file
 from wakit.errors import CredentialError, CredentialUnreadableError
 
@@ -81,6 +82,7 @@ class SessionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         given_to: The bundle it was given away in.
         given_epoch: Its epoch when it was given away: what comes back from elsewhere has seen more starts.
         imported_from: The bundle it came in, or None.
+        phone: How the phone that it is linked to has shown itself, or None if it has not.
     """
 
     version: int = _PLAIN
@@ -99,6 +101,7 @@ class SessionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     given_to: str | None = None
     given_epoch: int = 0
     imported_from: str | None = None
+    phone: PhoneMemory | None = None
 
     @property
     def clean_stop(self) -> CleanStop | None:
@@ -174,8 +177,9 @@ def write_record(folder: Path, record: SessionRecord) -> None:
 def recording(folder: Path) -> Iterator[None]:
     """Hold a record still while it is read and written again: a daemon and a command may both have something to note.
 
-    The lock is on the folder itself, so nothing is left behind, and it is held for a read and a write only. Whoever
-    waited while the folder was moved away takes the one that lies there now.
+    The lock is on the folder itself, so nothing is left behind, and it is held for a moment only. Who has it must not
+    ask for it again: it would wait for itself. Whoever waited while the folder was moved away takes the one that lies
+    there now.
 
     Raises:
         FileNotFoundError: There is no such folder.

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from wakit.errors import CredentialError
@@ -22,6 +23,7 @@ from wakit.vault.inspection import Inspection
 from wakit.vault.problems import Problem
 from wakit.vault.record import SessionRecord
 from wakit.vault.verification import Backup, unusable
+from wakit.vault.write_ahead import has_more
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +33,23 @@ class Recovery:
     Attributes:
         problem: What was wrong; None if a person asked for it.
         said: The same in words.
-        backup: The id of the backup that is in use now.
+        backup: The id of the backup that is in use now, or "" if the credential itself is.
         created_at: When that was taken (UTC).
-        lossless: It is the very bytes that the last clean stop left.
+        lossless: Nothing is missing: it is the very bytes that were left.
     """
 
     problem: Problem | None
     said: str
     backup: str
-    created_at: datetime
+    created_at: datetime | None
     lossless: bool
 
     def words(self, now: datetime) -> str:
         """Say it in one sentence for the journal and for people."""
+        if self.created_at is None:
+            return (
+                f"{self.said}; {'nothing is lost' if self.lossless else 'no backup is newer, so it goes on with that'}"
+            )
         age = _age(now - self.created_at)
         lost = "nothing is lost" if self.lossless else "some messages since then may stay undecryptable"
         return f"{self.said}; the backup {self.backup}, {age} old, is in use now: {lost}"
@@ -71,10 +77,19 @@ class Patient:
 def recover(patient: Patient, found: Inspection) -> Recovery:
     """Put the newest good backup in the place of a damaged credential.
 
+    One that only lacks its log is replaced only by a backup that certainly has more: older keys of conversations must
+    not take the place of newer ones.
+
     Raises:
         CredentialError: There is none; what is wrong and what a person can do.
     """
-    chosen = patient.backups.newest_good(patient.record.account, patient.record.keys, sealed=False)
+    if found.mended:
+        return Recovery(Problem.LOG_MISSING, found.mended, backup="", created_at=None, lossless=True)
+    chosen = patient.backups.newest_good(patient.record.account, patient.record.keys, sealed=False, anew=True)
+    if found.kind is Problem.LOG_MISSING and not (
+        chosen and has_more(chosen, patient.record, patient.folder / DATABASE)
+    ):
+        return Recovery(Problem.LOG_MISSING, found.problem, backup="", created_at=None, lossless=False)
     if chosen is None:
         raise CredentialError(
             f"The credential of {patient.name!r} cannot be used", why=found.problem, hint=_what_now(patient)
@@ -109,12 +124,23 @@ def choose(name: str, record: SessionRecord, backups: Backups, chosen: str | Non
 
 
 def put_back(patient: Patient, chosen: Backup, *, because: Inspection, identities: Sequence[Path] = ()) -> Recovery:
-    """Put one backup in place. What is there is set aside first: a crash in between leaves it plainly missing."""
+    """Put one backup in place. What is there is set aside first: a crash in between leaves it plainly missing.
+
+    Raises:
+        CredentialError: The backup is bad after all, or of another account; nothing was touched, as with the others.
+        CredentialUnreadableError: It cannot be read now.
+        SealError: It is sealed, and no key fits.
+        BackupError: The disk has no room for it, or does not take it.
+        HeldError: Another process is at the backups.
+    """
     folder, record = patient.folder, patient.record
-    if chosen.manifest is not None and chosen.manifest.sealed:
-        patient.backups.plain(chosen, identities)  # before anything is touched: the key may be the wrong one
-    set_aside(folder, patient.stamp)
-    says = patient.backups.put_back(chosen, folder / DATABASE, account=record.account, identities=identities)
+    says = patient.backups.put_back(
+        chosen,
+        folder / DATABASE,
+        account=record.account,
+        identities=identities,
+        make_room=partial(set_aside, folder, patient.stamp),
+    )
     return Recovery(
         problem=because.kind,
         said=because.problem,

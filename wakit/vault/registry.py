@@ -76,16 +76,25 @@ class Registry:
         self.note = accounts.note
 
     @contextmanager
-    def permission(self, seat: Seat) -> Iterator[Permission]:
+    def permission(self, seat: Seat, device: Device | None) -> Iterator[Permission]:
         """Hold a credential's account while its start is prepared.
+
+        Args:
+            seat: The credential, whose lock is held.
+            device: What was found in it.
 
         Raises:
             CredentialElsewhereError: It is an outdated copy; a person has to decide.
             HeldError: A live session of this machine has the account.
             CredentialError: There is no device in it.
-            CredentialUnreadableError: The system does not let it be read now.
+            CredentialUnreadableError: Where it was started last cannot be read now.
         """
-        device = read_device(seat.folder / DATABASE)
+        if device is None:
+            raise CredentialError(
+                f"{seat.folder / DATABASE} cannot be used",
+                why="it lacks what the library needs",
+                hint=f"`wakit restore {seat.name}` puts a backup back; `wakit pair {seat.name}` links the phone anew",
+            )
         self._judge(seat, device, self.in_use)  # an outdated copy is told so at once, and not that it has to wait
         with self._held(seat.name, device.user):
             turn, last = self._judge(seat, device, lambda _user: "")  # nobody else runs it: we hold it
@@ -110,6 +119,8 @@ class Registry:
             What was decided, in words; "" if it was its turn anyway.
 
         Raises:
+            CredentialError: There is no credential that could be used.
+            CredentialUnreadableError: It, or where it was started last, cannot be read now.
             HeldError: A live session of this machine has the account.
         """
         device = read_device(seat.folder / DATABASE)

@@ -11,27 +11,25 @@ left in, or in one from where it was used since, which has seen more starts. An 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeAlias
+from pathlib import Path
+from typing import Final
 
 from wakit.core.observation import Credential
 from wakit.durable import sync_folder
 from wakit.errors import BundleError, CredentialError, HeldError
 from wakit.vault.arrival import Arrival, unpack
 from wakit.vault.bundle import Bundle, Manifest
-from wakit.vault.folder import DATABASE, Finding, given_away, locked, present, tighten
-from wakit.vault.inspection import inspect
+from wakit.vault.folder import Finding, given_away, locked, present, tighten
+from wakit.vault.holders import Claims, claims, fresh_link, holder
+from wakit.vault.moving import move_in
 from wakit.vault.record import SessionRecord, write_record
 from wakit.vault.transfer import Import, imported, note_import, scratch, told
 from wakit.vault.vault import Vault
 
-# One that is absent and has an account all the same was linked just now, and nobody noted it yet.
-_RUNNABLE: Final = frozenset({Credential.PRESENT, Credential.ARCHIVED, Credential.DAMAGED, Credential.ABSENT})
-Linked: TypeAlias = Mapping[str, Mapping[str, Finding]]
-"""Account -> session -> what there is of it."""
+_MAKES_ROOM: Final = frozenset({Credential.ABSENT, Credential.GIVEN_AWAY})
 
 
 class Outcome(StrEnum):
@@ -106,8 +104,8 @@ def take(vault: Vault, bundle: Bundle, *, names: Mapping[str, str], dry_run: boo
         arrivals = unpack(bundle, folder, vault.key)
         _refuse_again(vault, manifest)
         cases = [_case(vault, arrival, names, manifest.bundle) for arrival in arrivals]
-        linked = _linked(vault)
-        decided = [_decide(vault, case, cases, linked) for case in cases]
+        known = claims(vault.holdings)
+        decided = [_decide(vault, case, cases, known) for case in cases]
         if dry_run:
             return decided
         for taken in decided:
@@ -172,7 +170,7 @@ def _arrived(finding: Finding, arrival: Arrival, ident: str) -> bool:
     return present_here and record.account == arrival.account
 
 
-def _decide(vault: Vault, case: _Case, cases: Sequence[_Case], linked: Linked) -> Taken:
+def _decide(vault: Vault, case: _Case, cases: Sequence[_Case], known: Claims) -> Taken:
     """Say what becomes of one session, by its name and by its account."""
     finding = case.finding
     if _arrived(finding, case.arrival, case.ident):
@@ -180,11 +178,12 @@ def _decide(vault: Vault, case: _Case, cases: Sequence[_Case], linked: Linked) -
     for other in cases:
         if other is not case and other.account == case.account:
             return case.refused(f"{other.name!r} in the bundle has the same account", "one account has one session")
-    if refusal := _taken_account(case, linked):
+    folder = vault.folder(case.name)
+    if refusal := _taken_account(case, known, folder):
         return refusal
     match finding.credential:
         case Credential.ABSENT:
-            if present(vault.folder(case.name) / DATABASE) and _account(vault, case.name, finding) is not None:
+            if fresh_link(vault.holdings, folder, finding) is not None:
                 return case.refused("a device was linked under that name just now", "give it another name with --name")
             return case.taken(Outcome.NEW)
         case Credential.GIVEN_AWAY:
@@ -219,36 +218,18 @@ def _outdated(case: _Case, record: SessionRecord) -> Taken:
     )
 
 
-def _linked(vault: Vault) -> Linked:
-    """Return who has each account here, whatever became of its credential."""
-    linked: defaultdict[str, dict[str, Finding]] = defaultdict(dict)
-    for name in vault.names():
-        finding = vault.find(name)
-        if (account := _account(vault, name, finding)) is not None:
-            linked[account][name] = finding
-    return linked
-
-
-def _taken_account(case: _Case, linked: Linked) -> Taken | None:
-    for name, finding in linked.get(case.account, {}).items():
-        if name == case.name:
-            continue
-        if finding.credential is Credential.GIVEN_AWAY and not _may_return(case, finding.record):
-            return _outdated(case, finding.record)
-        if finding.credential in _RUNNABLE:
-            return case.refused(
-                f"its account is linked as {name!r} here already",
-                "one account has one session: retire that one first, and unlink it on the phone",
-            )
+def _taken_account(case: _Case, known: Claims, folder: Path) -> Taken | None:
+    """Refuse an account that somebody has here, or that left from here with newer keys."""
+    if (other := holder(known, case.account, but=folder)) is not None:
+        return case.refused(
+            f"its account is linked as {other.name!r} here already",
+            "one account has one session: retire that one first, and unlink it on the phone",
+        )
+    for claim in known.get(case.account, ()):
+        left = claim.finding.credential is Credential.GIVEN_AWAY and claim.folder != folder
+        if left and not _may_return(case, claim.finding.record):
+            return _outdated(case, claim.finding.record)
     return None
-
-
-def _account(vault: Vault, name: str, finding: Finding) -> str | None:
-    """Return whose a session is, also of one whose link was not noted yet."""
-    database = vault.folder(name) / DATABASE
-    if finding.credential is Credential.ABSENT and present(database):
-        return inspect(database, vault.key).account
-    return finding.record.account
 
 
 def _place(vault: Vault, case: _Case) -> None:
@@ -256,7 +237,7 @@ def _place(vault: Vault, case: _Case) -> None:
     folder, session = case.arrival.folder, case.arrival.session
     tighten(folder)
     record = SessionRecord(
-        epoch=max(session.epoch, vault.highest_epoch(case.name)) + 1,
+        epoch=max(session.epoch, vault.holdings.highest_epoch(case.name)) + 1,
         paired_at=session.paired_at,
         account=case.account,
         retired_at=vault.now(),
@@ -265,4 +246,5 @@ def _place(vault: Vault, case: _Case) -> None:
     )
     write_record(folder, record)
     sync_folder(folder)
-    vault.place(case.name, folder, f"{session.name!r} cannot be imported as {case.name!r}")
+    refused = f"{session.name!r} cannot be imported as {case.name!r}"
+    move_in(vault.holdings, folder, case.name, refused, instead_of=_MAKES_ROOM)

@@ -2,20 +2,23 @@
 
 A look compares the manifest with names and sizes, and costs next to nothing. Verifying reads the bytes: first their
 hash, which tells every flipped bit, then SQLite, which tells nearly none but would tell a manifest made for a bad file.
+
+What was read and found good is known for a day, as long as the file is the very same (:class:`Known`).
 """
 
 from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
-from wakit.errors import CredentialError
+from wakit.errors import CredentialError, CredentialUnreadableError
 from wakit.redact import Secret
 from wakit.vault.disk import file_sha256
 from wakit.vault.folder import DATABASE
@@ -26,6 +29,11 @@ from wakit.vault.sealing import unseal
 
 _NAME: Final = re.compile(r"([0-8]\d{7}T\d{12}Z)-([0-9a-f]{8})")
 _STAMP: Final = "%Y%m%dT%H%M%S%fZ"
+_KNOWN_FOR: Final = timedelta(days=1)  # disks rot in silence
+_SETTLED: Final = (
+    2 * 10**9
+)  # ns since the last change: a file's times tick too coarsely to tell two changes in a moment
+_Identity: TypeAlias = tuple[int, int, int, int, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,53 @@ class Backup:
     def but(self, trouble: Trouble | None) -> Backup:
         """Return it with what was found."""
         return self if trouble is None else replace(self, problem=trouble.problem, unknown=trouble.unknown)
+
+
+class Known:
+    """Backups that were read and found good, so that they are not read again at each turn.
+
+    A file is the same while its inode, size and times are, and what its manifest says of it.
+
+    Args:
+        now: The clock (UTC).
+    """
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._good: dict[_Identity, tuple[datetime, bool]] = {}
+
+    def has(self, backup: Backup, *, looked: bool) -> bool:
+        """Return whether a backup is known to be good; with ``looked``, also the database in it."""
+        identity = _identity(backup)
+        if identity is None or identity not in self._good:
+            return False
+        at, looked_into = self._good[identity]
+        return timedelta() <= self._now() - at < _KNOWN_FOR and looked_into >= looked
+
+    def note(self, backup: Backup, *, looked: bool) -> None:
+        """Note that a backup was read just now and is good."""
+        identity, now = _identity(backup), self._now()
+        if identity is None or time.time_ns() - max(identity[3:5]) < _SETTLED:
+            return
+        self._good = {key: value for key, value in list(self._good.items()) if now - value[0] < _KNOWN_FOR}
+        self._good[identity] = now, looked
+
+    def forget(self, backup: Backup) -> None:
+        """Have a backup read again."""
+        identity = _identity(backup)
+        if identity is not None:
+            self._good.pop(identity, None)
+
+
+def _identity(backup: Backup) -> _Identity | None:
+    if backup.manifest is None:
+        return None
+    try:
+        status = (backup.folder / copy_name(backup.manifest)).lstat()
+    except OSError:
+        return None
+    times = status.st_mtime_ns, status.st_ctime_ns
+    return status.st_dev, status.st_ino, status.st_size, *times, backup.manifest.checksum
 
 
 def name_for(moment: datetime, digest: str) -> str:
@@ -112,8 +167,23 @@ def look(folder: Path) -> Backup:
     return replace(backup, manifest=manifest).but(_mismatch(folder, manifest, sizes))
 
 
-def check_bytes(backup: Backup) -> Backup:
+def check_bytes(backup: Backup, known: Known) -> Backup:
     """Read the copy and compare its hash."""
+    checked = _compared(backup)
+    if checked.good:
+        known.note(checked, looked=False)
+    return checked
+
+
+def verify(backup: Backup, key: bytes, known: Known) -> Backup:
+    """Read the copy, compare its hash, and look at the database in it, unless it is sealed."""
+    verified = _looked_into(_compared(backup), key)
+    if verified.good:
+        known.note(verified, looked=True)
+    return verified
+
+
+def _compared(backup: Backup) -> Backup:
     manifest = backup.manifest
     if manifest is None or not backup.good:
         return backup
@@ -128,9 +198,7 @@ def check_bytes(backup: Backup) -> Backup:
     )
 
 
-def verify(backup: Backup, key: bytes) -> Backup:
-    """Read the copy, compare its hash, and look at the database in it, unless it is sealed."""
-    backup = check_bytes(backup)
+def _looked_into(backup: Backup, key: bytes) -> Backup:
     manifest = backup.manifest
     if manifest is None or manifest.sealed or not backup.good:
         return backup
@@ -145,13 +213,16 @@ def plain_bytes(backup: Backup, *, identities: Sequence[Path] = (), passphrase: 
 
     Raises:
         CredentialError: These are not the bytes.
+        CredentialUnreadableError: It cannot be read now.
         SealError: It is sealed, and no key fits.
-        OSError: As the system says.
     """
     manifest = backup.manifest
     if manifest is None or not backup.good:
         raise unusable(backup)
-    data = (backup.folder / copy_name(manifest)).read_bytes()
+    try:
+        data = (backup.folder / copy_name(manifest)).read_bytes()
+    except OSError as error:
+        raise CredentialUnreadableError.of(backup.folder, error) from None
     if manifest.sealed:
         data = unseal(data, identities=identities, passphrase=passphrase)
     if sha256(data).hexdigest() != manifest.sha256:

@@ -195,6 +195,16 @@ SessionEvent: TypeAlias = (
 )
 
 
+class PhoneSeen(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """The phone that the session is linked to was online ``at`` (UTC). Nothing follows for the session's own state."""
+
+    at: datetime
+
+
+News: TypeAlias = SessionEvent | PhoneSeen
+"""What a session of a worker tells."""
+
+
 class AccountHold(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker has to hold of an account, beside the credential's own lock.
 
@@ -256,7 +266,37 @@ class SessionReport(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     worker_id: str
     session: str
     at: datetime
-    event: SessionEvent
+    event: News
+
+
+class WorkerSilent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A worker gave no sign of life for ``seconds`` and is being ended by force; its exit follows once it is reaped."""
+
+    worker_id: str
+    sessions: tuple[str, ...]
+    seconds: float
+
+
+class Pulse(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a session's web socket has carried nothing, by direction, in seconds; None before the first byte."""
+
+    unheard_for: float | None = None
+    unsent_for: float | None = None
+
+
+class WorkerBeat(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker's heartbeat, with the pulse of each session aboard. No report: it comes every two seconds."""
+
+    worker_id: str
+    pulses: dict[str, Pulse]
+
+
+class Dial(msgspec.Struct, frozen=True, kw_only=True):
+    """A session's relay let a dial to WhatsApp through, after ``waited`` seconds in line; ``pid`` is its worker's."""
+
+    session: str
+    pid: int
+    waited: float
 
 
 class WorkerExited(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -283,4 +323,4 @@ class WorkerExited(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     exit_code: int = 0
 
 
-WorkerReport: TypeAlias = SessionReport | WorkerExited
+WorkerReport: TypeAlias = SessionReport | WorkerSilent | WorkerExited

@@ -25,6 +25,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from wakit.core.declaration import Pairing
+from wakit.core.phone import COARSE
 from wakit.redact import Secret, scrub
 from wakit.whatsapp.port import (
     Banned,
@@ -37,11 +38,13 @@ from wakit.whatsapp.port import (
     DialFailure,
     HearsAgain,
     LoggedOut,
+    News,
     Outdated,
     Paired,
     PairingExpired,
     PairingFailed,
     PasskeyAsked,
+    PhoneSeen,
     QrShown,
     Refused,
     Replaced,
@@ -108,7 +111,7 @@ class Ear:
         last_dial: The relay's view of the session's newest dial.
     """
 
-    tell: Callable[[SessionEvent], None]
+    tell: Callable[[News], None]
     log: Callable[[str], None]
     settled: Callable[[], None]
     last_dial: Callable[[], LastDial]
@@ -138,6 +141,7 @@ class Translator:
         self._first_code_at: datetime | None = None
         self._code_until: datetime | None = None
         self._drop_reason: tuple[str, str] = ("", "")
+        self._phone_at: datetime | None = None
 
     def _say(self, event: SessionEvent | None) -> SessionEvent | None:
         if self._over or event is None:
@@ -223,6 +227,18 @@ class Translator:
     def keepalive_restored(self) -> SessionEvent | None:
         """Pings are answered again."""
         return self._say(HearsAgain())
+
+    def message(self, *, from_me: bool, device: int, sent_at: datetime, now: datetime) -> PhoneSeen | None:
+        """A message came. One from device 0 of the own account was sent by the phone, which was online then.
+
+        Told once an hour at most; what was sent while this device was away comes later, with its own time.
+        """
+        seen_at = min(sent_at, now)
+        known = self._phone_at
+        if self._over or not from_me or device != 0 or (known is not None and seen_at - known < COARSE):
+            return None
+        self._phone_at = seen_at
+        return PhoneSeen(at=seen_at)
 
     def disconnected(self) -> SessionEvent | None:
         """The connection dropped; the library redials."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from wakit.whatsapp.port import WorkerReport
+from wakit.whatsapp.port import Dial, WorkerBeat, WorkerReport
 
 _WINDOW: Final = 10.0
 
@@ -36,11 +36,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Outlets:
-    """Where what a worker tells goes, and where its dials get their permits. None of them may block."""
+    """Where what a worker tells goes, and where its dials get their permits. None of them may block.
+
+    Each permit that was given is followed by one call of ``on_dial`` or ``on_unused``.
+    """
 
     on_report: Callable[[WorkerReport], None]
     permit: Callable[[str], Awaitable[None]]
     on_log: Callable[[str, str], None]
+    on_beat: Callable[[WorkerBeat], None]
+    on_dial: Callable[[Dial], None]
+    on_unused: Callable[[str], None]
     clock: Callable[[], float]
     now: Callable[[], datetime]
 

@@ -52,6 +52,13 @@ class DialError(Exception):
         self.detail = detail
 
 
+class NotYetError(DialError):
+    """A dial's turn did not come in the time the library waits. Nothing failed: nobody was dialled."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(DialFailure.TIMEOUT, detail)
+
+
 def is_whatsapp(host: str, port: int) -> bool:
     """Tell whether a dial goes to WhatsApp: its web socket, or its media hosts.
 

@@ -17,12 +17,15 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
+from typing import TypeVar
 
 from wakit.errors import WorkerError
-from wakit.whatsapp.port import AccountHold, SessionStart, WorkerLaunch, WorkerReport
+from wakit.whatsapp.port import AccountHold, Dial, SessionStart, WorkerBeat, WorkerLaunch, WorkerReport
 from wakit.worker.bounds import Limits, Outlets, WorkerInfo
 from wakit.worker.link import WorkerLink
 from wakit.worker.placement import LocalPlacer, Placer
+
+_Told = TypeVar("_Told")
 
 
 def _now() -> datetime:
@@ -35,7 +38,11 @@ class WorkerHost:
     Args:
         on_report: Told every event of every session, and every worker's end.
         permit: Awaited before each dial of a session, its library's own redials included; pacing lives behind it.
+            Cancelled when the dial is given up.
+        on_dial: Told of each dial that goes out with such a permit.
+        on_unused: Told whose permit will not be used.
         on_log: Told every line as ``(session or worker id, line)``; already scrubbed.
+        on_beat: Told every heartbeat; must be quick, since they come every two seconds from every worker.
         placer: Where workers run; this machine by default.
         limits: What a worker may do before it is killed; ``silent_after`` is ``[health] stale_after``.
         clock: Monotonic seconds.
@@ -55,6 +62,9 @@ class WorkerHost:
         on_report: Callable[[WorkerReport], None],
         permit: Callable[[str], Awaitable[None]],
         on_log: Callable[[str, str], None],
+        on_beat: Callable[[WorkerBeat], None] = lambda _beat: None,
+        on_dial: Callable[[Dial], None] = lambda _dial: None,
+        on_unused: Callable[[str], None] = lambda _session: None,
         placer: Placer | None = None,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -62,8 +72,17 @@ class WorkerHost:
     ) -> None:
         self._placer = LocalPlacer() if placer is None else placer
         self._limits = Limits() if limits is None else limits
-        self._on_report = on_report
-        self._outlets = Outlets(on_report=self._report, permit=permit, on_log=on_log, clock=clock, now=now)
+        self._on_report, self._on_beat = on_report, on_beat
+        self._outlets = Outlets(
+            on_report=self._report,
+            permit=permit,
+            on_log=on_log,
+            on_beat=self._beat,
+            on_dial=on_dial,
+            on_unused=on_unused,
+            clock=clock,
+            now=now,
+        )
         self._links: dict[str, WorkerLink] = {}
         self._launching: set[str] = set()
         self._farewells: dict[str, asyncio.Task[None]] = {}
@@ -138,6 +157,14 @@ class WorkerHost:
         """
         return (await self._aboard(worker_id, session).request_logout(session, timeout)).ok
 
+    async def ask(self, worker_id: str, session: str, timeout: float) -> str:  # noqa: ASYNC109
+        """Have a session ask WhatsApp something; return "" once WhatsApp has answered, else why it has not.
+
+        Raises:
+            WorkerError: No such worker runs, or the session is not aboard.
+        """
+        return (await self._aboard(worker_id, session).request_answer(session, timeout)).why
+
     async def hold_account(self, worker_id: str, session: str, account: AccountHold) -> None:
         """Have a worker hold the account of a session that was linked just now.
 
@@ -189,9 +216,16 @@ class WorkerHost:
             await asyncio.shield(farewell)
 
     def _report(self, report: WorkerReport) -> None:
-        try:
-            self._on_report(report)
-        except Exception as error:  # noqa: BLE001 - a listener's fault must not take a worker down
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": "a listener to worker reports failed", "exception": error}
-            )
+        _tell(self._on_report, report)
+
+    def _beat(self, beat: WorkerBeat) -> None:
+        _tell(self._on_beat, beat)
+
+
+def _tell(listener: Callable[[_Told], None], told: _Told) -> None:
+    try:
+        listener(told)
+    except Exception as error:  # noqa: BLE001 - a listener's fault must not take a worker down
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": "a listener to worker reports failed", "exception": error}
+        )

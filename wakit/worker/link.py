@@ -18,12 +18,24 @@ from itertools import count
 from types import MappingProxyType
 from typing import Final, assert_never
 
+from wakit.core.health import lateness
 from wakit.errors import EndpointError, WakitError, WorkerError
-from wakit.whatsapp.port import AccountHold, SessionReport, SessionStart, WorkerExited, WorkerLaunch
+from wakit.whatsapp.port import (
+    AccountHold,
+    Pulse,
+    SessionReport,
+    SessionStart,
+    WorkerBeat,
+    WorkerExited,
+    WorkerLaunch,
+    WorkerSilent,
+)
 from wakit.worker.bounds import Limits, Outlets, Window, WorkerInfo
 from wakit.worker.exits import LastWords, explain
+from wakit.worker.granting import Granting
 from wakit.worker.messages import (
     PROTOCOL,
+    AskSession,
     Call,
     CannotStart,
     Cut,
@@ -36,8 +48,9 @@ from wakit.worker.messages import (
     Launch,
     Line,
     LogoutSession,
-    Permit,
     PermitAsked,
+    PermitReturned,
+    PermitUsed,
     Seal,
     Shutdown,
     StopSession,
@@ -53,6 +66,7 @@ from wakit.worker.scrubbing import Scrubber
 _CHUNK: Final = 1 << 16
 _LONGEST_LINE: Final = 4096
 _READ_FIRST: Final = 0.1
+_STOOD_STILL: Final = 5.0  # seconds that a timer is late only if nothing ran
 _NOISE: Final = frozenset({"", "Press Ctrl+C to exit"})  # the library prints the latter at every connect
 
 
@@ -83,7 +97,7 @@ class WorkerLink:
         self._heartbeat_at = self._started_at
         self._requests: dict[int, asyncio.Future[Done]] = {}
         self._numbers = count(1)
-        self._permits: dict[str, asyncio.Task[None]] = {}
+        self._granting = Granting(outlets, self.send, placed.pid)
         self._life = asyncio.create_task(self._live(), name=f"worker {launch.worker_id}")
 
     # --- what the host asks
@@ -167,6 +181,11 @@ class WorkerLink:
         number = next(self._numbers)
         return await self._ask(LogoutSession(request=number, session=session), number, within)
 
+    async def request_answer(self, session: str, within: float) -> Done:
+        """Have a session ask WhatsApp something; a worker that does not answer in time counts as no."""
+        number = next(self._numbers)
+        return await self._ask(AskSession(request=number, session=session), number, within)
+
     def send(self, message: ToWorker) -> None:
         """Write a frame without waiting; a worker that does not read is killed instead of waited for."""
         writer = self._placed.writer
@@ -187,9 +206,9 @@ class WorkerLink:
             # What it wrote before its end still lies in the socket and the pipe.
             await asyncio.wait(reading, timeout=self._limits.drain)
         finally:
-            for task in (watching, *reading, *self._permits.values()):
+            for task in (watching, *reading):
                 task.cancel()
-            await asyncio.gather(watching, *reading, *self._permits.values(), return_exceptions=True)
+            await asyncio.gather(watching, *reading, self._granting.close(), return_exceptions=True)
             await self._placed.close()
         for waiting in self._requests.values():
             if not waiting.done():
@@ -245,10 +264,13 @@ class WorkerLink:
                 self._outlets.on_report(
                     SessionReport(worker_id=self._launch.worker_id, session=session, at=at, event=event)
                 )
-            case PermitAsked(session=session):
+            case PermitAsked(session=session, number=number):
                 self._require(session)
-                if session not in self._permits:
-                    self._permits[session] = asyncio.create_task(self._grant(session))
+                self._granting.asked(session, number)
+            case PermitReturned(session=session, number=number):
+                self._granting.returned(session, number)
+            case PermitUsed(session=session, number=number):
+                self._granting.used(session, number)
             case Line(session=session, line=line):
                 self._require(session)
                 self._log(session, line)
@@ -257,6 +279,11 @@ class WorkerLink:
                     self._require(session)
                     if traffic.silent_for is not None:
                         self._last_byte[session] = self._heartbeat_at - timedelta(seconds=traffic.silent_for)
+                pulses = {
+                    session: Pulse(unheard_for=traffic.unheard_for, unsent_for=traffic.unsent_for)
+                    for session, traffic in sessions.items()
+                }
+                self._outlets.on_beat(WorkerBeat(worker_id=self._launch.worker_id, pulses=pulses))
             case Done(request=request):
                 waiting = self._requests.pop(request, None)
                 if waiting is not None and not waiting.done():
@@ -268,14 +295,7 @@ class WorkerLink:
         if session not in self._names:
             raise FrameError("it spoke for a session that is not aboard")
 
-    async def _grant(self, session: str) -> None:
-        try:
-            await self._outlets.permit(session)
-            self.send(Permit(session=session))
-        finally:
-            self._permits.pop(session, None)
-
-    async def _ask(self, message: StopSession | LogoutSession, number: int, within: float) -> Done:
+    async def _ask(self, message: StopSession | LogoutSession | AskSession, number: int, within: float) -> Done:
         if self._life.done():
             return Done(request=number, ok=False, why="the worker ended")
         waiting: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
@@ -313,13 +333,28 @@ class WorkerLink:
             self._outlets.on_log(self._launch.worker_id, "too many lines: the rest of these ten seconds is dropped")
 
     async def _watch_silence(self) -> None:
+        clock, allowed = self._outlets.clock, self._limits.silent_after
+        # Before its hello it loads the library and can say nothing; `greeted` gives up on one that takes too long.
+        await asyncio.wait({self._hello})
+        self._heard_at = clock()
         while True:
-            left = self._heard_at + self._limits.silent_after - self._outlets.clock()
+            left = self._heard_at + allowed - clock()
             if left <= 0:
-                return self.kill(f"it fell silent for {self._limits.silent_after:g} s", asked=False)
-            # A little longer than needed: after a standstill of the daemon itself (a stopped process, a debugger), what
-            # lies in the socket has to be read before the worker is judged.
-            await asyncio.sleep(left + _READ_FIRST)
+                return self._give_up(allowed)
+            # A little longer than needed: what lies in the socket has to be read before the worker is judged. In steps:
+            # a standstill of the daemon itself (a stopped process, a frozen machine) may be one of the worker, too, and
+            # shows as a step that took too long.
+            step = min(left, max(allowed / 4, _READ_FIRST)) + _READ_FIRST
+            due = clock() + step
+            await asyncio.sleep(step)
+            late, now = lateness(due, clock()), clock()
+            # After a long one the machine itself was asleep, or moved: the worker has its whole time again.
+            self._heard_at = now if late > _STOOD_STILL else min(self._heard_at + late, now)
+
+    def _give_up(self, seconds: float) -> None:
+        names = tuple(sorted(self._names))
+        self._outlets.on_report(WorkerSilent(worker_id=self._launch.worker_id, sessions=names, seconds=seconds))
+        self.kill(f"it fell silent for {seconds:g} s and was ended by force", asked=False)
 
     # --- its end
 

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from wakit.redact import PhoneNumber, Secret
-from wakit.whatsapp.port import AccountHold, SessionEvent, SessionStart, WorkerLaunch
+from wakit.whatsapp.port import AccountHold, News, SessionStart, WorkerLaunch
 
 PROTOCOL: Final = 3
 """Grows with every change that an older end would misread."""
@@ -59,9 +59,10 @@ class Seal(_Message, frozen=True, tag=True, kw_only=True):
 
 
 class Permit(_Message, frozen=True, tag=True, kw_only=True):
-    """The fleet's pacing lets one dial of this session through."""
+    """The fleet's pacing lets one dial of this session through: the answer to the question of that number."""
 
     session: str
+    number: int
 
 
 class StopSession(_Message, frozen=True, tag=True, kw_only=True):
@@ -73,6 +74,13 @@ class StopSession(_Message, frozen=True, tag=True, kw_only=True):
 
 class LogoutSession(_Message, frozen=True, tag=True, kw_only=True):
     """Unlink one session's device at WhatsApp; answered by :class:`Done`."""
+
+    request: int
+    session: str
+
+
+class AskSession(_Message, frozen=True, tag=True, kw_only=True):
+    """Have one session ask WhatsApp something and wait for the answer; answered by :class:`Done`."""
 
     request: int
     session: str
@@ -98,7 +106,9 @@ class Shutdown(_Message, frozen=True, tag=True, kw_only=True):
     grace: float
 
 
-ToWorker: TypeAlias = Launch | Call | Seal | Permit | StopSession | LogoutSession | HoldAccount | Cut | Shutdown
+ToWorker: TypeAlias = (
+    Launch | Call | Seal | Permit | StopSession | LogoutSession | AskSession | HoldAccount | Cut | Shutdown
+)
 
 
 # --- worker to host
@@ -125,13 +135,28 @@ class Told(_Message, frozen=True, tag=True, kw_only=True):
 
     session: str
     at: datetime
-    event: SessionEvent
+    event: News
 
 
 class PermitAsked(_Message, frozen=True, tag=True, kw_only=True):
     """A session wants to dial; answered by :class:`Permit` whenever the fleet's pacing allows."""
 
     session: str
+    number: int
+
+
+class PermitReturned(_Message, frozen=True, tag=True, kw_only=True):
+    """The session does not dial: the question is void, or the permit that was its answer will not be used."""
+
+    session: str
+    number: int
+
+
+class PermitUsed(_Message, frozen=True, tag=True, kw_only=True):
+    """The session's dial goes out now, with the permit of that number."""
+
+    session: str
+    number: int
 
 
 class Line(_Message, frozen=True, tag=True, kw_only=True):
@@ -142,11 +167,16 @@ class Line(_Message, frozen=True, tag=True, kw_only=True):
 
 
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes a session's tunnels carried so far, and the seconds since the last one (None before the first)."""
+    """Bytes a session's tunnels carried so far, and the seconds since the last one (None before the first).
+
+    ``unheard_for`` and ``unsent_for`` are about its web socket alone, each for one direction.
+    """
 
     received: int
     sent: int
     silent_for: float | None
+    unheard_for: float | None = None
+    unsent_for: float | None = None
 
 
 class Heartbeat(_Message, frozen=True, tag=True, kw_only=True):
@@ -163,7 +193,7 @@ class Done(_Message, frozen=True, tag=True, kw_only=True):
     why: str = ""
 
 
-ToHost: TypeAlias = Hello | CannotStart | Told | PermitAsked | Line | Heartbeat | Done
+ToHost: TypeAlias = Hello | CannotStart | Told | PermitAsked | PermitReturned | PermitUsed | Line | Heartbeat | Done
 
 
 def _reveal(value: Any) -> Any:
@@ -190,8 +220,8 @@ def encode(message: ToWorker | ToHost) -> bytes:
         FrameError: It is larger than :data:`MAX_FRAME`.
 
     Example:
-        >>> encode(Permit(session="sales"))
-        b'\x00\x00\x00#{"type":"Permit","session":"sales"}'
+        >>> encode(Permit(session="sales", number=1))
+        b'\x00\x00\x00.{"type":"Permit","session":"sales","number":1}'
     """
     body = _encoder.encode(message)
     if len(body) > MAX_FRAME:

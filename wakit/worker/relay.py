@@ -9,7 +9,9 @@ A dial goes through these steps, and any of them may refuse it with a status the
 1. the user is one of the sessions, and its nonce is right (407 otherwise): no other program on this machine may dial
    through here, and no session as another;
 2. the session is not cut, and the destination is WhatsApp;
-3. the clearance: the start gate and the fleet's pacing hold it here, after the session's first CONNECT was noted;
+3. the clearance: the start gate and the fleet's pacing hold it here, after the session's first CONNECT was noted. One
+   whose turn does not come in time is refused without being told of as a failure: the library dials again by itself,
+   and keeps its place in line;
 4. the route connects it, within a deadline; the true reason of a failure is told, since the library only ever says
    "Service Unavailable" about it.
 
@@ -30,7 +32,7 @@ from typing import Final
 from wakit.listening import stop_accepting
 from wakit.whatsapp.port import DialFailure
 from wakit.whatsapp.translation import LastDial
-from wakit.worker.dialing import DIAL_DEADLINE, LOGIN_HOST, DialError, Route, Streams, is_whatsapp
+from wakit.worker.dialing import DIAL_DEADLINE, LOGIN_HOST, DialError, NotYetError, Route, Streams, is_whatsapp
 from wakit.worker.messages import Traffic
 
 _CHUNK: Final = 1 << 16
@@ -57,6 +59,8 @@ class _Passenger:
     received: int = 0
     sent: int = 0
     last_byte: float | None = None
+    heard_at: float | None = None  # the last byte of WhatsApp on the web socket; media says nothing about that
+    spoke_at: float | None = None  # the client's last byte on it
     tunnels: set[asyncio.StreamWriter] = field(default_factory=set)
 
     def require_network(self) -> None:
@@ -134,14 +138,29 @@ class Relay:
     def traffic(self) -> dict[str, Traffic]:
         """Return what each session's tunnels carried so far."""
         now = self._clock()
+
+        def ago(moment: float | None) -> float | None:
+            return None if moment is None else max(0.0, now - moment)
+
         return {
             name: Traffic(
                 received=passenger.received,
                 sent=passenger.sent,
-                silent_for=None if passenger.last_byte is None else max(0.0, now - passenger.last_byte),
+                silent_for=ago(passenger.last_byte),
+                unheard_for=ago(passenger.heard_at),
+                unsent_for=ago(passenger.spoke_at),
             )
             for name, passenger in self._passengers.items()
         }
+
+    def forgive(self, seconds: float) -> None:
+        """Take back so much silence of every line: this process stood still, and what came meanwhile is not read."""
+        now = self._clock()
+        for passenger in self._passengers.values():
+            if passenger.heard_at is not None:
+                passenger.heard_at = min(passenger.heard_at + seconds, now)
+            if passenger.spoke_at is not None:
+                passenger.spoke_at = min(passenger.spoke_at + seconds, now)
 
     # --- one connection
 
@@ -179,13 +198,15 @@ class Relay:
             hung_up.cancel()
             if request.host == LOGIN_HOST:
                 passenger.last_dial = LastDial(seen=True, cause=error.cause, detail=error.detail)
-            self._on_failure(request.user, request.host, error)
+            if not isinstance(error, NotYetError):
+                self._on_failure(request.user, request.host, error)
             return await _refuse(writer, _STATUS.get(error.cause, "503 Service Unavailable"))
         if streams is None:
             return None
-        if request.host == LOGIN_HOST:
+        line = request.host == LOGIN_HOST
+        if line:
             passenger.last_dial = LastDial(seen=True)
-        return await self._tunnel(passenger, reader, writer, streams, hung_up)
+        return await self._tunnel(passenger, reader, writer, streams, hung_up, line=line)
 
     async def _connect(self, request: _Request, passenger: _Passenger, hung_up: asyncio.Task[bytes]) -> Streams | None:
         """Connect unless the caller hangs up first; it sends nothing before it is answered."""
@@ -224,6 +245,8 @@ class Relay:
         writer: asyncio.StreamWriter,
         streams: Streams,
         first: asyncio.Task[bytes],
+        *,
+        line: bool,
     ) -> None:
         far_reader, far_writer = streams
         passenger.tunnels |= {writer, far_writer}
@@ -233,6 +256,8 @@ class Relay:
             while data:
                 passenger.sent += len(data)
                 passenger.last_byte = self._clock()
+                if line:
+                    passenger.spoke_at = passenger.last_byte
                 far_writer.write(data)
                 await far_writer.drain()
                 data = await reader.read(_CHUNK)
@@ -241,6 +266,8 @@ class Relay:
             while data := await far_reader.read(_CHUNK):
                 passenger.received += len(data)
                 passenger.last_byte = self._clock()
+                if line:
+                    passenger.heard_at = passenger.last_byte
                 writer.write(data)
                 await writer.drain()
 

@@ -10,7 +10,7 @@ from collections import deque
 from typing import Final
 
 from wakit.redact import PhoneNumber, Secret, scrub
-from wakit.whatsapp.port import CodeShown, Connected, Paired, QrShown, SessionEvent, SessionStart
+from wakit.whatsapp.port import CodeShown, Connected, News, Paired, QrShown, SessionStart
 
 _MASK: Final = "•••"
 _KEPT: Final = 64
@@ -40,7 +40,7 @@ class Scrubber:
             userinfo = url.rpartition("@")[0].rpartition("//")[2]
             self._orders.update(part for part in (url, *userinfo.split(":", 1)) if len(part) >= _SHORTEST)
 
-    def learn_event(self, event: SessionEvent) -> None:
+    def learn_event(self, event: News) -> None:
         """Remember the secrets an event carries, the newest of them."""
         match event:
             case QrShown(payload=payload):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import socket
 import sys
 import threading
@@ -24,6 +25,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar, assert_never
 
+from wakit.core.health import lateness
 from wakit.errors import HeldError
 from wakit.redact import scrub
 from wakit.whatsapp.port import (
@@ -32,17 +34,17 @@ from wakit.whatsapp.port import (
     ClientEnded,
     CredentialBad,
     DialFailed,
-    DialFailure,
-    SessionEvent,
+    News,
     SessionStart,
     WorkerLaunch,
 )
 from wakit.whatsapp.translation import Ear
 from wakit.worker.custody import Custody, take
-from wakit.worker.dialing import LOGIN_HOST, DialError, SharedLookUps, route_for
+from wakit.worker.dialing import LOGIN_HOST, DialError, NotYetError, SharedLookUps, route_for
 from wakit.worker.exits import ExitCode
 from wakit.worker.messages import (
     PROTOCOL,
+    AskSession,
     Call,
     Cut,
     Done,
@@ -55,7 +57,6 @@ from wakit.worker.messages import (
     Line,
     LogoutSession,
     Permit,
-    PermitAsked,
     Seal,
     Shutdown,
     StopSession,
@@ -74,8 +75,9 @@ if TYPE_CHECKING:
 HEARTBEAT: Final = 2.0
 """Seconds between heartbeats."""
 
-PERMIT_DEADLINE: Final = 50.0
-"""Seconds a redial is held for its turn; the library gives up on a proxy that is silent for a minute (net/http)."""
+HELD: Final = (25.0, 50.0)
+"""Seconds a dial is held for its turn, drawn between these. The library gives up on a proxy that is silent for a minute
+(net/http), and hundreds that were refused together would pause and come back together."""
 
 LOCK_PATIENCE: Final = 2.0
 """Seconds for the locks of a predecessor to become free: after ``kill -9`` it may still be dying."""
@@ -120,7 +122,7 @@ class Service:
     def __init__(self, launch: WorkerLaunch, library: type[NeonizeClient], channel: Channel) -> None:
         self._launch, self._library, self._channel = launch, library, channel
         self._loop = asyncio.get_running_loop()
-        self._permits = Permits(lambda session: self._send(PermitAsked(session=session)))
+        self._permits = Permits(self._send, time.monotonic)
         self._gate = StartGate(self._permits)
         resolve = SharedLookUps()
         self._relay = Relay(
@@ -132,6 +134,7 @@ class Service:
         self._clients: dict[str, NeonizeClient] = {}
         self._custody: dict[str, Custody] = {}  # a lock that is collected is released
         self._calls: asyncio.Queue[SessionStart | None] = asyncio.Queue()
+        self._asking: set[str] = set()
         self._all_started = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._writer: asyncio.StreamWriter | None = None
@@ -235,16 +238,14 @@ class Service:
     # --- what the relay asks and tells
 
     async def _clear(self, session: str, host: str) -> None:
-        await self._gate.passed()
         if host != LOGIN_HOST:  # pacing is about logins; who fetches a picture does not wait in line
-            return
+            return await self._gate.passed()
+        held = random.uniform(*HELD)  # noqa: S311 - it spreads, it hides nothing
         try:
-            async with asyncio.timeout(PERMIT_DEADLINE):
-                await self._permits.use(session)
+            async with asyncio.timeout(held):
+                await self._gate.cleared(session)
         except TimeoutError:
-            raise DialError(
-                DialFailure.TIMEOUT, f"it waited {PERMIT_DEADLINE:g} s for its turn to dial; too many wait"
-            ) from None
+            raise NotYetError(f"it waited {held:.0f} s for its turn to dial; too many wait") from None
 
     def _dial_failed(self, session: str, host: str, error: DialError) -> None:
         if host == LOGIN_HOST:
@@ -258,7 +259,7 @@ class Service:
         """Call in the loop, from any thread."""
         self._loop.call_soon_threadsafe(call, *arguments)
 
-    def _tell(self, session: str, event: SessionEvent) -> None:
+    def _tell(self, session: str, event: News) -> None:
         if isinstance(event, CredentialBad | AccountHeld):
             # Whatever the client is about to do with this credential, it must not reach WhatsApp.
             self._relay.cut(session)
@@ -275,14 +276,17 @@ class Service:
     async def _beat(self) -> None:
         while True:
             self._send(Heartbeat(sessions=self._relay.traffic()))
+            due = time.monotonic() + HEARTBEAT
             await asyncio.sleep(HEARTBEAT)
+            if late := lateness(due, time.monotonic()):
+                self._relay.forgive(late)
 
     # --- from the host
 
     def _obey(self, message: ToWorker) -> None:
         match message:
-            case Permit(session=session):
-                self._permits.grant(session)
+            case Permit(session=session, number=number):
+                self._permits.grant(session, number)
             case Call(start=start):
                 self._calls.put_nowait(start)
             case Seal():
@@ -293,6 +297,8 @@ class Service:
                 self._spawn(self._let_go(request, session))
             case LogoutSession(request=request, session=session):
                 self._spawn(self._answer(request, session, _log_out))
+            case AskSession(request=request, session=session):
+                self._spawn(self._ask(request, session))
             case HoldAccount(session=session, account=account):
                 self._spawn(self._hold_account(session, account))
             case Launch() | Shutdown():  # the first was the launch; a shutdown never comes here
@@ -308,6 +314,17 @@ class Service:
             return
         why = await self._on_thread(partial(action, session, client))
         self._send(Done(request=request, ok=not why, why=why))
+
+    async def _ask(self, request: int, session: str) -> None:
+        """Ask once at a time: a question that is never answered keeps its thread for as long as the library likes."""
+        if session in self._asking:
+            self._send(Done(request=request, ok=False, why="an earlier question is not answered yet"))
+            return
+        self._asking.add(session)
+        try:
+            await self._answer(request, session, lambda _, client: client.ask())
+        finally:
+            self._asking.discard(session)
 
     async def _hold_account(self, session: str, account: AccountHold) -> None:
         custody = self._custody.get(session)

@@ -11,16 +11,20 @@ thread reads or writes it. A client writes them before it dials, and reads them 
 
 A wave holds those sessions whose turn in the fleet's pacing has come: at 5 dials a second that is one each, without
 pacing it is nearly all of them. The turn is taken *before* the client starts, because the library waits only a minute
-for the relay's answer and a first dial that fails is final; redials take theirs at the relay (:class:`Permits`).
+for the relay's answer and a first dial that fails is final. It is used at the relay, when the CONNECT is let through,
+as every redial's is (:class:`Permits`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Final
+
+from wakit.worker.messages import PermitAsked, PermitReturned, PermitUsed
 
 CALL_DEADLINE: Final = 30.0
 """Seconds a started client has to dial; opening a database takes milliseconds, a busy one up to ten seconds."""
@@ -28,8 +32,11 @@ CALL_DEADLINE: Final = 30.0
 SETTLE_DEADLINE: Final = 2.0
 """Seconds the next wave waits for a handshake that takes long."""
 
+SHELF_LIFE: Final = 3.0
+"""Seconds a permit is kept that was not used: time to start a wave of clients, no time for one that hangs."""
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, eq=False)
 class Start:
     """One client's start.
 
@@ -47,39 +54,72 @@ class Start:
 
 
 class Permits:
-    """Turns in the fleet's pacing, asked of the host and kept until they are used.
+    """Turns in the fleet's pacing, asked of the host and used at the very moment of the dial.
 
-    A session has at most one question open. A dial that is given up while it waits leaves its permit to the next one,
-    so that redials in a crowd get through in the end.
+    A session has at most one question open. One that nobody waits for any more is taken back, and so is a permit that
+    lies unused: it would hold up the fleet, and used later it would be one dial too many. Nobody loses a place by that:
+    who asks again stands where it stood (:mod:`wakit.core.turns`).
 
     Args:
-        ask: Sends the question to the host.
+        tell: Sends to the host.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, ask: Callable[[str], None]) -> None:
-        self._ask = ask
-        self._open: set[str] = set()
-        self._tickets: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+    def __init__(
+        self, tell: Callable[[PermitAsked | PermitReturned | PermitUsed], None], clock: Callable[[], float]
+    ) -> None:
+        self._tell, self._clock = tell, clock
+        self._numbers = count(1)
+        self._asked: dict[str, int] = {}  # questions without an answer
+        self._held: dict[str, tuple[int, float]] = {}  # answers, until when they are good
+        self._wanted: Counter[str] = Counter()
+        self._granted: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
-    def grant(self, session: str) -> None:
-        """The session may dial once."""
-        self._open.discard(session)
-        self._tickets[session].set()
+    def grant(self, session: str, number: int) -> None:
+        """The session may dial once. An answer to a question that was taken back says nothing."""
+        if self._asked.get(session) != number:
+            return
+        del self._asked[session]
+        self._held[session] = (number, self._clock() + SHELF_LIFE)
+        self._granted[session].set()
+        asyncio.get_running_loop().call_later(SHELF_LIFE, self._let_go, session, number)
+
+    def holds(self, session: str) -> bool:
+        """Return whether the session has a permit that is good now."""
+        number, until = self._held.get(session, (0, 0.0))
+        if number and self._clock() >= until:  # also after a time in which this process stood still
+            self._let_go(session, number)
+        return session in self._held
 
     async def ready(self, session: str) -> None:
         """Wait until the session has a permit, without using it."""
-        ticket = self._tickets[session]
-        if not ticket.is_set() and session not in self._open:
-            self._open.add(session)
-            self._ask(session)
-        await ticket.wait()
+        self._wanted[session] += 1
+        try:
+            while not self.holds(session):
+                self._ask(session)
+                await self._granted[session].wait()
+        finally:
+            self._wanted[session] -= 1
+            if not self._wanted[session] and session in self._asked:
+                self._tell(PermitReturned(session=session, number=self._asked.pop(session)))
 
-    async def use(self, session: str) -> None:
-        """Wait for a permit and use it up."""
-        ticket = self._tickets[session]
-        while not ticket.is_set():
-            await self.ready(session)
-        ticket.clear()
+    def use(self, session: str) -> None:
+        """Use the permit that the session holds; the dial has to go out now."""
+        number, _ = self._held.pop(session)
+        self._granted[session].clear()
+        self._tell(PermitUsed(session=session, number=number))
+
+    def _ask(self, session: str) -> None:
+        if session not in self._asked:
+            number = self._asked[session] = next(self._numbers)
+            self._tell(PermitAsked(session=session, number=number))
+
+    def _let_go(self, session: str, number: int) -> None:
+        if self._held.get(session, (0,))[0] != number:
+            return  # it was used
+        del self._held[session]
+        self._granted[session].clear()
+        self._tell(PermitReturned(session=session, number=number))
 
 
 class StartGate:
@@ -94,27 +134,41 @@ class StartGate:
         """Wait until no client is being started."""
         await self._open.wait()
 
+    async def cleared(self, session: str) -> None:
+        """Wait for the session's turn to dial, and use it: the dial has to go out now."""
+        while True:
+            await self.passed()
+            await self._permits.ready(session)
+            if self._open.is_set():
+                return self._permits.use(session)
+
     async def start_all(self, starts: Sequence[Start]) -> None:
         """Start every client; returns when the last one has settled, or had its time to."""
         waiting = {asyncio.create_task(self._permits.ready(start.session)): start for start in starts}
         try:
             while waiting:
                 await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                wave = [waiting.pop(turn) for turn in list(waiting) if turn.done()]
-                await self._start_wave(wave)
+                turns = [turn for turn in waiting if turn.done()]
+                for late in await self._start_wave([waiting.pop(turn) for turn in turns]):
+                    waiting[asyncio.create_task(self._permits.ready(late.session))] = late
         finally:
             for turn in waiting:
                 turn.cancel()
 
-    async def _start_wave(self, wave: Sequence[Start]) -> None:
+    async def _start_wave(self, wave: Sequence[Start]) -> Sequence[Start]:
+        """Start the clients of one wave; return those whose permit was lost while others took their time."""
+        begun: list[Start] = []
         self._open.clear()
         try:
             for start in wave:
-                start.run()
-                await _within(CALL_DEADLINE, start.called.wait())
+                if self._permits.holds(start.session):
+                    begun.append(start)
+                    start.run()
+                    await _within(CALL_DEADLINE, start.called.wait())
         finally:
             self._open.set()
-        await _within(SETTLE_DEADLINE, _all_settled(wave))
+        await _within(SETTLE_DEADLINE, _all_settled(begun))
+        return [start for start in wave if start not in begun]
 
 
 async def _all_settled(wave: Sequence[Start]) -> None:

@@ -24,7 +24,7 @@ import wakit
 from wakit import coredumps
 from wakit.errors import WakitError, WorkerError
 from wakit.redact import scrub
-from wakit.whatsapp.port import ClientEnded, CredentialBad, SessionEvent, SessionStart, WorkerLaunch
+from wakit.whatsapp.port import ClientEnded, CredentialBad, News, SessionStart, WorkerLaunch
 from wakit.whatsapp.translation import Ear, LastDial
 from wakit.worker.child import load_library
 from wakit.worker.exits import ExitCode, LastWords, explain
@@ -119,7 +119,7 @@ def main() -> NoReturn:
 
 def _open(database: Path, port: int) -> str:
     """Run a client until its dial was refused; return why it could not be run, or ""."""
-    heard: list[SessionEvent] = []
+    heard: list[News] = []
     start = SessionStart(name="tables", directory=str(database.parent), epoch=0)
     ear = Ear(tell=heard.append, log=lambda _: None, settled=lambda: None, last_dial=LastDial)
     try:

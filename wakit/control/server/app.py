@@ -24,6 +24,7 @@ from wakit.control.schemas import (
     LogLines,
     PairingShown,
     PairRequest,
+    PingInfo,
     PlanInfo,
     Readiness,
     RestartRequest,
@@ -156,6 +157,12 @@ async def park(here: Here, name: Name) -> Response:
 async def resume(here: Here, name: Name) -> Response:
     """Undo park."""
     return answer(await here.fleet.resume(name))
+
+
+@router.post("/sessions/{name}/ping", response_model=PingInfo)
+async def ping(here: Here, name: Name) -> Response:
+    """Have the session ask WhatsApp something now, and say whether it was answered."""
+    return answer(await here.fleet.ping(name))
 
 
 @router.get("/sessions/{name}/backups", response_model=BackupList)

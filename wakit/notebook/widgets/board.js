@@ -13,6 +13,7 @@ const COLUMNS = [
   ["name", "Session"],
   ["state", "State"],
   ["since", "Since"],
+  ["seen", "Last heard"],
   ["reason", "Reason"],
   ["next", "Next try"],
   ["worker", "Worker"],
@@ -50,6 +51,7 @@ export function sorted(rows, column, descending) {
   const key = {
     name: (row) => row.name,
     state: (row) => `${URGENCY[row.status]} ${row.state}`,
+    seen: (row) => -(row.seen ?? -Infinity),
     since: (row) => -row.since, // "ascending" is the shortest time in its state
     reason: (row) => row.reason || "\uffff",
     next: (row) => row.next ?? Infinity,
@@ -264,12 +266,13 @@ function render({ model, el, host, signal }) {
       const tags = Object.entries(row.labels).map(([key, value]) => `${key}=${value}`);
       made.tags.replaceChildren(...tags.map((tag) => element("span", { class: "wakit-label" }, tag)));
       say(made.mark, SYMBOLS[row.status] ?? "?");
-      say(made.word, row.state.replaceAll("_", " "));
+      say(made.word, row.state.replaceAll("_", " ") + (row.stale ? " (stale)" : ""));
       say(made.cells.reason, row.reason);
       made.cells.reason.title = row.reason;
       say(made.cells.worker, row.worker === null ? "" : String(row.worker));
     }
     say(made.cells.since, duration(now - row.since));
+    say(made.cells.seen, row.seen ? `${duration(now - row.seen)} ago` : "");
     say(made.cells.next, nextTry(row, now));
   }
 

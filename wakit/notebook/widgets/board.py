@@ -34,6 +34,8 @@ def row(session: SessionInfo) -> dict[str, Any]:
         "state": session.state,
         "status": session.status,
         "since": int(session.since.timestamp() * 1000),
+        "seen": int(session.last_seen_at.timestamp() * 1000) if session.last_seen_at else None,
+        "stale": session.stale,
         "reason": session.held or session.reason,
         "attempt": session.attempt,
         "next": int(session.next_try_at.timestamp() * 1000) if session.next_try_at else None,

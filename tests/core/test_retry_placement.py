@@ -3,7 +3,6 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wakit.core.pacing import TokenBucket
 from wakit.core.placement import ALONE_UP_TO, SHARED_BY, assign, halves
 from wakit.core.retry import AFTER_CRASH, AFTER_DIAL, Backoff
 
@@ -17,40 +16,6 @@ def test_a_pause_stays_within_its_bounds(attempt: int, chance: float, backoff: B
 
 def test_the_first_restart_after_a_crash_leaves_time_for_the_rest_of_two_seconds() -> None:
     assert AFTER_CRASH.pause(1, 0.999) < 0.5
-
-
-@given(
-    st.floats(0.1, 100),
-    st.lists(st.floats(0, 3), max_size=60),
-)
-def test_grants_never_exceed_the_rate_in_any_window(rate: float, gaps: list[float]) -> None:
-    bucket, now, grants = TokenBucket.full(rate, 0.0), 0.0, []
-    for gap in gaps:
-        now += gap
-        bucket, pause = bucket.reserve(now)
-        grants.append(now + pause)
-    for i, first in enumerate(grants):
-        for j in range(i, len(grants)):
-            allowed = bucket.burst + rate * (grants[j] - first)
-            assert j - i + 1 <= allowed + 1e-6 * (1 + allowed)
-
-
-@given(st.floats(0.5, 50), st.integers(2, 40))
-def test_waiting_tokens_are_given_in_the_order_asked(rate: float, asked: int) -> None:
-    bucket, pauses = TokenBucket.full(rate, 5.0), []
-    for _ in range(asked):
-        bucket, pause = bucket.reserve(5.0)
-        pauses.append(pause)
-    assert pauses == sorted(pauses)
-
-
-def test_a_new_rate_keeps_the_debt() -> None:
-    bucket = TokenBucket.full(1.0, 0.0)
-    for _ in range(11):
-        bucket, pause = bucket.reserve(0.0)
-    assert pause == 10.0
-    _, pause = bucket.at_rate(10.0, 0.0).reserve(0.0)
-    assert pause == 1.1
 
 
 names = st.lists(st.integers(0, 10_000).map(str), max_size=200, unique=True)

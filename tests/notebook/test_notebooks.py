@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NOTEBOOK = ROOT / "notebooks" / "01-pair-and-inspect.ipynb"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.fixture
@@ -29,7 +29,8 @@ def environment(folder: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.timeout(180)
-def test_notebook_01_runs_and_says_what_it_said(environment: dict[str, str], folder: Path) -> None:
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_and_says_what_it_said(notebook: Path, environment: dict[str, str], folder: Path) -> None:
     """nbval runs every cell and compares the outputs of those with the tag ``nbval-check-output``."""
     command = [
         *(
@@ -39,18 +40,18 @@ def test_notebook_01_runs_and_says_what_it_said(environment: dict[str, str], fol
             "-c",
             os.devnull,
             "--rootdir",
-            str(NOTEBOOK.parent),
+            str(notebook.parent),
             "-p",
             "no:cacheprovider",
         ),
-        *("--nbval-lax", "--nbval-cell-timeout", "60", "-q", str(NOTEBOOK)),
+        *("--nbval-lax", "--nbval-cell-timeout", "60", "-q", str(notebook)),
     ]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not list(folder.glob("wakit-*")), "the notebook tidies up after itself"
 
 
-@pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_only_compared_outputs_are_stored(notebook: Path) -> None:
     """What would differ at every run is not in the repository, and no widget's state."""
     content = json.loads(notebook.read_text("utf-8"))

@@ -1,0 +1,89 @@
+"""A real daemon that can also be asked about itself, for the search for leaks.
+
+``watched_daemon.py SESSIONS_TOML`` serves as ``wakit up`` does, until SIGTERM. Besides, it reads orders from standard
+input, one JSON object a line, and answers each with one line:
+
+- ``{"op": "count"}``: how many asyncio tasks and objects there are, after the garbage was collected, and how many rows
+  the journal has been given, and how much memory DuckDB keeps them in;
+- ``{"op": "edit", "texts": [...]}``: put these declarations into force, one after the other, and let the loop look,
+  plan and act on each. What the watch on the file does, without the pauses in which it waits for an editor to finish;
+- ``{"op": "forgive"}``: forget earlier failures, as if every session had been connected for a minute since.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from wakit.declare.loading import Source, parse
+from wakit.reconciler import Reconciler
+from wakit.reconciler.desk import Desk
+from wakit.runtime import DaemonOptions, locate, serve
+
+
+async def main(config: Path) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    obeying: list[asyncio.Task[None]] = []
+
+    def ready(desk: Desk) -> None:
+        obeying.append(loop.create_task(obey(desk._reconciler, config, stop)))
+
+    await serve(locate(config), stop=stop, options=DaemonOptions(on_ready=ready))
+    for task in obeying:
+        task.cancel()
+
+
+async def obey(reconciler: Reconciler, config: Path, stop: asyncio.Event) -> None:
+    orders = asyncio.StreamReader(limit=1 << 26)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    while line := await orders.readline():
+        try:
+            print(json.dumps(await answer(reconciler, config, json.loads(line))), flush=True)
+        except BaseException:
+            stop.set()  # whoever asked must not wait for ever
+            raise
+
+
+async def answer(reconciler: Reconciler, config: Path, order: dict[str, Any]) -> dict[str, int]:
+    match order["op"]:
+        case "count":
+            gc.collect()
+            return {
+                "tasks": len(asyncio.all_tasks()),
+                "objects": len(gc.get_objects()),
+                "rows": sum(reconciler.roster.logged.values()),
+                "cached_bytes": cached_bytes(reconciler),
+            }
+        case "edit":
+            for text in order["texts"]:
+                await reconciler.accept(parse(Source(config, str(config), text.encode()), environ=os.environ))
+                await settled(reconciler)
+        case "forgive":
+            for tracked in reconciler.roster.sessions.values():
+                tracked.attempt, tracked.quarantine = 0, None
+    return {}
+
+
+def cached_bytes(reconciler: Reconciler) -> int:
+    """Return what DuckDB keeps of the journal in memory; it may, up to the limit that the journal sets."""
+    reader = reconciler.roster.ports.ledger._journal._writer.readers._free[0]  # type: ignore[attr-defined]
+    (found,) = reader.execute("SELECT sum(memory_usage_bytes) FROM duckdb_memory()").fetchone()
+    return int(found)
+
+
+async def settled(reconciler: Reconciler) -> None:
+    """Wait until the loop has looked and everything it began is done."""
+    while reconciler._wake.is_set() or not reconciler.executor.idle():
+        await reconciler.executor.drain()
+        await asyncio.sleep(0)
+
+
+asyncio.run(main(Path(sys.argv[1])))

@@ -1,0 +1,224 @@
+"""When many troubles are one, who is the probe, and when it is over."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wakit.core.breaker import (
+    PROBES,
+    SPAN,
+    Evidence,
+    Headcount,
+    Outage,
+    Outlook,
+    Trouble,
+    evidence_of,
+    is_busy,
+    trouble_of,
+)
+from wakit.whatsapp.port import DialFailure
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def failure(
+    session: str, cause: DialFailure = DialFailure.NAME_LOOKUP, *, after: float = 0.0, proxied: bool = False
+) -> Evidence:
+    at = NOON + timedelta(seconds=after)
+    found = evidence_of(session, at, cause=cause.value, detail="name look-up failed", proxied=proxied)
+    assert found is not None
+    return found
+
+
+def told(*failures: Evidence, wanted: int, down: int | None = None) -> Outlook:
+    outlook = Outlook()
+    for each in failures:
+        outlook = outlook.failed(each, Headcount(wanted, wanted if down is None else down), 0.5)
+    return outlook
+
+
+def opened(trouble: Trouble = Trouble.NETWORK) -> tuple[Outlook, Outage]:
+    if trouble is Trouble.OUTDATED:
+        outlook = Outlook().failed(Evidence("a", NOON, trouble, "405"), Headcount(3, 1), 0.5)
+    else:
+        cause = DialFailure.TLS if trouble is Trouble.SERVICE else DialFailure.NAME_LOOKUP
+        outlook = told(failure("a", cause), failure("b", cause), wanted=3)
+    assert outlook.outage is not None
+    assert outlook.outage.trouble is trouble
+    return outlook, outlook.outage
+
+
+def test_every_cause_of_a_failed_dial_is_weighed_or_left_to_its_session() -> None:
+    own = {cause for cause in DialFailure if trouble_of(cause.value) is None}
+    assert own == {DialFailure.PROXY_DENIED, DialFailure.NOT_ALLOWED}
+    assert evidence_of("a", NOON, cause="proxy_denied", detail="", proxied=True) is None
+
+
+def test_two_that_do_not_get_out_mean_that_nobody_does() -> None:
+    outlook = told(failure("a"), wanted=12)
+    assert outlook.outage is None
+    outlook = outlook.failed(failure("b", after=3), Headcount(12, 2), 0.5)
+    assert outlook.outage is not None
+    assert outlook.outage.since == NOON
+    assert outlook.outage.sessions == {"a", "b"}
+    assert "the network is lost since 2026-01-01 12:00:00 UTC: name look-up failed" in outlook.outage.words()
+
+
+def test_one_that_fails_twice_is_still_one() -> None:
+    assert told(failure("a"), failure("a", after=1), wanted=12).outage is None
+
+
+def test_two_of_hundreds_are_not_everybody() -> None:
+    assert told(failure("a"), failure("b"), wanted=500, down=2).outage is None
+    crowd = [failure(f"s{number}") for number in range(50)]
+    assert told(*crowd[:-1], wanted=500).outage is None
+    assert told(*crowd, wanted=500).outage is not None
+
+
+def test_failures_that_are_far_apart_are_not_one_incident() -> None:
+    late = SPAN.total_seconds() + 1
+    assert told(failure("a"), failure("b", after=late), wanted=5).outage is None
+
+
+def test_somebody_who_gets_through_takes_the_evidence_away() -> None:
+    outlook = told(failure("a"), wanted=5).reached("c")
+    assert outlook.failed(failure("b", after=1), Headcount(5, 2), 0.5).outage is None
+
+
+def test_a_broken_proxy_is_no_lost_network() -> None:
+    down = DialFailure.PROXY_UNREACHABLE
+    assert told(*(failure("a", down, after=n, proxied=True) for n in range(9)), wanted=1).outage is None
+    assert told(failure("a", down, proxied=True), failure("b", down, proxied=True), wanted=9, down=2).outage is None
+    # All that should be connected are down, and none gets out of any proxy.
+    all_of_them = [failure(name, down, proxied=True) for name in "abc"]
+    assert told(*all_of_them, wanted=3).outage is not None
+
+
+@pytest.mark.parametrize(("cause", "tries"), [(DialFailure.UNREACHABLE, 1), (DialFailure.TIMEOUT, 3)])
+def test_a_fleet_of_one_believes_this_machine_at_once_and_the_far_end_after_a_while(
+    cause: DialFailure, tries: int
+) -> None:
+    failures = [failure("a", cause, after=20 * number) for number in range(tries)]
+    assert told(*failures[:-1], wanted=1).outage is None
+    assert told(*failures, wanted=1).outage is not None
+
+
+def test_one_that_is_outdated_is_an_alarm_for_all_whatever_else_is_wrong() -> None:
+    lost, _ = opened()
+    outlook = lost.failed(Evidence("c", NOON, Trouble.OUTDATED, "405"), Headcount(500, 1), 0.5)
+    assert outlook.outage is not None
+    assert outlook.outage.trouble is Trouble.OUTDATED
+    assert outlook.outage.sessions == {"c"}
+    assert "upgrade wakit" in outlook.outage.words()
+
+
+def test_only_who_was_refused_shows_that_the_version_is_accepted_again() -> None:
+    outlook, _ = opened(Trouble.OUTDATED)
+    assert outlook.reached("b") is outlook
+    assert outlook.reached("a").outage is None
+    assert outlook.probed_by("b", NOON).reached("b").outage is None
+
+
+@pytest.mark.parametrize("trouble", [Trouble.NETWORK, Trouble.SERVICE])
+def test_anybody_who_gets_through_ends_the_others(trouble: Trouble) -> None:
+    assert opened(trouble)[0].reached("z") == Outlook()
+
+
+def test_a_probe_that_fails_is_followed_by_a_longer_pause() -> None:
+    outlook, outage = opened()
+    ceilings = []
+    now = outage.probe_at
+    for _ in range(8):
+        outlook = outlook.probed_by("c", now)
+        assert outlook.outage is not None
+        assert outlook.outage.probing == "c"
+        outlook = outlook.failed(failure("c", after=(now - NOON).total_seconds()), Headcount(3, 3), 1.0)
+        assert outlook.outage is not None
+        assert outlook.outage.probing is None
+        ceilings.append((outlook.outage.probe_at - now).total_seconds())
+        now = outlook.outage.probe_at
+    assert ceilings == sorted(ceilings)
+    assert ceilings[0] > PROBES[Trouble.NETWORK].first
+    assert ceilings[-1] == PROBES[Trouble.NETWORK].cap
+    assert outlook.outage.sessions == {"a", "b", "c"}
+
+
+def test_a_probe_that_tells_nothing_is_given_up() -> None:
+    outlook, outage = opened()
+    trying = outlook.probed_by("c", outage.probe_at)
+    assert trying.outage is not None
+    assert trying.outage.probe_at > outage.probe_at
+    over = trying.probe_over(trying.outage.probe_at, 0.5)
+    assert over.outage is not None
+    assert (over.outage.probing, over.outage.probes) == (None, 1)
+
+
+def test_without_an_outage_there_is_nothing_to_probe() -> None:
+    nothing = Outlook()
+    assert nothing.probed_by("a", NOON) == nothing.probe_over(NOON, 0.5) == nothing.due(NOON) == nothing
+
+
+def test_an_outdated_client_is_probed_seldom() -> None:
+    _, outage = opened(Trouble.OUTDATED)
+    assert outage.probe_at - NOON >= timedelta(minutes=30)
+
+
+def test_codes_that_mean_that_nobody_is_served() -> None:
+    assert [code for code in ("401", "405", "500", "503", "") if is_busy(code)] == ["500", "503"]
+
+
+events = st.one_of(
+    st.tuples(
+        st.just("failed"),
+        st.sampled_from("abcdef"),
+        st.sampled_from([cause for cause in DialFailure if trouble_of(cause.value)]),
+        st.booleans(),
+    ),
+    st.tuples(st.just("outdated"), st.sampled_from("abcdef")),
+    st.tuples(st.just("reached"), st.sampled_from("abcdef")),
+    st.tuples(st.just("probed"), st.sampled_from("abcdef")),
+    st.tuples(st.just("over")),
+    st.tuples(st.just("moved"), st.integers(-7200, 7200)),
+)
+
+
+@given(st.lists(st.tuples(events, st.floats(0, 60)), max_size=40), st.integers(1, 9), st.floats(0, 0.999))
+def test_whatever_is_told_there_is_a_probe_to_come_and_somebody_hit(
+    history: list[tuple[tuple[object, ...], float]], wanted: int, chance: float
+) -> None:
+    outlook, now = Outlook(), NOON
+    for (what, *rest), pause in history:
+        now += timedelta(seconds=pause)
+        name = str(rest[0]) if rest else ""
+        if what == "failed":
+            cause = DialFailure(rest[1])
+            found = evidence_of(name, now, cause=cause.value, detail="x", proxied=bool(rest[2]))
+            assert found is not None
+            outlook = outlook.failed(found, Headcount(wanted, wanted), chance)
+        elif what == "outdated":
+            outlook = outlook.failed(Evidence(name, now, Trouble.OUTDATED, "405"), Headcount(wanted, wanted), chance)
+            assert outlook.outage is not None
+            assert outlook.outage.trouble is Trouble.OUTDATED
+        elif what == "reached":
+            outlook = outlook.reached(name)
+            assert outlook.outage is None or outlook.outage.trouble is Trouble.OUTDATED
+        elif what == "probed":
+            outlook = outlook.probed_by(name, now)
+        elif what == "over":
+            outlook = outlook.probe_over(now, chance)
+        else:
+            by = timedelta(seconds=int(name))
+            outlook, now = outlook.moved(by), now + by
+        outage = outlook.outage
+        if outage is None:
+            assert len({each.session for each in outlook.evidence}) <= 6
+            continue
+        assert not outlook.evidence
+        assert outage.sessions
+        assert outage.since <= now
+        assert outage.probe_at - now <= timedelta(hours=12)
+        assert outage.words()

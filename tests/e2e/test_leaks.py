@@ -1,0 +1,55 @@
+"""Nothing grows, whatever happens again and again: short runs of the campaigns in ``tests/bench/leaking.py``.
+
+What has no noise may not grow by one in the second half of a run: tasks, processes, descriptors, temporary files, files
+of the state directory. Memory may by a little: a leak of some kilobytes an edit or of a hundred a crash would be seen.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent.parent / "bench"))
+
+import paired
+from leaking import crashes, edits, reconnects
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+
+EXACT = ("daemon_tasks", "daemon_descriptors", "processes", "temporary_files", "state_files")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Link sessions for this module only; the benchmarks keep theirs for the next run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paired, "STORE", tmp_path_factory.mktemp("store"))
+        yield
+
+
+def grown(found: dict[str, Any], *, worker_mb: float) -> dict[str, Any]:
+    """Return what is larger at the end than it was halfway, by more than it may."""
+    limits = {"daemon_heap_mb": 3.0, "worker_heap_mb": worker_mb, "daemon_objects": 300.0}
+    return {
+        key: found[key] for key in (*EXACT, *limits) if found[key]["after"] - found[key]["halfway"] > limits.get(key, 0)
+    }
+
+
+@pytest.mark.parametrize("fresh_names", [False, True], ids=["old-names", "new-names"])
+def test_edits_leave_nothing_behind(fresh_names: bool) -> None:
+    with paired.paired(2) as linked:
+        assert not grown(edits(linked, 1000, samples=10, fresh_names=fresh_names), worker_mb=2.0)
+
+
+def test_crashes_leave_nothing_behind() -> None:
+    with paired.paired(8) as linked:
+        assert not grown(crashes(linked, 96, samples=6), worker_mb=40.0)  # other processes than halfway
+
+
+def test_reconnects_leave_nothing_behind() -> None:
+    with paired.paired(32) as linked:
+        assert not grown(reconnects(linked, 1024, samples=8), worker_mb=6.0)

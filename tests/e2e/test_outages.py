@@ -1,0 +1,81 @@
+"""The network goes and comes back, WhatsApp refuses the client: real clients, a loopback WhatsApp, one incident."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from harness import Fleet, endpoint_table, fleet_in
+from support.whatsapp import LoopbackWhatsApp, fresh_number, sim  # noqa: F401 - a fixture
+
+from wakit.sim.scenarios import Drop, Failure, RefuseDial
+
+NAMES = ("a", "b", "c")
+
+
+@dataclass
+class Linked:
+    """A fleet whose sessions are connected to a sim of its own."""
+
+    fleet: Fleet
+    whatsapp: LoopbackWhatsApp
+
+
+@pytest.fixture
+def linked(sim: LoopbackWhatsApp) -> Iterator[Linked]:  # noqa: F811
+    with fleet_in(head=endpoint_table(sim)) as fleet:
+        fleet.write("".join(f"[sessions.{name}]\n" for name in NAMES))
+        fleet.up()
+        for name in NAMES:
+            fleet.wait_states(**{name: "pairing"})
+            sim.sim.scan(fresh_number(), str(fleet.client().qr(name).payload))
+        fleet.wait_connected(*NAMES)
+        yield Linked(fleet, sim)
+
+
+def test_a_lost_network_is_one_incident_and_all_come_back_with_it(linked: Linked) -> None:
+    fleet, whatsapp = linked.fleet, linked.whatsapp
+    since = fleet.seq()
+    gone = whatsapp.sim.arm(RefuseDial(), times=None)
+    assert whatsapp.sim.strike(Drop()) == len(NAMES)
+    lost = fleet.wait_event(lambda event: event.kind == "outage", since=since)
+    assert (lost.session, lost.code) == (None, "network")
+    status = fleet.wait(lambda status: all("the network is lost since" in s.reason for s in status.sessions))
+    assert status.daemon.outage is not None
+    whatsapp.sim.disarm(gone)
+    back = fleet.wait_event(lambda event: event.kind == "outage_over", since=since)
+    assert back.detail["sessions"] == len(NAMES)
+    status = fleet.wait_connected(*NAMES)
+    assert [session.attempt for session in status.sessions] == [0, 0, 0]
+    assert status.daemon.outage is None
+    incidents = fleet.sql("SELECT session, state, code, sessions, ended_at IS NOT NULL AS over FROM incidents")
+    assert incidents == [{"session": None, "state": "outage", "code": "network", "sessions": 3, "over": True}]
+
+
+@pytest.mark.long
+def test_one_that_is_outdated_keeps_the_others_from_starting_until_it_gets_through(linked: Linked) -> None:
+    fleet, whatsapp = linked.fleet, linked.whatsapp
+    since = fleet.seq()
+    refusing = whatsapp.sim.arm(Failure(reason=405), times=None)
+    fleet.client().restart("a")
+    alarm = fleet.wait_event(lambda event: event.kind == "outage", since=since)
+    assert (alarm.session, alarm.code) == (None, "outdated")
+    fleet.wait_states(a="outdated", b="connected", c="connected")
+
+    # One that loses its worker meanwhile does not dial.
+    dials = whatsapp.sim.status().totals["dial"]
+    victim = next(s.worker_pid for s in fleet.status().sessions if s.name == "b")
+    assert victim is not None
+    os.kill(victim, signal.SIGKILL)
+    status = fleet.wait(lambda status: next("upgrade wakit" in s.reason for s in status.sessions if s.name == "b"))
+    assert whatsapp.sim.status().totals["dial"] == dials
+    assert status.daemon.outage is not None
+    assert "WhatsApp refuses this version of the client" in fleet.run("status").stdout
+
+    # As after an upgrade that a person tries out.
+    whatsapp.sim.disarm(refusing)
+    fleet.client().restart("a")
+    assert fleet.wait_connected(*NAMES).daemon.outage is None

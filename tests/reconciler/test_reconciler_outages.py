@@ -1,0 +1,435 @@
+"""One incident instead of many: the network is lost, WhatsApp is away, the client is outdated."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from fakes import NUMBERS, Fleet
+
+from wakit.control.schemas import PairRequest
+from wakit.core.declaration import Pacing, SessionSpec
+from wakit.core.lifecycle import State
+from wakit.redact import Secret
+from wakit.whatsapp.port import (
+    Banned,
+    ClientEnded,
+    Connected,
+    ConnectionLost,
+    DialFailed,
+    DialFailure,
+    Outdated,
+    Paired,
+    SessionEvent,
+)
+
+NO_NAME = DialFailed(cause=DialFailure.NAME_LOOKUP, detail="name look-up of web.whatsapp.com failed")
+GAVE_UP = ClientEnded(why="the connection failed", cause=DialFailure.NAME_LOOKUP)
+FEW = "abcde"
+MANY = "abcdefghijklmnopqrst"
+
+
+def lose(fleet: Fleet, *names: str, event: SessionEvent = NO_NAME) -> None:
+    """The connections drop, and the first redial fails."""
+    for name in names:
+        fleet.workers.tell(name, ConnectionLost(why="the connection dropped"))
+        fleet.workers.tell(name, event)
+
+
+def offline(fleet: Fleet, names: str = FEW) -> None:
+    """A fleet whose network is gone; new clients say nothing by themselves."""
+    fleet.paired(*names)
+    fleet.advance(120)
+    fleet.workers.silent = True
+    lose(fleet, *names)
+    fleet.advance(0.1)
+    assert fleet.roster.outlook.outage is not None
+
+
+def fail(fleet: Fleet, name: str) -> None:
+    """The first dial of a start fails, which ends the client."""
+    fleet.workers.tell(name, NO_NAME)
+    fleet.workers.tell(name, GAVE_UP)
+
+
+def running(fleet: Fleet) -> set[str]:
+    return {name for name, tracked in fleet.roster.sessions.items() if tracked.running is not None}
+
+
+# -- the network -----------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_network_is_one_event_for_all_and_one_when_it_is_back(fleet: Fleet) -> None:
+    offline(fleet)
+    (opened,) = fleet.ledger.told("outage")
+    assert (opened.session, opened.code, opened.detail["sessions"]) == (None, "network", 2)
+    for name in FEW:
+        assert fleet.state(name) is State.RECONNECTING
+        assert "the network is lost since 2026-01-01" in fleet.info(name).reason
+    info = fleet.desk.daemon().outage
+    assert info is not None
+    assert (info.trouble, info.sessions) == ("network", len(FEW))
+
+    fleet.advance(60)
+    fleet.workers.tell("c", Connected())
+    fleet.advance(0.1)
+    (over,) = fleet.ledger.told("outage_over")
+    assert (over.session, over.code, over.detail["sessions"]) == (None, "network", len(FEW))
+    assert over.detail["seconds"] == pytest.approx(60, abs=1)
+    assert "c got through" in over.reason
+    assert fleet.desk.daemon().outage is None
+
+
+def test_nobody_is_started_while_it_lasts_but_one_probe_at_a_time(fleet: Fleet) -> None:
+    offline(fleet)
+    launched = len(fleet.workers.launches)
+    for name in FEW:
+        fleet.workers.tell(name, GAVE_UP)
+    fleet.advance(1)
+    assert running(fleet) == set()
+    assert len(fleet.workers.launches) == launched
+    for _ in range(240):
+        fleet.advance(1)
+        assert len(running(fleet)) <= 1
+        for name in running(fleet):
+            fail(fleet, name)
+    probes = [start.name for launch in fleet.workers.launches[launched:] for start in launch.sessions]
+    assert set(probes) == set(FEW), "each has its turn: one of them may have a trouble of its own"
+    # Pauses of at most half a minute, drawn at 0.5, and a start between them.
+    assert 10 <= len(probes) <= 20
+    assert len(fleet.ledger.told("outage")) == 1
+    for name in FEW:
+        assert (fleet.info(name).attempt, fleet.tracked(name).failures.at) == (0, ())
+
+
+def test_all_that_wait_come_back_at_once_when_one_gets_through(fleet: Fleet) -> None:
+    offline(fleet)
+    for name in FEW:
+        fleet.workers.tell(name, GAVE_UP)
+    fleet.advance(600)
+    fleet.workers.silent = False
+    for name in running(fleet):
+        fail(fleet, name)
+    fleet.advance(120)
+    (over,) = fleet.ledger.told("outage_over")
+    back = {name: fleet.tracked(name).last_connected_at for name in FEW}
+    assert all(moment is not None and moment - over.ts <= timedelta(seconds=1) for moment in back.values()), back
+
+
+def test_whom_the_library_would_let_wait_is_started_anew_and_nobody_pays_for_it(fleet: Fleet) -> None:
+    offline(fleet)
+    launched = len(fleet.workers.launches)
+    fleet.advance(150)
+    assert len(fleet.workers.launches) == launched, "the library's own redials are left alone while nobody gets through"
+    fleet.workers.silent = False
+    fleet.workers.tell("a", Connected())
+    fleet.advance(2)
+    assert {fleet.state(name) for name in FEW} == {State.CONNECTED}
+    assert all(fleet.info(name).attempt == 0 for name in FEW)
+
+
+def test_a_short_loss_is_left_to_the_library(fleet: Fleet) -> None:
+    offline(fleet)
+    launched = len(fleet.workers.launches)
+    fleet.advance(5)
+    for name in FEW:
+        fleet.workers.tell(name, Connected())
+    fleet.advance(1)
+    assert {fleet.state(name) for name in FEW} == {State.CONNECTED}
+    assert len(fleet.workers.launches) == launched
+
+
+def test_a_fleet_that_shares_workers_comes_back_in_shared_ones(fleet: Fleet) -> None:
+    offline(fleet, MANY)
+    for name in MANY:
+        fleet.workers.tell(name, GAVE_UP)
+    fleet.advance(300)
+    fleet.workers.silent = False
+    for name in running(fleet):
+        fail(fleet, name)
+    launched = len(fleet.workers.launches)
+    fleet.advance(60)
+    assert {fleet.state(name) for name in MANY} == {State.CONNECTED}
+    # The probes, which were alone, and the workers that all the others share.
+    assert len(fleet.workers.launches) - launched <= 4
+
+
+def test_failures_from_before_it_was_known_are_given_back(fleet: Fleet) -> None:
+    fleet.paired(*FEW)
+    fleet.advance(120)
+    fleet.workers.silent = True
+    lose(fleet, "a")
+    fleet.workers.tell("a", GAVE_UP)
+    assert (fleet.info("a").attempt, len(fleet.tracked("a").failures.at)) == (1, 1)
+    lose(fleet, "b")
+    assert fleet.roster.outlook.outage is not None
+    assert (fleet.info("a").attempt, len(fleet.tracked("a").failures.at)) == (0, 0)
+
+
+def test_one_broken_proxy_is_that_sessions_own_trouble(fleet: Fleet) -> None:
+    proxy = Secret("socks5://user:hunter2@127.0.0.1:1")
+    fleet.paired("a", "b")
+    fleet.declare(SessionSpec("a", proxy=proxy), SessionSpec("b"))
+    fleet.advance(3)
+    fleet.workers.silent = True
+    down = DialFailure.PROXY_UNREACHABLE
+    lose(fleet, "a", event=DialFailed(cause=down, detail="the session's proxy does not answer"))
+    fleet.workers.tell("a", ClientEnded(why="it failed", cause=down))
+    fleet.advance(0.1)
+    assert fleet.roster.outlook.outage is None
+    assert "the session's proxy does not answer" in fleet.info("a").reason
+    assert fleet.info("a").attempt == 1
+
+
+def test_a_new_session_waits_like_the_others_and_one_that_a_person_asks_for_does_not(fleet: Fleet) -> None:
+    offline(fleet)
+    for name in FEW:
+        fleet.workers.tell(name, GAVE_UP)
+    fleet.advance(0.5)
+    fleet.declare(*(SessionSpec(name) for name in (*FEW, "x")))
+    fleet.advance(0.5)
+    assert fleet.state("x") is State.DECLARED
+    assert "the network is lost" in fleet.info("x").reason
+    fleet.run(fleet.desk.pair("x", PairRequest()))
+    fleet.advance(1)
+    assert fleet.tracked("x").running is not None
+    fail(fleet, "x")
+    launched = len(fleet.launches("x"))
+    fleet.advance(29)
+    assert len(fleet.launches("x")) == launched, "what is asked for is tried again, but not without a pause"
+    fleet.advance(3)
+    assert len(fleet.launches("x")) == launched + 1
+
+
+def test_when_nobody_waits_any_more_it_is_over(fleet: Fleet) -> None:
+    offline(fleet, "ab")
+    for name in "ab":
+        fleet.run(fleet.desk.park(name))
+    fleet.advance(120)
+    assert fleet.roster.outlook.outage is None
+    (over,) = fleet.ledger.told("outage_over")
+    assert "nobody waits" in over.reason
+
+
+def test_an_edit_of_the_file_tries_at_once(fleet: Fleet) -> None:
+    offline(fleet)
+    for name in FEW:
+        fleet.workers.tell(name, GAVE_UP)
+    fleet.advance(300)
+    for name in running(fleet):
+        fail(fleet, name)
+    fleet.advance(0.1)
+    outage = fleet.roster.outlook.outage
+    assert outage is not None
+    assert outage.probe_at - fleet.now() > timedelta(seconds=2)
+    fleet.run(fleet.desk.apply(confirm=False))
+    fleet.advance(0.5)
+    assert len(running(fleet)) == 1
+
+
+# -- WhatsApp --------------------------------------------------------------------------------------------------------
+
+
+def test_logins_that_are_answered_with_503_are_one_incident(fleet: Fleet) -> None:
+    fleet.paired(*FEW)
+    fleet.workers.silent = True
+    for name in FEW:
+        fleet.workers.tell(name, ConnectionLost(why="WhatsApp sent stream error 503", code="503"))
+    assert fleet.roster.outlook.outage is None, "a server that restarts sends its clients away, and takes them back"
+    for name in FEW:
+        fleet.workers.tell(name, ConnectionLost(why="WhatsApp answered 503", code="503"))
+    (opened,) = fleet.ledger.told("outage")
+    assert (opened.code, opened.session) == ("service", None)
+    assert "WhatsApp serves nobody since" in fleet.info("a").reason
+
+
+# -- an outdated client ----------------------------------------------------------------------------------------------
+
+
+def outdated(fleet: Fleet) -> None:
+    """a is told that it is outdated while b is connected and c is on its way."""
+    fleet.paired("a", "b", "c")
+    fleet.workers.silent = True
+    for name in "ac":
+        fleet.run(fleet.desk.restart(name))
+    fleet.advance(1)
+    assert {fleet.state(name) for name in "ac"} == {State.STARTING}
+    fleet.workers.tell("a", Outdated())
+    fleet.advance(1)
+
+
+def test_one_outdated_client_is_an_alarm_for_all_and_nobody_else_is_started(fleet: Fleet) -> None:
+    outdated(fleet)
+    (opened,) = fleet.ledger.told("outage")
+    assert (opened.code, opened.session) == ("outdated", None)
+    assert fleet.state("a") is State.OUTDATED
+    assert fleet.state("b") is State.CONNECTED
+    assert fleet.state("c") is State.RECONNECTING
+    for name in "ac":
+        assert "upgrade wakit" in fleet.info(name).reason
+    launched = len(fleet.workers.launches)
+    fleet.declare(*(SessionSpec(name) for name in "abcd"))
+    fleet.declare(SessionSpec("a"), SessionSpec("b", device_name="other"), SessionSpec("c"), SessionSpec("d"))
+    fleet.advance(1500)
+    assert len(fleet.workers.launches) == launched
+    assert running(fleet) == {"b"}
+    assert "upgrade wakit" in fleet.info("d").reason
+
+
+def test_after_a_long_pause_one_that_was_refused_tries_and_all_come_back_with_it(fleet: Fleet) -> None:
+    outdated(fleet)
+    fleet.workers.silent = False
+    fleet.advance(1900)
+    assert {fleet.state(name) for name in "abc"} == {State.CONNECTED}
+    first, *_ = [start.name for launch in fleet.workers.launches for start in launch.sessions][-2:]
+    assert first == "a"
+    (over,) = fleet.ledger.told("outage_over")
+    assert over.code == "outdated"
+
+
+def test_a_probe_that_is_refused_again_waits_longer(fleet: Fleet) -> None:
+    outdated(fleet)
+    launched = len(fleet.workers.launches)
+    for _ in range(24 * 60):
+        fleet.advance(60)
+        if fleet.tracked("a").running is not None:
+            assert fleet.tracked("c").running is None
+            fleet.workers.tell("a", Outdated())
+            fleet.advance(1)
+    assert 3 <= len(fleet.workers.launches) - launched <= 8, "a few tries a day"
+    assert len(fleet.ledger.told("outage")) == 1
+
+
+def test_a_person_who_restarts_one_after_an_upgrade_brings_all_back(fleet: Fleet) -> None:
+    outdated(fleet)
+    fleet.workers.silent = False
+    fleet.run(fleet.desk.restart("a"))
+    fleet.advance(2)
+    assert {fleet.state(name) for name in "abc"} == {State.CONNECTED}
+
+
+def test_a_new_daemon_begins_without_the_alarm(fleet: Fleet) -> None:
+    outdated(fleet)
+    fleet.restart()
+    fleet.advance(2)
+    assert {fleet.state(name) for name in "abc"} == {State.CONNECTED}
+
+
+# -- the budget ------------------------------------------------------------------------------------------------------
+
+
+def crash_until_failed(fleet: Fleet, name: str) -> int:
+    crashes = 0
+    for _ in range(4000):
+        if fleet.workers.crash(name):
+            crashes += 1
+        fleet.advance(1)
+        if fleet.state(name) is State.FAILED:
+            return crashes
+    raise AssertionError("it was never left alone")
+
+
+def test_a_session_that_crashes_again_and_again_is_left_alone_and_a_person_gives_it_a_new_budget(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    assert crash_until_failed(fleet, "a") == 20
+    info = fleet.info("a")
+    assert info.needs_person
+    assert "20 tries failed since 2026-01-01" in info.reason
+    assert "`wakit restart a` tries again" in info.reason
+    launched = len(fleet.launches("a"))
+    fleet.advance(7200)
+    assert len(fleet.launches("a")) == launched
+    assert fleet.state("b") is State.CONNECTED
+    fleet.run(fleet.desk.restart("a"))
+    fleet.advance(2)
+    assert fleet.state("a") is State.CONNECTED
+    assert fleet.tracked("a").failures.at == ()
+
+
+def test_the_budget_can_be_set(fleet: Fleet) -> None:
+    from wakit.core.declaration import RestartPolicy  # noqa: PLC0415 - the one test that sets it
+
+    fleet.paired("a", restarts=RestartPolicy(limit=3, window=600))
+    assert crash_until_failed(fleet, "a") == 3
+
+
+def test_being_connected_for_a_while_gives_the_budget_back(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    for _ in range(15):
+        fleet.workers.crash("a")
+        fleet.advance(61 + 300)
+        assert fleet.state("a") is State.CONNECTED
+    assert len(fleet.tracked("a").failures.at) <= 1
+
+
+def test_the_crash_of_a_worker_that_others_share_costs_nobody_anything(fleet: Fleet) -> None:
+    fleet.paired(*FEW, sessions_per_worker=10)
+    for name in FEW:
+        fleet.run(fleet.desk.restart(name))
+    fleet.advance(3)
+    crew = max(fleet.workers.live.values(), key=lambda worker: len(worker.clients))
+    assert len(crew.clients) > 1
+    fleet.workers.end(crew.worker_id, asked=False, cause="it was killed")
+    assert all(fleet.tracked(name).failures.at == () for name in crew.clients)
+
+
+def test_a_pairing_that_a_person_asked_for_and_that_always_crashes_ends(fleet: Fleet) -> None:
+    fleet.declare(SessionSpec("a"), SessionSpec("b"), pacing=Pacing(pairings=4))
+    fleet.advance(1)
+    fleet.run(fleet.desk.pair("a", PairRequest(method="code", phone="+" + NUMBERS["a"])))
+    assert crash_until_failed(fleet, "a") <= 21
+    fleet.advance(3600)
+    assert fleet.tracked("a").running is None
+
+
+# -- deadlines -------------------------------------------------------------------------------------------------------
+
+
+def test_the_librarys_redials_are_left_alone_until_their_deadline(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.workers.silent = True
+    launched = len(fleet.launches("a"))
+    lose(fleet, "a", event=DialFailed(cause=DialFailure.PROXY_DENIED, detail="the session's proxy said no"))
+    for _ in range(17):
+        fleet.advance(10)
+        fleet.workers.tell("a", DialFailed(cause=DialFailure.PROXY_DENIED, detail="the session's proxy said no"))
+        assert len(fleet.launches("a")) == launched
+    fleet.advance(45)
+    assert len(fleet.launches("a")) == launched + 1
+    assert fleet.state("a") is State.RECONNECTING
+    assert fleet.info("a").since == fleet.ledger.told("state", "a")[-1].ts, "it is still the same outage"
+    # The new client has the time of a start, however long the outage is already.
+    fleet.advance(500)
+    assert len(fleet.launches("a")) == launched + 1
+
+
+def test_a_client_that_says_nothing_after_it_was_linked_is_started_anew(fleet: Fleet) -> None:
+    fleet.workers.silent = True
+    fleet.declare(SessionSpec("a"), SessionSpec("b"))
+    fleet.advance(1)
+    fleet.workers.link("a", NUMBERS["a"], tell=False)
+    fleet.workers.tell("a", Paired(account=Secret(NUMBERS["a"])))
+    fleet.workers.silent = False
+    fleet.advance(130)
+    assert fleet.state("a") is State.CONNECTED
+
+
+def test_whoever_waits_for_a_turn_to_dial_is_not_overdue(fleet: Fleet) -> None:
+    fleet.paired("a", "b", pacing=Pacing(dials_per_second=1 / 3600))
+    fleet.workers.silent = True
+    launched = len(fleet.launches("a"))
+    fleet.workers.tell("a", ConnectionLost(why="the connection dropped"))
+    fleet.advance(3000)
+    assert len(fleet.launches("a")) == launched
+
+
+def test_a_ban_is_not_ended_by_the_network(fleet: Fleet) -> None:
+    fleet.paired(*FEW)
+    fleet.workers.silent = True
+    fleet.workers.tell("e", Banned(code="101", seconds=7200))
+    lose(fleet, *"abcd")
+    fleet.advance(60)
+    fleet.workers.tell("a", Connected())
+    fleet.advance(5)
+    assert fleet.state("e") is State.BANNED
+    assert fleet.tracked("e").running is None

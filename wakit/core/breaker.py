@@ -1,0 +1,266 @@
+"""What concerns all sessions at once: nobody gets out, WhatsApp sends everybody away, or refuses this client's version.
+
+One session that cannot connect has a trouble of its own and is tried again by itself, with a pause that grows. When
+the trouble is everybody's, trying again one by one is of no use and does harm: the fleet hammers at what is away, every
+session spends its restarts on what is not its fault, and the journal tells one incident five hundred times. So there is
+a breaker for the fleet. It *opens* on evidence from several sessions (from one, if that one is told that the client is
+outdated), starts nobody while it is open but one *probe* at a time, and *closes* for all as soon as anybody gets
+through.
+
+Pure: :class:`Outlook` is a value, every method returns the next one, and moments and counts are arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from math import ceil
+from types import MappingProxyType
+from typing import Final
+
+from wakit.core.retry import Backoff
+
+
+class Trouble(StrEnum):
+    """What can be wrong for all at once; the code of the journal's ``outage`` events."""
+
+    NETWORK = "network"  # dials do not get out, or not as far as an answer
+    SERVICE = "service"  # WhatsApp's place is reached, and what answers sends everybody away
+    OUTDATED = "outdated"  # WhatsApp refuses this version of the client (405)
+
+
+# How the relay's causes of a failed dial (:class:`wakit.whatsapp.port.DialFailure`) count. What is not here (a proxy
+# that says no, a dial that wakit itself does not allow) is that one session's own trouble.
+_CAUSES: Final[Mapping[str, Trouble]] = MappingProxyType(
+    {
+        "name_lookup": Trouble.NETWORK,
+        "unreachable": Trouble.NETWORK,
+        "timeout": Trouble.NETWORK,
+        "refused": Trouble.NETWORK,
+        "closed": Trouble.NETWORK,
+        "proxy_unreachable": Trouble.NETWORK,
+        "tls": Trouble.SERVICE,
+    }
+)
+_SURE: Final = frozenset({"name_lookup", "unreachable"})  # said by this machine itself, so by no far end's whim
+_BUSY: Final = frozenset({"500", "503"})
+# A dial may take 20 s to fail, so failures of one moment are told within a little more than that.
+SPAN: Final = timedelta(seconds=30)
+_SPAN_ALONE: Final = timedelta(minutes=5)  # one session's tries are minutes apart
+_ENOUGH_ALONE: Final = 3
+_SHARE: Final = 0.1
+PROBES: Final[Mapping[Trouble, Backoff]] = MappingProxyType(
+    {
+        Trouble.NETWORK: Backoff(first=4.0, cap=30.0, floor=2.0),
+        Trouble.SERVICE: Backoff(first=8.0, cap=120.0, floor=4.0),
+        # Only an upgrade helps, which a new daemon brings along; what is probed for is a mistake of WhatsApp's.
+        Trouble.OUTDATED: Backoff(first=3600.0, cap=12 * 3600.0, floor=1800.0),
+    }
+)
+_PROBE_LASTS: Final = timedelta(seconds=90)
+
+
+def trouble_of(cause: str) -> Trouble | None:
+    """Return what a failed dial's cause says about the fleet, or None if it says nothing.
+
+    Example:
+        >>> trouble_of("name_lookup"), trouble_of("proxy_denied")
+        (<Trouble.NETWORK: 'network'>, None)
+    """
+    return _CAUSES.get(cause)
+
+
+def is_busy(code: str) -> bool:
+    """Tell whether a code in WhatsApp's answer to a login means that it serves nobody for now."""
+    return code in _BUSY
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One dial or login that did not succeed, in a way that may be everybody's.
+
+    Attributes:
+        session: Whose.
+        at: When it was told.
+        trouble: What it may be a sign of.
+        detail: A sentence for people.
+        sure: This machine itself said that there is no way out.
+        proxied: The session has an upstream proxy: its own way out, which may be what is broken.
+    """
+
+    session: str
+    at: datetime
+    trouble: Trouble
+    detail: str
+    sure: bool = False
+    proxied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Headcount:
+    """How many there are, to weigh evidence against.
+
+    Attributes:
+        wanted: Sessions that should be connected.
+        down: Those of them that are not.
+    """
+
+    wanted: int
+    down: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A breaker that is open.
+
+    Attributes:
+        trouble: Why.
+        since: When the first dial failed that led to it.
+        detail: What was said about a dial, for people.
+        sessions: Whom it hit so far.
+        probe_at: When the next probe is due.
+        probes: How many probes there were.
+        probing: The session that is let through to find out, or None between two probes.
+    """
+
+    trouble: Trouble
+    since: datetime
+    detail: str
+    sessions: frozenset[str]
+    probe_at: datetime
+    probes: int = 0
+    probing: str | None = None
+
+    def words(self) -> str:
+        """Say what is wrong and what ends it."""
+        since = f"{self.since:%Y-%m-%d %H:%M:%S} UTC"
+        match self.trouble:
+            case Trouble.NETWORK:
+                return f"the network is lost since {since}: {self.detail}; all come back when one gets through"
+            case Trouble.SERVICE:
+                return f"WhatsApp serves nobody since {since}: {self.detail}; all come back when one gets through"
+            case Trouble.OUTDATED:
+                return (
+                    f"WhatsApp refuses this version of the client since {since} (405); "
+                    "upgrade wakit, then `wakit down` and `wakit up`"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is known of the fleet's way to WhatsApp.
+
+    Attributes:
+        evidence: The newest failure of each session since somebody got through, oldest first.
+        outage: What is wrong for all, or None.
+    """
+
+    evidence: tuple[Evidence, ...] = ()
+    outage: Outage | None = None
+
+    def failed(self, new: Evidence, fleet: Headcount, chance: float) -> Outlook:
+        """Take a failure into account; the breaker may open.
+
+        Args:
+            new: The failure.
+            fleet: How many sessions there are.
+            chance: A number drawn evenly from [0, 1).
+        """
+        # A version that is refused is the graver trouble, and shows that the network is there.
+        outdated = (
+            new.trouble is Trouble.OUTDATED and self.outage is not None and self.outage.trouble is not new.trouble
+        )
+        if self.outage is not None and not outdated:
+            return replace(self, outage=self._hit(self.outage, new, chance))
+        span = _SPAN_ALONE if fleet.wanted <= 1 else SPAN
+        kept = tuple(old for old in self.evidence if old.at > new.at - span)
+        if fleet.wanted > 1:
+            kept = tuple(old for old in kept if old.session != new.session)
+        seen = (*kept, new)
+        same = [each for each in seen if each.trouble is new.trouble]
+        if not _suffices(same, fleet):
+            return Outlook(seen)
+        pause = PROBES[new.trouble].pause(1, chance)
+        return Outlook(
+            outage=Outage(
+                trouble=new.trouble,
+                since=min(each.at for each in same),
+                detail=new.detail,
+                sessions=frozenset(each.session for each in same),
+                probe_at=new.at + timedelta(seconds=pause),
+            )
+        )
+
+    def reached(self, session: str) -> Outlook:
+        """Take into account that WhatsApp answered a session as it should; the breaker closes.
+
+        Which versions WhatsApp refuses differs between accounts for a while. So only a session that was refused itself,
+        or the probe, shows that the version is accepted again.
+        """
+        outage = self.outage
+        if (
+            outage is not None
+            and outage.trouble is Trouble.OUTDATED
+            and session not in outage.sessions | {outage.probing}
+        ):
+            return self
+        return Outlook()
+
+    def probed_by(self, session: str, now: datetime) -> Outlook:
+        """Let one session through; it has a while to tell."""
+        if self.outage is None:
+            return self
+        outage = replace(self.outage, probing=session, probes=self.outage.probes + 1, probe_at=now + _PROBE_LASTS)
+        return replace(self, outage=outage)
+
+    def probe_over(self, now: datetime, chance: float) -> Outlook:
+        """Give up on a probe that told nothing; the next one is due after a pause."""
+        if self.outage is None:
+            return self
+        return replace(self, outage=_pausing(self.outage, now, chance))
+
+    def due(self, at: datetime) -> Outlook:
+        """Have the next probe be due at a moment; one that is under way is not waited for."""
+        return self if self.outage is None else replace(self, outage=replace(self.outage, probe_at=at, probing=None))
+
+    def moved(self, by: timedelta) -> Outlook:
+        """Return the same after the clock was set: what was a minute ago still is."""
+        outage = self.outage
+        if outage is not None:
+            outage = replace(outage, since=outage.since + by, probe_at=outage.probe_at + by)
+        return Outlook(tuple(replace(each, at=each.at + by) for each in self.evidence), outage)
+
+    def _hit(self, outage: Outage, new: Evidence, chance: float) -> Outage:
+        if new.session not in outage.sessions:
+            outage = replace(outage, sessions=outage.sessions | {new.session})
+        return _pausing(outage, new.at, chance) if outage.probing == new.session else outage
+
+
+def evidence_of(session: str, at: datetime, *, cause: str, detail: str, proxied: bool) -> Evidence | None:
+    """Return what a failed dial is a sign of, or None if it says nothing about the others."""
+    trouble = trouble_of(cause)
+    if trouble is None:
+        return None
+    return Evidence(session, at, trouble, detail, sure=cause in _SURE, proxied=proxied)
+
+
+def _suffices(same: Iterable[Evidence], fleet: Headcount) -> bool:
+    """Tell whether evidence of one trouble, without anybody who got through, means that it is everybody's."""
+    found = list(same)
+    if found[-1].trouble is Trouble.OUTDATED:
+        return True
+    direct = [each for each in found if not each.proxied]
+    if fleet.wanted <= 1:
+        return any(each.sure for each in direct) or len(direct) >= _ENOUGH_ALONE
+    # Whoever dials directly has the same way out as all the others who do.
+    if len(direct) >= max(2, ceil(_SHARE * fleet.wanted)):
+        return True
+    # Proxies break one by one; only if nobody is left who could get out, and most are hit, is it something else.
+    return len(found) >= max(2, fleet.down) and 2 * len(found) > fleet.wanted
+
+
+def _pausing(outage: Outage, now: datetime, chance: float) -> Outage:
+    pause = PROBES[outage.trouble].pause(outage.probes + 1, chance)
+    return replace(outage, probing=None, probe_at=now + timedelta(seconds=pause))

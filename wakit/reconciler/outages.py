@@ -1,0 +1,243 @@
+"""The fleet's breaker at work: evidence goes in, one incident comes out, and everybody comes back together.
+
+What is decided stands in :mod:`wakit.core.breaker`. Here it is told (one event when it opens, one when it closes), the
+sessions say what they wait for, and a probe is let through when one is due. A probe is a session that is started like
+any other: wakit dials nothing itself, because a session's way out, its proxy included, is the only one that it may use.
+
+While it is open the planner starts nobody else, failed tries cost nobody anything, and the library's own redials go on:
+their pauses grow, and one that gets through is as good a sign as the probe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from wakit.control.schemas import OutageInfo
+from wakit.core.breaker import Evidence, Headcount, Outage, Outlook, Trouble, evidence_of
+from wakit.core.deadlines import DEADLINES
+from wakit.core.lifecycle import Happening, State
+from wakit.core.observation import Credential
+from wakit.core.placement import ALONE_UP_TO
+from wakit.reconciler.roster import ONLINE, Roster
+from wakit.reconciler.tracked import Tracked
+
+# By then the library's own pauses are longer than a start takes (2 s x n before the n-th redial).
+_LONG: Final = timedelta(seconds=15)
+# In a fleet that shares workers, those who come back at one moment share them; a client takes a while to leave.
+_GATHERED: Final = timedelta(seconds=2)
+_STARTABLE: Final = frozenset({Credential.PRESENT, Credential.ABSENT})
+_WAITING: Final = frozenset({State.DECLARED, State.STARTING, State.RECONNECTING})
+
+
+class Releases(Protocol):
+    """What the breaker may set in motion; the executor has it."""
+
+    def release(self, tracked: Tracked, *, why: str) -> None:
+        """Begin to take the session out of its worker."""
+
+
+class Outages:
+    """Keeps the roster's outlook.
+
+    Args:
+        roster: The sessions.
+        hands: Takes sessions out of their workers.
+        changed: Called when the breaker opens, closes, or tries another session.
+    """
+
+    def __init__(self, roster: Roster, hands: Releases, changed: Callable[[], None]) -> None:
+        self._roster = roster
+        self._hands = hands
+        self._changed = changed
+
+    # -- evidence ----------------------------------------------------------------------------------------------------
+
+    def dial_failed(self, tracked: Tracked, cause: str, detail: str) -> None:
+        """Take note of a dial that did not get through."""
+        proxied = tracked.spec is not None and tracked.spec.proxy is not None
+        found = evidence_of(tracked.name, self._roster.ports.now(), cause=cause, detail=detail, proxied=proxied)
+        if found is not None:
+            self._failed(found)
+
+    def sent_away(self, tracked: Tracked, trouble: Trouble, detail: str) -> None:
+        """Take note of a login that WhatsApp answered with no."""
+        self._failed(Evidence(tracked.name, self._roster.ports.now(), trouble, detail))
+
+    def reached(self, tracked: Tracked) -> None:
+        """Take note that WhatsApp answered a session."""
+        self._become(self._roster.outlook.reached(tracked.name), tracked)
+
+    def _failed(self, evidence: Evidence) -> None:
+        roster = self._roster
+        self._become(roster.outlook.failed(evidence, self._count(), roster.ports.chance()), None)
+
+    def _count(self) -> Headcount:
+        wanted = [
+            each for each in self._roster.sessions.values() if self._is_wanted(each) and not each.waits_for_person
+        ]
+        return Headcount(len(wanted), sum(each.state not in ONLINE for each in wanted))
+
+    def _is_wanted(self, tracked: Tracked) -> bool:
+        spec = self._roster.declared(tracked.name)
+        return spec is not None and spec.enabled and not tracked.parked and tracked.held is None
+
+    def _become(self, outlook: Outlook, through: Tracked | None, why: str = "") -> None:
+        before, after = self._roster.outlook.outage, outlook.outage
+        self._roster.outlook = outlook
+        if before is not None and (after is None or after.trouble is not before.trouble):
+            self._close(before, through, why)
+        if after is not None and (before is None or after.trouble is not before.trouble):
+            self._open(after)
+        if before is not after:
+            self._changed()
+
+    # -- opening and closing -----------------------------------------------------------------------------------------
+
+    def _open(self, outage: Outage) -> None:
+        roster, words = self._roster, outage.words()
+        ago = max(0.0, (roster.ports.now() - outage.since).total_seconds())
+        roster.log(
+            "outage",
+            reason=words,
+            code=outage.trouble.value,
+            detail={"sessions": len(outage.sessions), "began_seconds_before": round(ago, 3)},
+        )
+        for tracked in roster.sessions.values():
+            if tracked.name in outage.sessions:
+                kept = tracked.failures.before(outage.since)
+                tracked.attempt = max(0, tracked.attempt - len(tracked.failures.at) + len(kept.at))
+                tracked.failures = kept
+            if tracked.state is State.RECONNECTING and tracked.running is None and not tracked.asked:
+                tracked.next_try_at = None  # the breaker says when
+            on_its_way = tracked.state is State.STARTING or (tracked.state is State.RECONNECTING and tracked.by_start)
+            if outage.trouble is Trouble.OUTDATED and tracked.running is not None and on_its_way:
+                if tracked.name in outage.sessions:
+                    continue  # its verdict follows
+                roster.happen(tracked, Happening.WORKER_LOST, words)
+                tracked.next_try_at = outage.probe_at if tracked.asked else None
+                tracked.ask_again()
+                self._hands.release(tracked, why=words)
+            elif tracked.state is State.RECONNECTING:
+                roster.say(tracked, words)
+
+    def _close(self, outage: Outage, through: Tracked | None, why: str) -> None:
+        roster, now = self._roster, self._roster.ports.now()
+        seconds = max(0.0, (now - outage.since).total_seconds())
+        who = f"{through.name} got through" if through else why or "it is something else now"
+        roster.log(
+            "outage_over",
+            reason=f"{who}, after {seconds:.0f} s; it hit {len(outage.sessions)} sessions",
+            code=outage.trouble.value,
+            detail={"sessions": len(outage.sessions), "seconds": round(seconds, 3), "probes": outage.probes},
+        )
+        linked = sum(each.credential is Credential.PRESENT for each in roster.sessions.values())
+        together = None if linked <= ALONE_UP_TO else now + _GATHERED
+        for tracked in roster.sessions.values():
+            if tracked is through:
+                continue
+            if tracked.state is State.OUTDATED and outage.trouble is Trouble.OUTDATED and through is not None:
+                tracked.begin()
+            elif tracked.state is State.RECONNECTING and not tracked.waits_for_person:
+                self._bring_back(tracked, now, together)
+
+    def _bring_back(self, tracked: Tracked, now: datetime, together: datetime | None) -> None:
+        """Have a session dial soon, whatever it waits for."""
+        if tracked.running is None:
+            tracked.next_try_at = tracked.not_before = None
+            return
+        since = tracked.entrusted_at
+        if since is not None and now - since >= _LONG and not tracked.busy:
+            tracked.next_try_at = together
+            why = "somebody gets through again; it is started anew instead of waiting for the library's next redial"
+            self._roster.say(tracked, why)
+            self._hands.release(tracked, why=why)
+
+    # -- probes ------------------------------------------------------------------------------------------------------
+
+    def hurry(self) -> None:
+        """Probe now: something may have been mended. No file mends an outdated client."""
+        outage = self._roster.outlook.outage
+        if outage is not None and outage.probing is None:
+            self.woke_up()
+
+    def woke_up(self) -> None:
+        """Probe now, whatever is under way: it began before the machine slept."""
+        outage = self._roster.outlook.outage
+        if outage is not None and outage.trouble is not Trouble.OUTDATED:
+            self._roster.outlook = self._roster.outlook.due(self._roster.ports.now())
+
+    def look(self) -> None:
+        """Let a session through if a probe is due."""
+        outlook, now = self._roster.outlook, self._roster.ports.now()
+        outage = outlook.outage
+        if outage is None or outage.probe_at > now:
+            return
+        if outage.probing is not None:
+            self._become(outlook.probe_over(now, self._roster.ports.chance()), None)
+            return
+        waiting = self._waiting(outage)
+        if not waiting:
+            self._become(Outlook(), None, "nobody waits for it any more")
+            return
+        candidates = self._candidates(waiting, now)
+        if not candidates:
+            self._roster.outlook = outlook.due(now + _LONG)  # the library redials for each of them
+            return
+        chosen = candidates[outage.probes % len(candidates)]
+        if not chosen.busy:  # else what is under way wakes the loop when it ends
+            self._probe(chosen, now)
+
+    def wake_at(self) -> datetime | None:
+        """Return when :meth:`look` has something to do."""
+        outage = self._roster.outlook.outage
+        if outage is None:
+            return None
+        # Due already means that it waits for an action to end, which wakes the loop by itself.
+        return outage.probe_at if outage.probe_at > self._roster.ports.now() else None
+
+    def _probe(self, chosen: Tracked, now: datetime) -> None:
+        self._become(self._roster.outlook.probed_by(chosen.name, now), None)
+        chosen.next_try_at = chosen.not_before = None
+        if chosen.state is State.OUTDATED:
+            chosen.begin()
+        if chosen.running is not None:
+            self._hands.release(chosen, why="it is started anew, to find out whether anybody gets through again")
+
+    def _waiting(self, outage: Outage) -> list[Tracked]:
+        """Return who waits for the end; of an outdated client's, whom it hit, as long as there are any."""
+        wanted = [
+            each for each in self._roster.sessions.values() if self._is_wanted(each) and each.credential in _STARTABLE
+        ]
+        if outage.trouble is Trouble.OUTDATED:
+            refused = [
+                each for each in wanted if each.state is State.OUTDATED and each.credential is Credential.PRESENT
+            ]
+            if refused:
+                return refused
+        return [each for each in wanted if each.state in _WAITING and not each.waits_for_person]
+
+    def _candidates(self, waiting: list[Tracked], now: datetime) -> list[Tracked]:
+        """Return who can be the probe: who is in nobody's hands, else whom the library has let wait for long."""
+        ours = [each for each in waiting if each.running is None]
+        linked = [each for each in ours if each.credential is Credential.PRESENT]
+        patience = DEADLINES[State.RECONNECTING]
+        overdue = [each for each in waiting if each.entrusted_at and now - each.entrusted_at > patience]
+        return linked or ours or overdue
+
+    # -- what people see ---------------------------------------------------------------------------------------------
+
+    def info(self) -> OutageInfo | None:
+        """Return what is wrong for all, as people see it."""
+        outage = self._roster.outlook.outage
+        if outage is None:
+            return None
+        return OutageInfo(
+            trouble=outage.trouble.value,
+            since=outage.since,
+            reason=outage.words(),
+            sessions=len(outage.sessions),
+            probing=outage.probing,
+            next_probe_at=None if outage.probing else outage.probe_at,
+        )
