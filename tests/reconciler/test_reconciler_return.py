@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from random import Random
 
 import pytest
 from fakes import Fleet
@@ -10,7 +11,7 @@ from fakes import Fleet
 from wakit.core.declaration import Pacing, SessionSpec
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
-from wakit.runtime.staffing import Pace
+from wakit.runtime.pace import Outside, Pace
 from wakit.whatsapp.port import ClientEnded, Connected, ConnectionLost, DialFailed, DialFailure
 
 RATE = 5.0
@@ -23,13 +24,23 @@ class Network:
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet, self.there = fleet, True
-        self.pace = Pace(lambda: RATE, fleet.loop.time)
+        chance = Random(0)
+        self.pace = Pace(
+            Outside(
+                rate=lambda: RATE,
+                place=fleet.roster.standing,
+                clock=fleet.loop.time,
+                chance=chance.random,
+                waits=fleet.roster.queue,
+            )
+        )
         self.dials: list[float] = []
         fleet.workers._come_online = self.dial  # type: ignore[method-assign]
 
     async def dial(self, session: str, after: float) -> None:
         del after
         await self.pace.permit(session)
+        self.pace.dialled(session)
         self.dials.append(self.fleet.loop.time())
         if self.there:
             self.fleet.workers.tell(session, Connected())
