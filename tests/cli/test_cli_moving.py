@@ -261,7 +261,7 @@ def test_a_bundle_that_cannot_be_opened(
     failed(capsys, ["import", str(folder), *with_key], "cannot be read")
     failed(capsys, ["import", str(key[1]), *with_key], "not an age file")
     data = bundle.read_bytes()
-    for damaged in (data[:-1], data[:300], data[:-5] + b"x" + data[-4:], b""):
+    for damaged in (data[:-1], data[:300], data[:-5] + bytes([data[-5] ^ 1]) + data[-4:], b""):
         bundle.write_bytes(damaged)
         failed(capsys, ["import", str(bundle), *with_key])
     for foreign in (b"", b"no archive", os.urandom(5000)):

@@ -26,6 +26,7 @@ def asked_to_pair(fleet: Fleet, since: int) -> set[str]:
     return {row["kind"] for row in rows} & {"qr", "code", "pair_started"}
 
 
+@pytest.mark.long
 def test_a_damaged_credential_comes_back_by_itself(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
     pair(fleet, whatsapp, "a", "b", "c", "d")
     for name in "abcd":

@@ -58,7 +58,8 @@ def assert_paced(rows: list[dict[str, Any]], rate: float) -> None:
             assert last - first + 1 <= max(1.0, rate) + rate * (moments[last] - begin + 0.02), moments
 
 
-@pytest.mark.parametrize(("count", "rate"), [(9, 2), pytest.param(60, 5, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize(("count", "rate"), [(9, 2), (60, 5)])
 def test_a_cold_start_keeps_its_order_and_the_log_never_shows_more_dials_than_declared(
     fleet: Fleet, quiet_whatsapp: LoopbackWhatsApp, count: int, rate: int
 ) -> None:

@@ -40,6 +40,7 @@ def alone() -> Iterator[Fleet]:
         yield fleet
 
 
+@pytest.mark.long
 def test_a_missing_network_is_told_in_words_and_waited_for(alone: Fleet) -> None:
     alone.write('[sessions.support]\n[sessions.sales]\nphone = "+34600000001"\npairing = "code"\n')
     alone.up()

@@ -29,7 +29,13 @@ def environment(folder: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "notebook",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.long] if path.stem.startswith("02") else [])
+        for path in NOTEBOOKS
+    ],
+)
 def test_a_notebook_runs_and_says_what_it_said(notebook: Path, environment: dict[str, str], folder: Path) -> None:
     """nbval runs every cell and compares the outputs of those with the tag ``nbval-check-output``."""
     command = [
