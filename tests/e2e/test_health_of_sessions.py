@@ -157,6 +157,7 @@ def test_the_phone_is_seen_when_it_writes_and_remembered(fleet: Fleet, whatsapp:
     assert json.loads(record.read_text())["phone"]["days"] == 2
 
 
+@pytest.mark.long
 def test_a_session_says_whether_whatsapp_answers_it(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
     numbers = pair(fleet, whatsapp, "a", "b")
     told = fleet.client().ping("a")

@@ -61,6 +61,7 @@ def most_away_at_once(fleet: Fleet, since: int) -> int:
     return most
 
 
+@pytest.mark.long
 def test_up_replaces_the_workers_one_session_at_a_time(
     fleet: Fleet, installed: Installed, whatsapp: LoopbackWhatsApp
 ) -> None:
