@@ -24,6 +24,7 @@ def exits(fleet: Fleet, since: int) -> list[dict[str, Any]]:
     )
 
 
+@pytest.mark.long
 def test_the_culprit_of_a_go_panic_is_named_and_keeps_to_itself(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
     fleet.head = "[wakit]\nsessions_per_worker = 4\n" + fleet.head
     flag = fleet.folder / "panic"

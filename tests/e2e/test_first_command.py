@@ -88,6 +88,7 @@ def test_the_example_file_in_the_readme_is_one(tmp_path: Path) -> None:
     assert not sessions["sales"].enabled
 
 
+@pytest.mark.long
 def test_wait_tells_who_is_not_there_and_why(shipped: Fleet) -> None:
     up = shipped.run("up", "--sim", "--sim-phones", "manual", "--wait", "--timeout", "6")
     assert up.returncode == 3

@@ -32,7 +32,7 @@ def environment(folder: Path) -> Iterator[dict[str, str]]:
 @pytest.mark.parametrize(
     "notebook",
     [
-        pytest.param(path, id=path.stem, marks=[pytest.mark.long] if path.stem.startswith("02") else [])
+        pytest.param(path, id=path.stem, marks=[] if path.stem.startswith("01") else [pytest.mark.long])
         for path in NOTEBOOKS
     ],
 )

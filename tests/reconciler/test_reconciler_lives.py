@@ -30,7 +30,9 @@ from wakit.whatsapp.port import SessionReport
 BLOCK = 250
 
 
-@pytest.mark.parametrize("first", range(0, 1000, BLOCK))
+@pytest.mark.parametrize(
+    "first", [0, BLOCK, *(pytest.param(first, marks=pytest.mark.long) for first in range(2 * BLOCK, 4 * BLOCK, BLOCK))]
+)
 def test_a_thousand_lives_end_well(tmp_path: Path, first: int) -> None:
     _, failed = lives.live_all(tmp_path, range(first, first + BLOCK))
     assert not failed, "\n".join(failed)
@@ -38,8 +40,8 @@ def test_a_thousand_lives_end_well(tmp_path: Path, first: int) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("first", range(10_000, 30_000, 2500))
-def test_twenty_thousand_lives_end_well(tmp_path: Path, first: int) -> None:
+@pytest.mark.parametrize("first", range(10_000, 20_000, 2500))
+def test_ten_thousand_lives_end_well(tmp_path: Path, first: int) -> None:
     _, failed = lives.live_all(tmp_path, range(first, first + 2500))
     assert not failed, "\n".join(failed)
 
@@ -153,6 +155,7 @@ _ONE_PHONE_FOR_TWO: list[Move] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("break_it", "words"),
     [
