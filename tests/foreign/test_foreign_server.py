@@ -136,7 +136,8 @@ def test_a_killed_worker_costs_only_its_own_session(fleet: Fleet, whatsapp: Fore
     fleet.wait_connected("desk")
 
     after = sessions(fleet)
-    assert after["shop"] == before["shop"]
+    heard = {"last_seen_at": ""}  # WhatsApp was heard meanwhile, and nothing else
+    assert after["shop"] | heard == before["shop"] | heard
     assert after["desk"]["worker_pid"] != victim
     told_after = whatsapp.status()
     assert told_after["logins"] == told["logins"] + 1

@@ -172,7 +172,8 @@ def _plan_retirements(
     for seen in leaving:
         if objection is not None and seen.credential in _ONCE_LINKED:
             draft.hold(seen, objection)
-            _keep_in_service(draft, seen)
+            if not _is_second(seen, observation):
+                _keep_in_service(draft, seen)
         else:
             draft.actions.append(Retire(seen.name, declaration.fleet.retire, _why_retire(declaration.fleet.retire)))
 
@@ -183,6 +184,19 @@ def _keep_in_service(draft: _Draft, seen: SessionObservation) -> None:
     linked = seen.credential is Credential.PRESENT
     if spec is not None and linked and seen.running is None and _wanted(spec, seen):
         _plan_start(draft, spec, seen, free=0)
+
+
+def _is_second(seen: SessionObservation, observation: Observation) -> bool:
+    """Say whether another session is linked to the account, and runs or was linked first."""
+    if seen.account is None:
+        return False
+    rank = (seen.paired_at or _LONG_AGO, seen.name)
+    others = [
+        other
+        for other in observation.sessions.values()
+        if other.name != seen.name and other.account == seen.account and other.credential is Credential.PRESENT
+    ]
+    return any(other.running is not None or (other.paired_at or _LONG_AGO, other.name) < rank for other in others)
 
 
 def _has_something(seen: SessionObservation) -> bool:
