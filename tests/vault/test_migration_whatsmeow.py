@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from credentials import run_sql
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.foreign import USER, add_device, device_keys, insert, rows
 
@@ -366,6 +366,7 @@ def test_a_full_disk_leaves_nothing_behind(
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@example(cuts=[(0.46484375, b"\x80")], keep=1.0)
 @given(
     cuts=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=40)), min_size=1, max_size=4),
     keep=st.floats(0, 1) | st.just(1.0),

@@ -107,9 +107,14 @@ def opened(database: Path, *, checked: bool = False) -> Iterator[Store]:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True, timeout=5.0)) as connection:
             connection.execute("PRAGMA trusted_schema=OFF")
             connection.execute("PRAGMA cell_size_check=ON")
-            if checked and connection.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
+            try:
+                sound = not checked or connection.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
+                tables = _tables(connection)
+            except UnicodeDecodeError:  # Python cannot even say SQLite's message, which quotes what it found
+                sound = False
+            if not sound:
                 raise _damaged(None)
-            yield Store(connection, _tables(connection))
+            yield Store(connection, tables)
     except (sqlite3.Error, sqlite3.Warning) as error:
         raise of_the_moment(error) or _damaged(error) from None
 
