@@ -1,25 +1,13 @@
 from __future__ import annotations
 
 import doctest
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import get_args
 
 import pytest
 
-from wakit.core import (
-    actions,
-    breaker,
-    clock,
-    deadlines,
-    declaration,
-    fencing,
-    lifecycle,
-    loopback,
-    pacing,
-    placement,
-    planner,
-    restarts,
-    retry,
-)
+from wakit import core
 from wakit.core.lifecycle import ALIVE, FINAL, RECOVERY, STATUS, TRANSITIONS, Happening, Recovery, State, follow
 from wakit.whatsapp.port import SessionEvent
 
@@ -30,26 +18,9 @@ BY_THE_RECONCILER = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        actions,
-        breaker,
-        clock,
-        deadlines,
-        declaration,
-        fencing,
-        lifecycle,
-        loopback,
-        pacing,
-        placement,
-        planner,
-        restarts,
-        retry,
-    ],
-)
-def test_the_examples_in_the_docstrings_run(module: object) -> None:
-    result = doctest.testmod(module)
+@pytest.mark.parametrize("name", sorted(module.name for module in iter_modules(core.__path__)))
+def test_the_examples_in_the_docstrings_run(name: str) -> None:
+    result = doctest.testmod(import_module(f"{core.__name__}.{name}"))
     assert result.failed == 0
 
 

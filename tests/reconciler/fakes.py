@@ -393,10 +393,13 @@ class FakeWorkers:
         assert client is not None
         client.shown, client.linked = None, True
         client.hush()
-        store(Path(client.start.directory, "creds.db"), user)
+        self._write_device(client, user)
         if tell:
             self.asked.discard(session)
             self.tell(session, Paired(account=Secret(user)))
+
+    def _write_device(self, client: Client, user: str) -> None:
+        store(Path(client.start.directory, "creds.db"), user)
 
     @in_loop
     def unlink(self, session: str) -> bool:

@@ -204,16 +204,8 @@ class MemoryWorkers(FakeWorkers):
 
     # -- what happens to clients -------------------------------------------------------------------------------------
 
-    @in_loop
-    def link(self, session: str, user: str, *, tell: bool = True) -> None:
-        client = self.client(session)
-        assert client is not None
-        client.shown, client.linked = None, True
-        client.hush()
+    def _write_device(self, client: Client, user: str) -> None:
         self.vault.drawer(client.start.directory).database = user
-        if tell:
-            self.asked.discard(session)
-            self.tell(session, Paired(account=Secret(user)))
 
     @in_loop
     def unlink(self, session: str) -> bool:
