@@ -18,13 +18,12 @@ from typing import Any
 import cli_support as support
 import pytest
 import segno
-import typer
 from cli_support import Served
 from fake_fleet import PAYLOAD, T0, session
 from rich.console import Console
 
-from wakit.cli import app as commands
 from wakit.cli import checks, logbook, render, words
+from wakit.cli.app import whole
 from wakit.cli.pairing import Step
 from wakit.cli.render_pairing import Terminal, qr_lines
 from wakit.cli.run import run
@@ -44,9 +43,9 @@ def test_the_examples_in_the_docstrings_run(module: ModuleType) -> None:
 
 
 def every_command() -> Iterator[tuple[str, Any]]:
-    group = typer.main.get_command(commands.app)
+    group = whole()
     yield "wakit", group
-    yield from group.commands.items()  # type: ignore[attr-defined]
+    yield from group.commands.items()
 
 
 @pytest.mark.parametrize(("name", "command"), list(every_command()), ids=lambda value: str(value)[:12])
@@ -774,7 +773,7 @@ def test_the_command_line_loads_only_what_a_command_needs(served: Served, folder
     never = {"neonize", "fastapi", "uvicorn", "duckdb", "pyarrow", "websockets", "anywidget", "IPython"}
     for line, more in (
         ("--help", {"rich", "pydantic", "wakit.runtime"}),
-        ("status --json", {"rich"}),
+        ("status --json", {"rich", "wakit.cli.commands.credentials"}),
         ("status", set()),
     ):
         done = subprocess.run(

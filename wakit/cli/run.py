@@ -68,18 +68,12 @@ def complain(error: WakitError, *, as_json: bool = False) -> None:
 
 
 def _carry_out(arguments: list[str]) -> int:
-    from wakit.cli.app import (  # noqa: PLC0415 - so that Ctrl-C is caught here, too
-        ABORT,
-        EXIT,
-        JSON_WANTED,
-        USAGE_ERROR,
-        app,
-        get_command,
-    )
+    from wakit.cli.app import ABORT, EXIT, USAGE_ERROR, whole  # noqa: PLC0415 - so that Ctrl-C is caught here, too
+    from wakit.cli.options import JSON_WANTED  # noqa: PLC0415
 
     try:
-        # Not app(…): that would turn a reader that has gone into exit code 1 before it comes here.
-        command = get_command(app)
+        command = whole()
+        # Not command.main(…): that would turn a reader that has gone into exit code 1 before it comes here.
         with command.make_context("wakit", arguments or ["--help"]) as context:
             try:
                 command.invoke(context)

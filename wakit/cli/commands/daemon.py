@@ -1,0 +1,101 @@
+"""``up``, ``down`` and ``status``: the daemon."""
+# ruff: noqa: PLC0415 - each command imports its own module when it runs
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+import typer
+
+from wakit.cli.options import Config, Json, Sim, fleet_of
+
+_PATIENCE: Final = 60.0  # seconds `up --wait` waits
+
+
+class SimPhones(StrEnum):
+    """Who operates the virtual phones of ``up --sim``."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
+
+
+def up(
+    context: typer.Context,
+    *,
+    detach: Annotated[
+        bool, typer.Option("-d", "--detach", help="Run in the background; return when it serves.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Run in the background; return when every enabled session is connected.")
+    ] = False,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0, metavar="SECONDS", help="How long --wait waits at most (60).")
+    ] = None,
+    config: Config = None,
+    sim: Annotated[
+        bool, typer.Option("--sim", help="Against a WhatsApp on loopback, with phones that pair by themselves.")
+    ] = False,
+    sim_phones: Annotated[
+        SimPhones,
+        typer.Option(
+            "--sim-phones",
+            envvar="WAKIT_SIM_PHONES",
+            help="With --sim: who operates the phones, they themselves or you.",
+        ),
+    ] = SimPhones.AUTO,
+    json: Json = False,
+) -> None:
+    """Start the daemon, here or in the background.
+
+    In the foreground it shows a live table (plain lines where stdout is no terminal) until Ctrl-C. With -d or --wait it
+    outlives this command. Where a daemon runs already and wakit was upgraded since, its workers are replaced one at a
+    time.
+    """
+    from wakit.cli.fleet import Fleet
+
+    if timeout is not None and not wait:
+        raise typer.BadParameter("it is how long --wait waits, which was not given", context, param_hint="--timeout")
+    typed = context.get_parameter_source("sim_phones")
+    if typed is not None and typed.name == "COMMANDLINE" and not sim:
+        raise typer.BadParameter("it is about --sim, which was not given", context, param_hint="--sim-phones")
+    fleet = Fleet(config or context.obj, sim=sim, phones_by_hand=sim_phones is SimPhones.MANUAL)
+    if wait:
+        from wakit.cli import background
+
+        background.bring_up_and_wait(fleet, seconds=_PATIENCE if timeout is None else timeout, as_json=json)
+    elif detach:
+        from wakit.cli import background
+
+        background.bring_up(fleet, as_json=json)
+    else:
+        from wakit.cli import foreground, upgrading
+
+        if upgrading.replace(fleet, quiet=json):
+            return
+        raise typer.Exit(foreground.run(fleet, as_json=json))
+
+
+def down(
+    context: typer.Context,
+    *,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0, metavar="SECONDS", help="How long to wait for its end.")
+    ] = 15.0,
+    config: Config = None,
+    sim: Sim = None,
+) -> None:
+    """End the daemon in order.
+
+    Waits until it is gone. The sessions stay paired.
+    """
+    from wakit.cli import ending
+
+    ending.bring_down(fleet_of(context, config, sim), seconds=timeout)
+
+
+def status(context: typer.Context, *, config: Config = None, sim: Sim = None, json: Json = False) -> None:
+    """Show every session and the daemon."""
+    from wakit.cli import orders
+
+    orders.show_status(fleet_of(context, config, sim), as_json=json)
