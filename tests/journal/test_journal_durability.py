@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import doctest
 import json
 import os
 import signal
@@ -10,13 +11,15 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from journal_histories import declaration, event, naive, state
 
 from wakit.errors import HeldError, JournalError
-from wakit.journal import Gap, Journal, JournalOptions, open_read_only
+from wakit.journal import Gap, Journal, JournalOptions, acks, live, mirror, offline, open_read_only
+from wakit.journal import journal as door
 
 CRASHING = Path(__file__).with_name("crashing_journal.py")
 STARVED = Path(__file__).with_name("starved_journal.py")
@@ -24,6 +27,13 @@ STARVED = Path(__file__).with_name("starved_journal.py")
 
 async def rows(journal: Journal, sql: str) -> list[dict[str, Any]]:
     return (await journal.query(sql)).to_pylist()
+
+
+@pytest.mark.parametrize("module", [acks, door, live, mirror, offline])
+def test_the_examples_in_the_docstrings_run(module: ModuleType) -> None:
+    ran = doctest.testmod(module)
+    assert ran.attempted
+    assert ran.failed == 0
 
 
 async def test_an_acknowledged_event_can_be_asked_for(journal: Journal) -> None:

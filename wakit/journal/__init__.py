@@ -6,12 +6,12 @@ Runs in the daemon (one thread owns the only connection to ``journal.duckdb``); 
 
 from __future__ import annotations
 
+from wakit.journal.health import Health
 from wakit.journal.journal import Journal, JournalOptions
 from wakit.journal.live import Gap, Numbered, Subscription
 from wakit.journal.mirror import Fetch, Mirror, Synced
 from wakit.journal.offline import OfflineJournal, open_read_only
 from wakit.journal.queries import Limits, Parameters
-from wakit.journal.writer import Health
 
 __all__ = [
     "Fetch",

@@ -18,11 +18,13 @@ import pyarrow as pa
 
 from wakit.core.records import DeclarationRecord, EventRecord
 from wakit.errors import QueryError
+from wakit.journal.acks import Waiter
 from wakit.journal.guard import Guard
+from wakit.journal.health import Health
 from wakit.journal.ledger import utc
 from wakit.journal.live import Subscription
 from wakit.journal.queries import Interruption, Limits, Parameters, Query, to_ipc, too_slow
-from wakit.journal.writer import Health, Waiter, Writer
+from wakit.journal.writer import Writer
 
 DEFAULT_LIMITS: Final = Limits()
 _AT_ONCE: Final = 2  # queries, as many as there are connections for them

@@ -11,16 +11,12 @@ load and a lone event waits for nothing. Nothing acknowledged is ever lost, and 
 
 from __future__ import annotations
 
-import asyncio
-import heapq
-import itertools
 import logging
 import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +26,9 @@ import duckdb
 from wakit.core.records import DeclarationRecord, EventRecord
 from wakit.errors import JournalError, QueryError, WakitError
 from wakit.journal import database
+from wakit.journal.acks import Acks, Waiter, tell, unwritten
 from wakit.journal.backlog import Backlog, Declared, Errand, Item, Loss
+from wakit.journal.health import Health
 from wakit.journal.ledger import Ledger, Writable, utc
 from wakit.journal.live import Numbered, Subscription
 from wakit.journal.readers import Readers
@@ -41,38 +39,6 @@ MAX_BATCH: Final = 8192  # rows a transaction: some 80 ms, after which others ge
 _FIRST_RETRY: Final = 0.05  # seconds
 _LAST_RETRY: Final = 5.0
 _FAILURES: Final = (duckdb.Error, WakitError, OSError, RuntimeError)
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How the journal is doing.
-
-    Args:
-        ok: The last attempt to write succeeded.
-        error: What the last one failed with; empty if it did not.
-        failing_since: When the failing began; None if all is well.
-        pending: How many events are not acknowledged yet.
-        lost: How many events did not fit into the backlog since the journal was opened.
-        durable_seq: The newest acknowledged event.
-        stuck: How many queries were told to stop, still run, and are waited for no longer; they hold memory, and one
-            that outlives the journal's closing holds the file.
-    """
-
-    ok: bool
-    error: str
-    failing_since: datetime | None
-    pending: int
-    lost: int
-    durable_seq: int
-    stuck: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Waiter:
-    """Somebody on an event loop who waits for a number to be durable."""
-
-    loop: asyncio.AbstractEventLoop
-    done: asyncio.Future[None]
 
 
 class Writer:
@@ -101,10 +67,7 @@ class Writer:
         self._ended = False
         self._error = ""
         self._failing_since: datetime | None = None
-        self._waiters: list[tuple[int, int, Waiter]] = []
-        self._order = itertools.count()
         self._subscriptions: list[Subscription] = []
-        self._losses: list[tuple[int, int]] = []
         self._live_run: str | None = None
         self._path = path
         self._ledger = Ledger(path, clock, self.readers)
@@ -117,9 +80,9 @@ class Writer:
             raise
         self.earlier = earlier
         self.last_healthy = healthy
-        self._durable = self._ledger.seq
+        self._acks = Acks(self._ledger.seq)
         self._newest_declaration = (self._ledger.rev, self._ledger.sha256)
-        self._backlog = Backlog(self._durable + 1, max_backlog_bytes)
+        self._backlog = Backlog(self._ledger.seq + 1, max_backlog_bytes)
         self._thread = threading.Thread(target=self._run, name="wakit-journal", daemon=True)
         self._thread.start()
 
@@ -166,13 +129,11 @@ class Writer:
         with self._changed:
             if not 0 < seq < self._backlog.next_seq:
                 raise ValueError(f"no event has the number {seq}")
-            if self._was_lost(seq):
-                raise _lost(seq)
-            if seq <= self._durable:
+            if self._acks.settled(seq):
                 return True
             if self._ended:
-                raise _unwritten(self._error)
-            heapq.heappush(self._waiters, (seq, next(self._order), waiter))
+                raise unwritten(self._error)
+            self._acks.wait(seq, waiter)
             return False
 
     def subscribe(self, subscription: Subscription) -> None:
@@ -189,9 +150,9 @@ class Writer:
                 ok=not self._error,
                 error=self._error,
                 failing_since=self._failing_since,
-                pending=self._backlog.next_seq - 1 - self._durable,
+                pending=self._backlog.next_seq - 1 - self._acks.durable,
                 lost=self._backlog.lost,
-                durable_seq=self._durable,
+                durable_seq=self._acks.durable,
                 stuck=self.readers.stuck,
             )
 
@@ -210,14 +171,11 @@ class Writer:
             self._changed.notify_all()
         self._thread.join()
         if self._error:
-            raise _unwritten(self._error)
+            raise unwritten(self._error)
 
     def _require_open(self) -> None:
         if self._closing:
             raise JournalError("The journal is closed", why="the daemon is stopping")
-
-    def _was_lost(self, seq: int) -> bool:
-        return any(first <= seq <= last for first, last in self._losses)
 
     # From here on: the thread's own.
 
@@ -295,18 +253,13 @@ class Writer:
                 _log.warning("the journal can be written again")
             self._error, self._failing_since = "", None
             self._backlog.written(items)
-            self._losses.extend((item.first, item.last) for item in items if isinstance(item, Loss))
-            self._durable = self._ledger.seq
+            lost = [(item.first, item.last) for item in items if isinstance(item, Loss)]
+            told = self._acks.advance(self._ledger.seq, lost=lost)
             self._tell_refused()
-            ready: list[tuple[int, Waiter]] = []
-            while self._waiters and self._waiters[0][0] <= self._durable:
-                seq, _, waiter = heapq.heappop(self._waiters)
-                ready.append((seq, waiter))
-            told = [(waiter, _lost(seq) if self._was_lost(seq) else None) for seq, waiter in ready]
             listeners = list(self._subscriptions)
         for listener in listeners:  # before the waiters: what is acknowledged is in the feed already
             listener.offer(kept)
-        _tell(told)
+        tell(told)
 
     def _tell_refused(self) -> None:
         refused, self._ledger.refused = self._ledger.refused, []
@@ -332,14 +285,13 @@ class Writer:
         database.release(self._path)
         with self._changed:
             self._ended = True
-            told = [(waiter, _unwritten(self._error)) for _, _, waiter in self._waiters]
-            self._waiters.clear()
+            told = self._acks.abandon(self._error)
             left = self._backlog.take(len(self._backlog))
             listeners = list(self._subscriptions)
-        _tell(told)
+        tell(told)
         for item in left:
             if isinstance(item, Errand) and item.result.set_running_or_notify_cancel():
-                item.result.set_exception(_unwritten(self._error))
+                item.result.set_exception(unwritten(self._error))
         for listener in listeners:
             listener.close()
 
@@ -356,42 +308,6 @@ def _pulse(run_id: str, now: datetime) -> Errand:
             ("INSERT INTO pulses VALUES (?, ?)", [run_id, now]),
         ),
         Future(),
-    )
-
-
-def _tell(told: Sequence[tuple[Waiter, JournalError | None]]) -> None:
-    """Wake the waiters, with one wake-up a loop however many they are."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[None], JournalError | None]]] = {}
-    for waiter, error in told:
-        by_loop.setdefault(waiter.loop, []).append((waiter.done, error))
-    for loop, futures in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_resolve, futures)
-        except RuntimeError:  # that loop is closed: nobody waits on it any more
-            continue
-
-
-def _resolve(futures: Sequence[tuple[asyncio.Future[None], JournalError | None]]) -> None:
-    for future, error in futures:
-        if future.done():  # whoever waited was cancelled
-            continue
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
-
-
-def _lost(seq: int) -> JournalError:
-    return JournalError(
-        f"The event {seq} was lost", why="the disk did not take it, and memory for waiting events was used up"
-    )
-
-
-def _unwritten(error: str) -> JournalError:
-    return JournalError(
-        "The journal was closed with events it could not write",
-        why=error or "it was closed first",
-        hint="free some space on the disk, or check its health",
     )
 
 
