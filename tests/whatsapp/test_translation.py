@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import doctest
 from datetime import UTC, datetime, timedelta
+from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wakit.core.declaration import Pairing
+from wakit.whatsapp import codes, sentences, translation
+from wakit.whatsapp.codes import ALL_CODES
 from wakit.whatsapp.port import (
     Banned,
     ClientEnded,
@@ -29,9 +33,17 @@ from wakit.whatsapp.port import (
     Refused,
     Replaced,
 )
-from wakit.whatsapp.translation import ALL_CODES, LastDial, Translator, explain_dial
+from wakit.whatsapp.sentences import explain_dial
+from wakit.whatsapp.translation import LastDial, Translator
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("module", [codes, sentences, translation])
+def test_the_examples_in_the_docstrings_run(module: ModuleType) -> None:
+    ran = doctest.testmod(module)
+    assert ran.attempted
+    assert ran.failed == 0
 
 
 def translator(pairing: Pairing | None = None, dial: LastDial | None = None) -> Translator:

@@ -35,7 +35,8 @@ from wakit.core.declaration import Pairing
 from wakit.redact import scrub
 from wakit.whatsapp.deferred import deferred
 from wakit.whatsapp.port import News, PairingFailed, SessionStart
-from wakit.whatsapp.translation import BAN_NUMBERS, FAILURE_NUMBERS, Ear, Translator
+from wakit.whatsapp.sentences import BAN_NUMBERS, FAILURE_NUMBERS
+from wakit.whatsapp.translation import Ear, Translator
 
 with deferred({"httpx": (), "requests": (), "linkpreview": ("link_preview",)}):
     from neonize._binder import (

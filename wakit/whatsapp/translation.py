@@ -18,15 +18,15 @@ line, an event and an error, and the later ones know less.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
+from typing import Final, assert_never
 
 from wakit.core.declaration import Pairing
 from wakit.core.phone import COARSE
 from wakit.redact import Secret, scrub
+from wakit.whatsapp.codes import Codes
 from wakit.whatsapp.port import (
     Banned,
     ClientEnded,
@@ -51,31 +51,7 @@ from wakit.whatsapp.port import (
     SessionEvent,
     WentDeaf,
 )
-
-FIRST_CODE: Final = timedelta(seconds=60)
-NEXT_CODES: Final = timedelta(seconds=20)
-CODES: Final = 6
-"""WhatsApp sends six codes; the first lives 60 s and each other 20 s (qrchan.go)."""
-
-ALL_CODES: Final = FIRST_CODE + (CODES - 1) * NEXT_CODES
-"""How long pairing is possible at all, and so how long a typed code is good."""
-
-_SLACK: Final = timedelta(seconds=1)
-
-# goneonize numbers the reasons in its own way (Neonize.proto); people and WhatsApp know these.
-FAILURE_NUMBERS: Final = {1: 400, 2: 401, 3: 402, 4: 403, 5: 406, 6: 405, 7: 409, 8: 500, 9: 501, 10: 503}
-BAN_NUMBERS: Final = {1: 101, 2: 102, 3: 103, 4: 104, 5: 106}
-
-_FAILURES: Final = {
-    "400": "WhatsApp refused the login as malformed",
-    "401": "the device was unlinked",
-    "403": "the account was logged out on the phone, or is locked",
-    "406": "the account was logged out by WhatsApp",
-    "409": "WhatsApp rejected the client's user agent",
-    "415": "WhatsApp does not know this account (415)",
-    "418": "WhatsApp does not know this client (418)",
-    "501": "WhatsApp refused the login as experimental",
-}
+from wakit.whatsapp.sentences import Said, explain_dial, explain_refusal, read
 
 _VERDICTS: Final = (
     PairingExpired,
@@ -137,9 +113,7 @@ class Translator:
         self._unpaired = pairing is not None
         self._over = False
         self._account: Secret | None = None
-        self._codes = 0
-        self._first_code_at: datetime | None = None
-        self._code_until: datetime | None = None
+        self._codes = Codes()
         self._drop_reason: tuple[str, str] = ("", "")
         self._phone_at: datetime | None = None
 
@@ -155,21 +129,19 @@ class Translator:
         """The library shows a QR."""
         if self._pairing is None:
             return self._say(CredentialBad(why="the stored device is gone: the library wanted to pair anew"))
-        self._codes += 1
-        self._first_code_at = self._first_code_at or now
-        self._code_until = now + (FIRST_CODE if self._codes == 1 else NEXT_CODES)
+        expires_at = self._codes.take(now)
         if self._pairing is Pairing.CODE:
             return None  # the QR is only the sign that a code may be asked for
-        return self._say(QrShown(payload=Secret(payload), expires_at=self._code_until))
+        return self._say(QrShown(payload=Secret(payload), expires_at=expires_at))
 
     @property
     def wants_code(self) -> bool:
         """True once, after the first QR of a session that pairs by code."""
-        return self._pairing is Pairing.CODE and self._codes == 1 and not self._over
+        return self._pairing is Pairing.CODE and self._codes.taken == 1 and not self._over
 
     def code(self, code: str, now: datetime) -> SessionEvent | None:
         """WhatsApp gave a code to type."""
-        return self._say(CodeShown(code=Secret(code), expires_at=(self._first_code_at or now) + ALL_CODES))
+        return self._say(CodeShown(code=Secret(code), expires_at=self._codes.typed_until(now)))
 
     def code_refused(self, why: str) -> SessionEvent | None:
         """WhatsApp gave no code."""
@@ -184,7 +156,7 @@ class Translator:
         match word:
             case "success":
                 self._unpaired = False
-            case "timeout" if self._ran_out(now):
+            case "timeout" if self._codes.ran_out(now):
                 return self._say(PairingExpired())
             case "timeout":
                 return self._say(ClientEnded(why=self._drop_reason[0] or "the connection was lost while pairing"))
@@ -199,9 +171,6 @@ class Translator:
             case _:  # err-scanned-without-multidevice: the same code can be scanned again
                 pass
         return None
-
-    def _ran_out(self, now: datetime) -> bool:
-        return self._code_until is not None and (self._codes >= CODES or now >= self._code_until - _SLACK)
 
     def paired(self, account: str) -> SessionEvent | None:
         """The phone linked the device."""
@@ -265,7 +234,7 @@ class Translator:
 
     def refused(self, code: str, why: str) -> SessionEvent | None:
         """The login is refused for good."""
-        return self._say(Refused(code=code, why=_FAILURES.get(code) or scrub(why) or f"WhatsApp refused it ({code})"))
+        return self._say(Refused(code=code, why=explain_refusal(code) or scrub(why) or f"WhatsApp refused it ({code})"))
 
     def stream_error(self, code: str) -> SessionEvent | None:
         """A stream error the library has no rule for; whether it ends the connection is told by what follows."""
@@ -276,15 +245,33 @@ class Translator:
 
     def log(self, message: str) -> SessionEvent | None:
         """The library logged a sentence; some of them are verdicts."""
-        for pattern, read in _SENTENCES:
-            match = pattern.match(message)
-            if match is not None:
-                return read(self, match)
-        return None
-
-    def will_redial(self, code: str) -> None:
-        """A refusal that the library answers with a redial: remembered as the reason of the drop that follows."""
-        self._drop_reason = (f"WhatsApp answered {code}", code)
+        sentence = read(message)
+        if sentence is None:
+            return None
+        match sentence.said:
+            case Said.LOGGED_OUT:
+                return self.logged_out(sentence.rest, on_connect=True)
+            case Said.REMOVED:
+                return self.logged_out("device_removed", on_connect=False)
+            case Said.REPLACED:
+                return self.replaced()
+            case Said.BANNED:
+                return self.banned(sentence.attribute("code"), float(sentence.attribute("expire") or 0))
+            case Said.OUTDATED:
+                return self.outdated()
+            case Said.REFUSED:
+                return self.refused(sentence.attribute("reason"), "")
+            case Said.REDIALS:  # remembered as the reason of the drop that follows
+                self._drop_reason = (f"WhatsApp answered {sentence.rest}", sentence.rest)
+                return None
+            case Said.NOT_PAIRED:
+                return self.pairing_failed(sentence.rest)
+            case Said.GAVE_UP:
+                return self.gave_up(sentence.rest)
+            case Said.REDIAL_FAILED:
+                return self.redial_failed(sentence.rest)
+            case _:
+                assert_never(sentence.said)
 
     def redial_failed(self, error: str) -> SessionEvent | None:
         """A redial failed; the relay has told why unless the failure was inside the tunnel."""
@@ -308,68 +295,3 @@ class Translator:
         if "locked" in error or "busy" in error:
             return self._say(ClientEnded(why="the credential's database is busy"))
         return self._say(CredentialBad(why=f"the library cannot open the credential: {scrub(error)}"))
-
-
-def explain_dial(error: str) -> tuple[DialFailure, str]:
-    """Class the library's own words for a dial that failed inside the tunnel, where the relay cannot look.
-
-    Example:
-        >>> explain_dial("x509: certificate signed by unknown authority")[0]
-        <DialFailure.TLS: 'tls'>
-    """
-    if "timed out" in error or "timeout" in error:
-        return DialFailure.TIMEOUT, "WhatsApp did not finish the login handshake in time"
-    if "x509" in error or "tls:" in error:
-        return DialFailure.TLS, "TLS failed: what answered is not WhatsApp, or something in between reads along"
-    if "noise handshake" in error and "cert" in error:
-        return DialFailure.TLS, "the Noise handshake failed: what answered is not WhatsApp"
-    return DialFailure.CLOSED, "the connection was closed during the login handshake"
-
-
-def _attribute(text: str, name: str) -> str:
-    found = re.search(rf'\b{name}="(\d+)"', text)
-    return found[1] if found else ""
-
-
-def _read_ban(translator: Translator, match: re.Match[str]) -> SessionEvent | None:
-    node = match[1]
-    return translator.banned(_attribute(node, "code"), float(_attribute(node, "expire") or 0))
-
-
-def _read_refusal(translator: Translator, match: re.Match[str]) -> SessionEvent | None:
-    return translator.refused(_attribute(match[1], "reason"), "")
-
-
-def _read_redial(translator: Translator, match: re.Match[str]) -> SessionEvent | None:
-    translator.will_redial(match[1])
-    return None
-
-
-# The sentences of whatsmeow that tell what no event tells, or tell it in time.
-_SENTENCES: Final[tuple[tuple[re.Pattern[str], Callable[[Translator, re.Match[str]], SessionEvent | None]], ...]] = (
-    (
-        re.compile(r"Got (\d+): .*connect failure, sending LoggedOut event"),
-        lambda translator, match: translator.logged_out(match[1], on_connect=True),
-    ),
-    (
-        re.compile(r"Got device removed stream error"),
-        lambda translator, _: translator.logged_out("device_removed", on_connect=False),
-    ),
-    (re.compile(r"Got replaced stream error"), lambda translator, _: translator.replaced()),
-    (re.compile(r"Temporary ban connect failure: (.*)"), _read_ban),
-    (re.compile(r"Client outdated \(405\) connect failure"), lambda translator, _: translator.outdated()),
-    (re.compile(r"Unknown connect failure: (.*)"), _read_refusal),
-    (re.compile(r"Got (\d+)(?:/.*connect failure| stream error), assuming automatic reconnect"), _read_redial),
-    (
-        re.compile(r"Failed to pair device: (.*)"),
-        lambda translator, match: translator.pairing_failed(match[1]),
-    ),
-    (
-        re.compile(r"Failed to reconnect after 515 code: (.*)"),
-        lambda translator, match: translator.gave_up(match[1]),
-    ),
-    (
-        re.compile(r"Error reconnecting after autoreconnect sleep: (.*)"),
-        lambda translator, match: translator.redial_failed(match[1]),
-    ),
-)
