@@ -1,29 +1,29 @@
 """From what a worker tells to what follows from it.
 
-The lifecycle table says which state comes next; here stands what else has to be done: remember a link before anything
-builds on it, show or withdraw a code, note a verdict that must outlive the daemon, free the worker of a client that
-will never dial again.
+The lifecycle table says which state comes next; here stands what else has to be done in a session's life: remember a
+link before anything builds on it, show or withdraw a code, say what a lost connection was. How it ends stands in
+:mod:`~wakit.reconciler.verdicts` and :mod:`~wakit.reconciler.departures`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
-from functools import partial
-from typing import Final, Protocol, assert_never
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final, assert_never
 
 from wakit.core.breaker import Trouble, is_busy, trouble_of
 from wakit.core.declaration import Pairing
 from wakit.core.health import deaf_words
 from wakit.core.lifecycle import Happening, State
 from wakit.core.observation import Credential, Request
-from wakit.core.placement import halves
-from wakit.core.records import JSON
-from wakit.core.retry import AFTER_CRASH, AFTER_DIAL
+from wakit.core.retry import AFTER_DIAL
+from wakit.reconciler.departures import Departures
+from wakit.reconciler.hands import Hands
 from wakit.reconciler.handsets import Handsets
 from wakit.reconciler.outages import Outages
 from wakit.reconciler.roster import ONLINE, Roster
 from wakit.reconciler.tracked import Shown, Tracked
+from wakit.reconciler.verdicts import Verdicts
 from wakit.redact import Secret, account_hash
 from wakit.vault.manifest import Why
 from wakit.vault.record import Verdict
@@ -55,26 +55,8 @@ from wakit.whatsapp.port import (
     WorkerSilent,
 )
 
-# WhatsApp tells no end for some bans; an hour is long enough not to hammer, short enough not to forget.
-_UNKNOWN_BAN: Final = 3600.0
 # Whoever tells one of these was answered by WhatsApp just now. Not `Outdated`: that answer is a trouble of its own.
 _ANSWERED: Final = (QrShown, CodeShown, Paired, Connected, HearsAgain, LoggedOut, Banned, Refused, Replaced)
-
-
-class Hands(Protocol):
-    """What a report may set in motion; the executor has these."""
-
-    def release(self, tracked: Tracked, *, why: str) -> None:
-        """Begin to take the session out of its worker; it stays busy until that is done."""
-
-    def note(self, tracked: Tracked, write: Callable[[], object]) -> None:
-        """Write to the vault, in order with this session's other writes, without holding up the loop."""
-
-    def hold_account(self, tracked: Tracked, user: Secret) -> None:
-        """Have the worker hold the account that its session was linked to just now."""
-
-    def settle(self, tracked: Tracked) -> None:
-        """Look again at a credential whose worker died in the middle of pairing."""
 
 
 class Reports:
@@ -102,6 +84,8 @@ class Reports:
         self._keep = keep
         self._outages = outages
         self._silent = silent
+        self._verdicts = Verdicts(roster, hands, outages)
+        self._departures = Departures(roster, hands)
         self.handsets = Handsets(roster, hands)
         self._kept: dict[str, str] = {}  # the worker whose start was followed by a backup already, by session
 
@@ -115,12 +99,7 @@ class Reports:
             case WorkerSilent():
                 self._silent(report)
             case WorkerExited():
-                known = [self._roster.sessions[name] for name in report.sessions if name in self._roster.sessions]
-                aboard = [tracked for tracked in known if tracked.worker_id == report.worker_id]
-                if report.asked:
-                    self._worker_ended(aboard, report)
-                else:
-                    self._worker_crashed(aboard, report)
+                self._departures.take(report)
             case _:
                 assert_never(report)
 
@@ -155,7 +134,7 @@ class Reports:
             case ClientEnded():
                 self._client_ended(tracked, event)
             case Replaced() | AccountHeld() | LoggedOut() | Banned() | Outdated() | Refused() | CredentialBad():
-                self._verdict(tracked, event)
+                self._verdicts.take(tracked, event)
             case _:
                 assert_never(event)
 
@@ -259,109 +238,3 @@ class Reports:
         if tracked.state is State.RECONNECTING:  # a verdict that came before stands, and is not retried
             self._roster.retry_later(tracked, AFTER_DIAL, dialled=event.cause is not None)
         self._hands.release(tracked, why=reason)
-
-    def _verdict(
-        self, tracked: Tracked, event: Replaced | AccountHeld | LoggedOut | Banned | Outdated | Refused | CredentialBad
-    ) -> None:
-        name, vault, now = tracked.name, self._roster.ports.vault, self._roster.ports.now()
-        accepted = self._roster.matters(tracked, event.happening)
-        if not accepted and not isinstance(event, LoggedOut):
-            return  # a late echo of a verdict that was handled
-        tracked.shown = None
-        until: datetime | None = None
-        code = ""
-        match event:
-            case Replaced():
-                reason = (
-                    "another client logged in with this credential; "
-                    f"stop that one, then `wakit restart {name}` takes the session back"
-                )
-            case AccountHeld():
-                reason = (
-                    f"its account has a live session on this machine already: {event.why}; "
-                    f"end that one, then `wakit restart {name}` runs this one"
-                )
-            case LoggedOut():
-                code = event.code
-                reason = f"unlinked by the phone or by WhatsApp ({event.code}); `wakit pair {name}` links it again"
-                tracked.credential = Credential.UNLINKED
-            case Banned():
-                code = event.code
-                until = now + timedelta(seconds=event.seconds or _UNKNOWN_BAN)
-                reason = f"WhatsApp banned this account for a time (code {event.code or 'unknown'})"
-            case Outdated():
-                code = "405"
-                reason = "WhatsApp refuses this version of the client; upgrade wakit, then `wakit restart`"
-                self._outages.sent_away(tracked, Trouble.OUTDATED, "it refuses this version of the client")
-            case Refused():
-                code = event.code
-                reason = f"WhatsApp refused the login ({event.code or event.why or 'no reason given'})"
-            case CredentialBad():
-                reason = f"the credential cannot be used: {event.why}"
-        self._roster.happen(tracked, event.happening, reason, code=code)
-        tracked.end_pairing()
-        tracked.wait_for_person(reason)
-        if until is not None:
-            tracked.waits_for_person, tracked.next_try_at = False, until
-        verdict = Verdict(tracked.state.value, reason, now, until)
-        if isinstance(event, LoggedOut):
-            # The device row is gone whatever the session waits for, and a restart would only find that out.
-            tracked.request = None if tracked.request is Request.RESTART else tracked.request
-            verdict = Verdict(State.LOGGED_OUT.value, reason, now)
-            self._hands.note(tracked, lambda: vault.mark_unlinked(name, verdict))
-        elif isinstance(event, Replaced | AccountHeld | Banned):
-            # The others are tried again by the next daemon: an upgrade or a repair may have mended them.
-            self._hands.note(tracked, lambda: vault.update(name, verdict=verdict))
-        self._hands.release(tracked, why=reason)
-
-    def _worker_ended(self, aboard: Sequence[Tracked], report: WorkerExited) -> None:
-        for tracked in aboard:
-            self._log_exit(tracked, report, report.cause)
-            tracked.leave_worker()
-            vault = self._roster.ports.vault
-            ended = vault.mark_stopped if tracked.credential is Credential.PRESENT else vault.rest
-            self._hands.note(tracked, partial(ended, tracked.name))
-            self._roster.changed(tracked.name)
-        self._roster.stir()
-
-    def _worker_crashed(self, aboard: Sequence[Tracked], report: WorkerExited) -> None:
-        """Bring back whoever was aboard, in two halves, so that a crash that comes again finds its culprit."""
-        # Whoever crashes alone again right after a crash in company is the one that the others suffered from.
-        culprit = len(aboard) == 1 and aboard[0].quarantine is not None
-        self._roster.crashed_at = self._roster.ports.now()
-        if culprit:
-            aboard[0].blamed_at = self._roster.crashed_at
-        cause = report.cause + _whose_fault(len(aboard), culprit=culprit)
-        pairing = [tracked for tracked in aboard if tracked.credential is not Credential.PRESENT]
-        for tracked in aboard:
-            self._log_exit(tracked, report, cause, aboard=len(aboard), culprit=culprit)
-            tracked.leave_worker()
-            self._hands.note(tracked, partial(self._roster.ports.vault.rest, tracked.name))
-            self._roster.happen(tracked, Happening.WORKER_LOST, cause)
-        by_name = {tracked.name: tracked for tracked in aboard}
-        for half, names in enumerate(halves(list(by_name))):
-            for name in names:
-                by_name[name].quarantine = f"{report.worker_id}/{half}"
-        retried = [tracked for tracked in aboard if tracked.state is State.RECONNECTING]  # a verdict stands
-        if retried:
-            self._roster.retry_together(retried, AFTER_CRASH, alone=len(aboard) == 1)
-        for tracked in pairing:
-            self._hands.settle(tracked)
-        for tracked in aboard:
-            self._roster.changed(tracked.name)
-
-    def _log_exit(
-        self, tracked: Tracked, report: WorkerExited, cause: str, *, aboard: int = 1, culprit: bool = False
-    ) -> None:
-        found: dict[str, JSON] = {"asked": report.asked, "evidence": report.evidence, "next_step": report.next_step}
-        if not report.asked:
-            found |= {"aboard": aboard, "culprit": culprit}
-        self._roster.log("worker_exit", tracked, reason=cause, code=str(report.exit_code), detail=found)
-
-
-def _whose_fault(aboard: int, *, culprit: bool) -> str:
-    if culprit:
-        return "; it crashed again, alone in its worker: the fault is its own"
-    if aboard > 1:
-        return f"; {aboard} sessions were aboard, and come back in two workers until it is known whose fault it is"
-    return ""
