@@ -1,0 +1,107 @@
+"""The live feed, frame by frame, and what its frames carry."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from wakit.control.schemas.fleet import DaemonInfo, SessionInfo
+from wakit.control.schemas.model import Model
+
+
+class PairingShown(Model):
+    """A QR or a code that is valid now. Secret: shown to a person, never stored."""
+
+    session: str
+    event: Literal["qr", "code"]
+    payload: str | None = Field(default=None, repr=False)
+    code: str | None = Field(default=None, repr=False)
+    expires_at: datetime
+
+
+class EventInfo(Model):
+    """One row of the journal."""
+
+    seq: int
+    ts: datetime
+    session: str | None = None
+    kind: str
+    state_from: str | None = None
+    state_to: str | None = None
+    reason: str | None = None
+    code: str | None = None
+    detail: dict[str, Any] | None = None
+    worker_pid: int | None = None
+    run_id: str | None = None
+    declaration_rev: int | None = None
+    git_commit: str | None = None
+    git_branch: str | None = None
+
+
+class Hello(Model):
+    """First live frame: everything as it is."""
+
+    type: Literal["hello"] = "hello"
+    seq: int
+    daemon: DaemonInfo
+    sessions: list[SessionInfo]
+
+
+class SessionChanged(Model):
+    """A session as it is now; several changes in a row may arrive as one."""
+
+    type: Literal["session"] = "session"
+    session: SessionInfo
+
+
+class SessionGone(Model):
+    """A session is no longer shown: retired and out of the file."""
+
+    type: Literal["gone"] = "gone"
+    name: str
+
+
+class DaemonChanged(Model):
+    """The daemon's own record changed: a new declaration, an error in the file, convergence."""
+
+    type: Literal["daemon"] = "daemon"
+    daemon: DaemonInfo
+
+
+class EventLogged(Model):
+    """A journal event that is durable."""
+
+    type: Literal["event"] = "event"
+    event: EventInfo
+
+
+class PairingFrame(Model):
+    """Only on a stream that asked for this session's pairing: a QR, a code, or that nothing is to be shown any more."""
+
+    type: Literal["pairing"] = "pairing"
+    session: str
+    shown: PairingShown | None
+
+
+class Gap(Model):
+    """The reader was too slow: these events were left out of the stream; ask for them by SQL."""
+
+    type: Literal["gap"] = "gap"
+    first: int
+    last: int
+
+
+LiveFrame = Annotated[
+    Hello | SessionChanged | SessionGone | DaemonChanged | EventLogged | PairingFrame | Gap,
+    Field(discriminator="type"),
+]
+
+
+class Disconnected(Model):
+    """Made by the client, never by the daemon: the live stream is broken and will be tried again in ``retry_in`` s."""
+
+    type: Literal["disconnected"] = "disconnected"
+    reason: str
+    retry_in: float
