@@ -22,8 +22,9 @@ from cli_support import Served
 from fake_fleet import PAYLOAD, T0, session
 from rich.console import Console
 
-from wakit.cli import checks, logbook, render, words
+from wakit.cli import logbook, render, words
 from wakit.cli.app import whole
+from wakit.cli.doctor import examining, machine
 from wakit.cli.pairing import Step
 from wakit.cli.render_pairing import Terminal, qr_lines
 from wakit.cli.run import run
@@ -619,8 +620,8 @@ def test_a_terminal_shows_code_and_qr_and_what_became_of_it() -> None:
 
 @pytest.fixture
 def no_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "check_library", lambda: iter(()))
-    monkeypatch.setattr(checks, "_resolves", lambda _: False)
+    monkeypatch.setattr(examining, "check_library", lambda: iter(()))
+    monkeypatch.setattr(machine, "_resolves", lambda _: False)
 
 
 def examined(capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, dict[str, dict[str, str]]]:
@@ -739,8 +740,10 @@ def test_doctor_does_not_import_a_library_without_its_binary(tmp_path: Path, mon
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text(text)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(checks, "_LIBRARY", checks._LIBRARY.replace('importlib.metadata.version("pylibmagic")', '"1"'))
-    *_, last = checks.check_library()
+    monkeypatch.setattr(
+        machine, "_LIBRARY", machine._LIBRARY.replace('importlib.metadata.version("pylibmagic")', '"1"')
+    )
+    *_, last = machine.check_library()
     assert (last.name, last.verdict, last.said) == ("neonize", "fail", "neonize has no binary here")
     assert "neonize==0.5.2" in last.hint
     assert not (tmp_path / "imported").exists()

@@ -25,9 +25,9 @@ def doctor(
 
     Changes nothing. Exit code 1 if anything fails.
     """
-    from wakit.cli import checks
+    from wakit.cli.doctor import examining
 
-    raise typer.Exit(checks.examine(config or context.obj, sim=sim, as_json=json, ask=ask))
+    raise typer.Exit(examining.examine(config or context.obj, sim=sim, as_json=json, ask=ask))
 
 
 def sim(

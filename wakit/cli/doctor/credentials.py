@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
+from wakit.cli.doctor.check import Check
 from wakit.core.declaration import Declaration
 from wakit.core.observation import Credential
 from wakit.errors import WakitError
@@ -15,16 +14,6 @@ from wakit.vault import Vault
 from wakit.vault.layout import Layout
 
 _LATE = 3  # intervals without a backup
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What one look found."""
-
-    name: str
-    verdict: Literal["ok", "warn", "fail"]
-    said: str
-    hint: str = ""
 
 
 def check_credentials(place: Place, declaration: Declaration) -> Iterator[Check]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from wakit.cli.credential_checks import Check
+from wakit.cli.doctor.check import Check
 from wakit.cli.fleet import Fleet
 from wakit.errors import NoDaemonError
 
