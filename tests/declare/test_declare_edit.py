@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from wakit.declare import DeclarationErrors, edit, load
+from wakit.declare import DeclarationErrors, edit, load, rewriting
+from wakit.declare.starter import write_starter
 
 TEXT = """\
 # the fleet's file
@@ -212,7 +213,7 @@ def test_edits_at_the_same_time_are_all_kept(file: Path) -> None:
 
 
 def test_an_editors_save_in_between_is_not_lost(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    computed, saved = edit._computed, []
+    computed, saved = rewriting._computed, []
 
     def slow(*arguments: object) -> object:
         result = computed(*arguments)
@@ -221,18 +222,18 @@ def test_an_editors_save_in_between_is_not_lost(file: Path, monkeypatch: pytest.
             file.write_text(TEXT + "\n[sessions.meanwhile]\n")
         return result
 
-    monkeypatch.setattr(edit, "_computed", slow)
+    monkeypatch.setattr(rewriting, "_computed", slow)
     assert "meanwhile" in edit.declare(file, "lab").declaration.sessions
     assert {"meanwhile", "lab"} <= load(file, environ={}).sessions.keys()
 
 
 def test_the_starter_loads_and_overwrites_nothing(tmp_path: Path) -> None:
-    file = edit.starter(tmp_path)
+    file = write_starter(tmp_path)
     assert file == tmp_path / "sessions.toml"
     assert list(load(file, environ={}).sessions) == ["main"]
     file.write_text("mine")
     with pytest.raises(DeclarationErrors, match="already there"):
-        edit.starter(file)
+        write_starter(file)
     assert file.read_text() == "mine"
     with pytest.raises(DeclarationErrors, match="cannot be written"):
-        edit.starter(tmp_path / "no" / "folder" / "sessions.toml")
+        write_starter(tmp_path / "no" / "folder" / "sessions.toml")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from wakit.declare.edit import starter
+from wakit.declare.starter import write_starter
 
 
 def write(path: Path) -> None:
@@ -14,5 +14,5 @@ def write(path: Path) -> None:
     Raises:
         DeclarationErrors: There is something of that name, or it cannot be written.
     """
-    target = starter(path)
+    target = write_starter(path)
     sys.stdout.write(f"Wrote {target}. Edit it, then `wakit plan`, then `wakit up`.\n")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-from wakit.errors import DeclarationError
+from wakit.errors import DeclarationError, Location
 
 
 class DeclarationErrors(DeclarationError):  # noqa: N818 - plural on purpose
@@ -61,3 +63,16 @@ def closest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | No
     if lowered in candidates:
         return lowered
     return next(iter(difflib.get_close_matches(lowered[:64], candidates, n=1, cutoff=cutoff)), None)
+
+
+def problem(
+    path: str | os.PathLike[str], what: str, *, key: str = "", why: str = "", hint: str = ""
+) -> DeclarationErrors:
+    """Return one problem with a file as a whole, or with a key wherever it stands."""
+    return DeclarationErrors([DeclarationError(what, location=Location(os.fspath(path)), key=key, why=why, hint=hint)])
+
+
+def unwritable(path: Path, error: OSError) -> DeclarationErrors:
+    """Return that a file, or its folder, cannot be written."""
+    why = (error.strerror or "input/output error").lower()
+    return problem(path, "the file cannot be written", why=why, hint="check the permissions of the file and its folder")
