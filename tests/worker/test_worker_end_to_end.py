@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import Crew, fresh_number
+from crew import Crew, fresh_number
 from filelock import FileLock, Timeout
 from proxies import closed_port, serving, socks5_proxy
 

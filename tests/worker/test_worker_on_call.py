@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from conftest import Crew, fresh_number
+from crew import Crew, fresh_number
 
 from wakit.errors import WorkerError
 from wakit.sim.client import SimClient
