@@ -323,6 +323,13 @@ def test_events_as_lines_and_as_json(served: Served, capsys: pytest.CaptureFixtu
     assert (told["seq"], told["ts"], told["kind"]) == (1, "2026-01-02T03:04:05Z", "state")
 
 
+def test_what_an_event_does_not_say_is_null(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    served.do(lambda f: f.log(session="sales", reason=""))
+    assert run(["events", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["reason"], told["detail"]) == (None, None)
+
+
 def test_events_ask_for_what_was_asked(served: Served) -> None:
     assert run(["events", "sales", "--since", "1h", "-n", "7"]) == 0
     query, params, *_ = served.fleet.orders[0][1]

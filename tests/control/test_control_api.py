@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from wakit import errors
 from wakit.control import address, calls, finding, refusals
 from wakit.control.client import Client, SyncClient
-from wakit.control.schemas import ActionInfo
+from wakit.control.schemas import ActionInfo, live
 from wakit.control.server import create_app, outbox, serve_unix
 from wakit.core.declaration import SESSION_NAME
 from wakit.errors import (
@@ -64,7 +64,7 @@ async def post(folder: Path, path: str, body: bytes = b"") -> tuple[int, dict[st
     return await raw(folder, head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
 
-@pytest.mark.parametrize("module", [address, refusals, finding, outbox])
+@pytest.mark.parametrize("module", [address, refusals, finding, outbox, live])
 async def test_the_examples_in_the_docstrings_run(module: ModuleType) -> None:
     assert doctest.testmod(module).failed == 0
 

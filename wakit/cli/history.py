@@ -5,7 +5,6 @@ While a daemon runs, only it may open the journal, so it is asked over the socke
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -68,11 +67,7 @@ def _answer(fleet: Fleet, query: str, params: list[Any]) -> pa.Table:
 
 
 def _read(table: pa.Table) -> Iterator[EventInfo]:
-    for row in table.to_pylist():
-        detail = row.get("detail")
-        row["detail"] = json.loads(detail) if isinstance(detail, str) else detail
-        row["ts"] = row["ts"].replace(tzinfo=UTC)  # the journal stores UTC without a zone
-        yield EventInfo.model_validate(row)
+    return map(EventInfo.of_row, table.to_pylist())
 
 
 def _follow(fleet: Fleet, last: int) -> Iterator[EventInfo]:

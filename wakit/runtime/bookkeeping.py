@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -66,7 +65,7 @@ class JournalLedger:
         """Return the durable events after ``seq``, the newest :data:`REPLAYED` if there are more."""
         table = await self._journal.query(_RECENT, params=[seq, REPLAYED])
         # In a thread: ten thousand rows would hold up every session for a good while.
-        return await asyncio.to_thread(lambda: [_replayed(row) for row in table.to_pylist()])
+        return await asyncio.to_thread(lambda: [EventInfo.of_row(row) for row in table.to_pylist()])
 
     async def query(self, sql: str, params: Sequence[Any] | None, *, seconds: float, max_rows: int) -> bytes:
         """Run one read-only SELECT."""
@@ -88,13 +87,6 @@ class JournalLedger:
     def pending(self) -> int:
         """Return how many events are not durable yet."""
         return self._journal.health.pending
-
-
-def _replayed(row: dict[str, Any]) -> EventInfo:
-    # The journal keeps UTC without a zone; what travels says its zone, as the live events do.
-    detail = json.loads(row["detail"]) if row["detail"] else None
-    known = {**row, "ts": row["ts"].replace(tzinfo=UTC), "detail": detail or None, "reason": row["reason"] or None}
-    return EventInfo.model_validate(known)
 
 
 def _info(seq: int, record: EventRecord) -> EventInfo:

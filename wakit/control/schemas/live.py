@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
@@ -38,6 +40,23 @@ class EventInfo(Model):
     declaration_rev: int | None = None
     git_commit: str | None = None
     git_branch: str | None = None
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Self:
+        """Read a row of the journal's table, whose times are UTC without a zone and whose detail is JSON text.
+
+        Example:
+            >>> row = {"seq": 1, "ts": datetime(2026, 1, 1), "kind": "warning", "detail": '{"first":1}'}
+            >>> EventInfo.of_row(row).detail
+            {'first': 1}
+        """
+        known = {
+            **row,
+            "ts": row["ts"].replace(tzinfo=UTC),
+            "detail": json.loads(row.get("detail") or "null") or None,
+            "reason": row.get("reason") or None,
+        }
+        return cls.model_validate(known)
 
 
 class Hello(Model):
