@@ -19,7 +19,7 @@ from wakit.errors import CredentialError, HeldError, StateDirectoryError
 from wakit.redact import account_hash
 from wakit.vault import Vault
 from wakit.vault.inspection import inspect
-from wakit.vault.layout import Layout, file_system, open_layout
+from wakit.vault.layout import LONGEST_ROOT, Layout, file_system, open_layout
 from wakit.vault.record import SessionRecord, Verdict, read_record, write_record
 
 
@@ -227,6 +227,23 @@ def test_a_file_in_place_of_the_state_directory_is_told(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("")
     with pytest.raises(StateDirectoryError):
         open_layout(tmp_path / "state")
+
+
+def test_a_path_that_sqlite_could_not_open_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    def of_length(length: int) -> Path:
+        room = length - len(str(tmp_path)) - 2
+        return tmp_path / ("d" * (room // 2)) / ("e" * (room - room // 2))
+
+    fits = of_length(LONGEST_ROOT)
+    assert len(str(fits)) == LONGEST_ROOT
+    longest = "n" * 63
+    vault = Vault(open_layout(fits), "shared", Clock())
+    pair(vault, longest)
+    vault.prepare_restore(longest)
+    with pytest.raises(StateDirectoryError, match="SQLite cannot open") as caught:
+        open_layout(of_length(LONGEST_ROOT + 1))
+    assert "shorter" in caught.value.hint
+    assert not of_length(LONGEST_ROOT + 1).exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells in /proc")

@@ -29,6 +29,10 @@ NETWORK_FILE_SYSTEMS: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "fuse.sshfs", "ceph", "glusterfs", "fuse.glusterfs", "lustre"}
 )
 
+# SQLite opens no path of more than 504 bytes (sqlite's os_unix.c: MAX_PATHNAME, less eight for "-journal"). Below the
+# root a database may need 184: archive, a name of 63, a time, a namespace, backups, a backup, its file, and a draft's.
+LONGEST_ROOT: Final = 504 - 184
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -80,9 +84,10 @@ def open_layout(root: Path) -> Layout:
     """Make the state directory and its folders, or check those that exist.
 
     Raises:
-        StateDirectoryError: It cannot be written, belongs to somebody else, is a symbolic link, or lies on a network
-            file system.
+        StateDirectoryError: It cannot be written, belongs to somebody else, is a symbolic link, has too long a path, or
+            lies on a network file system.
     """
+    refuse_too_long(root)
     layout = Layout(root)
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +115,21 @@ def open_layout(root: Path) -> Layout:
             hint="name a folder on a local disk as [wakit] state_dir",
         )
     return layout
+
+
+def refuse_too_long(root: Path) -> None:
+    """Refuse a path below which SQLite, and so the library, could not open a credential.
+
+    Raises:
+        StateDirectoryError: It is longer than :data:`LONGEST_ROOT` bytes.
+    """
+    length = len(os.fsencode(root))
+    if length > LONGEST_ROOT:
+        raise StateDirectoryError(
+            f"The state directory {root} is refused",
+            why=f"below a path of {length} bytes (more than {LONGEST_ROOT}) SQLite cannot open credentials",
+            hint="name a folder with a shorter path as [wakit] state_dir",
+        )
 
 
 def _refuse_open_parent(root: Path) -> None:

@@ -10,7 +10,7 @@ from wakit.cli.doctor.check import Check
 from wakit.core.declaration import Declaration
 from wakit.errors import DeclarationError
 from wakit.vault.accounts_folder import usual_folder
-from wakit.vault.layout import NETWORK_FILE_SYSTEMS, file_system
+from wakit.vault.layout import NETWORK_FILE_SYSTEMS, file_system, refuse_too_long
 from wakit.vault.privacy import exposures
 
 
@@ -34,6 +34,7 @@ def check_file(config: Path) -> tuple[Declaration | None, list[Check]]:
 def check_state_dir(state_dir: Path) -> Check:
     """Look at the state directory's owner, permissions and file system."""
     name = "state"
+    refuse_too_long(state_dir)
     try:
         found = state_dir.lstat()
     except FileNotFoundError:
