@@ -23,6 +23,7 @@ from wakit.whatsapp.port import (
 )
 from wakit.worker.bounds import Limits
 from wakit.worker.host import WorkerHost
+from wakit.worker.placement import LocalPlacer
 
 PATIENCE = 40.0
 _numbers = count(1)
@@ -55,7 +56,9 @@ class Crew:
         self.reports: list[WorkerReport] = []
         self._read = 0
         self._reported = asyncio.Event()
+        self.placer = LocalPlacer()
         self.host = WorkerHost(
+            placer=self.placer,
             on_report=self._take,
             permit=permit,
             on_log=lambda source, line: self.lines.append((source, line)),

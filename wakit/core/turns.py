@@ -102,6 +102,8 @@ class Line:
         self.coming = {name: until for name, until in self.coming.items() if until > now}
         if free < 1 or not self.waiting:
             return []
+        if len(self.waiting) + len(self.coming) <= free:  # enough for everybody: nobody's place needs to be kept
+            return sorted(self.waiting, key=lambda name: (self.waiting[name], place(name), name))
         expected = ((self.round + (name in self.served), place(name), name) for name in self.coming)
         asked = ((turn, place(name), name) for name, turn in self.waiting.items())
         first = sorted([*asked, *expected])[: int(free)]

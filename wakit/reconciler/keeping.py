@@ -1,9 +1,10 @@
 """Has credentials backed up: when they come into being, when they proved good, and in time.
 
 Level-based like the loop: what is due is found by looking at each session's newest backup, never by counting what was
-taken. One after the other, in turn with whatever else happens to that session's folder, so that a fleet that comes back
-does not meet its disk all at once. A backup that fails costs nobody anything but itself: it is said once, and tried
-again after a pause.
+taken. One after the other, in turn with whatever else happens to that session's folder, so that a fleet that comes
+back does not meet its disk all at once; and while it still starts, nothing but what was linked this minute, of which
+there is no copy yet. A backup that fails costs nobody anything but itself: it is said once, and tried again after a
+pause.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
+from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
 from wakit.core.retry import Backoff
 from wakit.errors import WakitError
@@ -25,6 +27,8 @@ from wakit.vault.manifest import Why
 
 _AFTER_FAILURE: Final = Backoff(first=60.0, cap=3600.0, floor=30.0)
 _LOOK_AGAIN: Final = timedelta(minutes=10)
+_STARTING: Final = timedelta(seconds=1)  # until it is looked again whether everybody has started
+_MOST_STARTING: Final = timedelta(minutes=5)  # that a start of the fleet is waited for
 _AT_ONCE: Final = 4  # last backups of an ending daemon that are taken side by side
 
 
@@ -43,6 +47,8 @@ class Keeper:
         self._asked: dict[str, Why] = {}
         self._newest: dict[str, datetime] = {}
         self._failures: dict[str, tuple[int, datetime, str]] = {}
+        self._knows = False  # how old everybody's newest backup is
+        self._began = roster.ports.now()
         self._wake = asyncio.Event()
 
     def ask(self, tracked: Tracked, why: Why) -> None:
@@ -52,9 +58,11 @@ class Keeper:
 
     async def run(self) -> None:
         """Take what is due, for ever."""
-        await self._learn()
+        self._began = self._ports.now()
         while True:
             self._wake.clear()
+            if not self._knows and not self._starting():
+                await self._learn()
             for name, why in self._due():
                 tracked = self._roster.sessions.get(name)
                 self._asked.pop(name, None)
@@ -108,6 +116,13 @@ class Keeper:
             newest = await self._in_turn(name, partial(vault.newest_backup_at, name))
             if newest is not None:
                 self._newest.setdefault(name, newest)
+        self._knows = True
+
+    def _starting(self) -> bool:
+        """Return whether the fleet still starts: its disk and its processors belong to those that are not back yet."""
+        if self._knows or self._ports.now() - self._began >= _MOST_STARTING:
+            return False
+        return any(tracked.state is State.STARTING for tracked in self._roster.sessions.values())
 
     def _keeps(self, tracked: Tracked) -> bool:
         return tracked.credential is Credential.PRESENT
@@ -117,10 +132,12 @@ class Keeper:
         return timedelta(seconds=force.declaration.fleet.vault.interval if force else 0)
 
     def _due(self) -> list[tuple[str, Why]]:
-        now, interval = self._ports.now(), self._interval()
+        now, interval, starting = self._ports.now(), self._interval(), self._starting()
         due: list[tuple[str, Why]] = []
         for name, tracked in self._roster.sessions.items():
             if not self._keeps(tracked) or self._pausing(name, now):
+                continue
+            if starting and self._asked.get(name) is not Why.PAIRED:
                 continue
             if name in self._asked:
                 due.append((name, self._asked[name]))
@@ -134,7 +151,7 @@ class Keeper:
 
     async def _pause(self) -> None:
         now, interval = self._ports.now(), self._interval()
-        moments = [now + _LOOK_AGAIN]
+        moments = [now + (_STARTING if self._starting() else _LOOK_AGAIN)]
         moments += [until for _, until, _ in self._failures.values()]
         moments += [newest + interval for newest in self._newest.values() if interval]
         seconds = max(1.0, (min(moments) - now).total_seconds())

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from wakit.runtime.place import Place, locate
 
 if TYPE_CHECKING:
-    from wakit.runtime.daemon import DaemonOptions, serve
     from wakit.runtime.migrating import import_foreign
     from wakit.runtime.offline import plan_offline
+    from wakit.runtime.serving import DaemonOptions, serve
     from wakit.runtime.vaults import looked_at, open_vault
 
 __all__ = ["DaemonOptions", "Place", "import_foreign", "locate", "looked_at", "open_vault", "plan_offline", "serve"]
 
 _LAZY = {
-    "serve": "daemon",
-    "DaemonOptions": "daemon",
+    "serve": "serving",
+    "DaemonOptions": "serving",
     "import_foreign": "migrating",
     "plan_offline": "offline",
     "open_vault": "vaults",

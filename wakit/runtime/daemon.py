@@ -1,8 +1,8 @@
-"""The daemon: every room opened in the order in which it is needed, and closed in the opposite one.
+"""The daemon: every room joined to the others, opened in the order in which it is needed, closed in the opposite one.
 
-The order matters. The lock comes first, so that a second daemon changes nothing before it leaves. The journal opens
-before anything can happen that belongs into it, and closes after the last worker is gone. The socket is served once the
-sessions are known, so that nobody sees an empty fleet.
+The order matters. The lock is held already (:mod:`wakit.runtime.serving`). The journal opens before anything can
+happen that belongs into it, and closes after the last worker is gone. The socket is served once the sessions are known,
+so that nobody sees an empty fleet.
 """
 
 from __future__ import annotations
@@ -14,21 +14,17 @@ import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, AsyncExitStack, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Final, TypeAlias, assert_never
 
-from filelock import FileLock, Timeout
-
-from wakit import __version__, coredumps
+from wakit import __version__
 from wakit.control.address import (
     DaemonRecord,
     SocketAddress,
     process_started,
-    read_record,
     remove_record,
     socket_address,
     write_record,
@@ -38,10 +34,9 @@ from wakit.control.schemas import DaemonInfo
 from wakit.control.server import create_app, serve_unix
 from wakit.core.declaration import Declaration
 from wakit.core.release import Release
-from wakit.declare import load, read_source
 from wakit.declare.following import Broken, Loaded
 from wakit.declare.watching import Watcher
-from wakit.errors import HeldError, WakitError
+from wakit.errors import WakitError
 from wakit.journal import Journal
 from wakit.reconciler import Reconciler
 from wakit.reconciler.desk import DaemonFacts, Desk
@@ -51,15 +46,13 @@ from wakit.reconciler.ports import Ports
 from wakit.reconciler.roster import Roster
 from wakit.reconciler.upkeep import Upkeep
 from wakit.runtime.bookkeeping import JournalLedger
-from wakit.runtime.ending import Ending, wind_down
+from wakit.runtime.ending import wind_down
 from wakit.runtime.pace import Outside, Pace
-from wakit.runtime.place import Place
-from wakit.runtime.rehearsal import Phones, rehearsed
+from wakit.runtime.rehearsal import Phones
 from wakit.runtime.release import installed_release
+from wakit.runtime.serving import Opened
 from wakit.runtime.staffing import Staff
-from wakit.sim.endpoint import running_sim
 from wakit.vault import Registry, Vault, open_accounts
-from wakit.vault.layout import Layout, open_layout
 from wakit.vault.privacy import mend
 from wakit.whatsapp.port import Dial, SessionReport, WorkerReport
 from wakit.worker.bounds import Limits
@@ -75,21 +68,6 @@ _FIXED: Final = ("state_dir", "strategy", "endpoint", "health")
 Adapt: TypeAlias = Callable[[Declaration], Declaration]
 
 
-@dataclass(frozen=True, slots=True)
-class DaemonOptions:
-    """How a daemon is run.
-
-    Attributes:
-        on_ready: Called once with the desk, when the control socket answers.
-        on_change: Called with the name of each session that changed.
-        ending: Told how far its end is.
-    """
-
-    on_ready: Callable[[Desk], None] = lambda _desk: None
-    on_change: Callable[[str], None] = lambda _name: None
-    ending: Ending = field(default_factory=Ending)
-
-
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -101,95 +79,23 @@ def _asleep() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
-async def serve(place: Place, *, stop: asyncio.Event, options: DaemonOptions | None = None) -> None:
-    """Run the daemon of a place until ``stop`` is set; everything it started is gone when this returns.
+async def run(opened: Opened) -> None:
+    """Run a daemon until it is asked to end; everything it started is gone when this returns.
 
     Raises:
-        HeldError: Another daemon serves this state directory; the message names it.
-        DeclarationError: The file is no declaration, and no daemon runs that would have an earlier one.
-        StateDirectoryError: The state directory cannot be used safely.
         JournalError: The journal cannot be opened.
+        StateDirectoryError: The vault cannot be opened.
     """
-    chosen = options or DaemonOptions()
-    _keep_private()
-    declaration = await _settled(place.config)
-    layout = open_layout(place.state_dir)
-    with _only_one(layout):
-        async with AsyncExitStack() as stack:
-            journal = Journal.open(layout.journal)
-            stack.push_async_callback(journal.close)
-            if place.sim:
-                sim = await stack.enter_async_context(running_sim(place.state_dir / "whatsapp"))
-                endpoint = await sim.endpoint()
-                adapt: Adapt = lambda found: rehearsed(found, endpoint, place.state_dir)  # noqa: E731
-            else:
-                sim, adapt = None, _fixing(declaration)
-            release = await asyncio.to_thread(installed_release)
-            daemon = _join(
-                place, layout, journal, declaration=adapt(declaration), release=release, stop=stop, options=chosen
-            )
-            if sim is not None and not place.phones_by_hand:
-                phones = Phones(daemon.roster, sim)
-                stack.push_async_callback(phones.close)
-                daemon.watchers.append(phones.look)
-            await _run(daemon, place, _Following(adapt, declaration), stop=stop, options=chosen)
-    chosen.ending.closed()
-
-
-def _keep_private() -> None:
-    """Make every file of this process its owner's only, and no core dump of a process that holds codes and numbers."""
-    os.umask(0o077)  # DuckDB makes its write-ahead log under the process's umask
-    coredumps.forbid()
-
-
-async def _settled(config: Path) -> Declaration:
-    """Load the file once two reads agree: `wakit up` may be typed while an editor is still writing."""
-    before = read_source(config)
-    for _ in range(_TRIES):
-        await asyncio.sleep(_SETTLE)
-        now = read_source(config)
-        if now == before:
-            break
-        before = now
-    return load(config)
-
-
-def _only_one(layout: Layout) -> AbstractContextManager[object]:
-    """Hold the daemon's lock, or say who holds it."""
-    try:
-        return FileLock(layout.daemon_lock, mode=0o600).acquire(blocking=False)
-    except Timeout:
-        record = read_record(layout.root)
-        who = "another process"
-        if record is not None and record.alive:
-            who = f"the daemon with pid {record.pid}, since {record.started_at:%Y-%m-%d %H:%M:%S} UTC,"
-        raise HeldError(
-            f"The state directory {layout.root} is in use",
-            why=f"{who} holds it",
-            hint="look with `wakit status`, or end it with `wakit down`",
-        ) from None
-
-
-def _fixing(first: Declaration) -> Adapt:
-    """Return what keeps the keys that a running daemon cannot change, and says so."""
-
-    def adapt(found: Declaration) -> Declaration:
-        kept = {key: getattr(first.fleet, key) for key in _FIXED}
-        changed = [key for key in _FIXED if getattr(found.fleet, key) != kept[key]]
-        if not changed:
-            return found
-        told = f"{', '.join(changed)}: changed in the file; takes effect when the daemon is started anew"
-        return replace(found, fleet=replace(found.fleet, **kept), warnings=(*found.warnings, told))
-
-    return adapt
-
-
-@dataclass(frozen=True, slots=True)
-class _Following:
-    """The file's first declaration, and what becomes of each before it is put into force."""
-
-    adapt: Adapt
-    first: Declaration
+    async with AsyncExitStack() as stack:
+        release = asyncio.create_task(asyncio.to_thread(installed_release))
+        journal = Journal.open(opened.layout.journal)
+        stack.push_async_callback(journal.close)
+        daemon = _join(opened, journal, await release)
+        if opened.sim is not None and not opened.place.phones_by_hand:
+            phones = Phones(daemon.roster, opened.sim)
+            stack.push_async_callback(phones.close)
+            daemon.watchers.append(phones.look)
+        await _run(daemon, opened)
 
 
 @dataclass(slots=True)
@@ -208,18 +114,11 @@ class _Daemon:
     watchers: list[Callable[[str], None]]
 
 
-def _join(
-    place: Place,
-    layout: Layout,
-    journal: Journal,
-    *,
-    declaration: Declaration,
-    release: Release,
-    stop: asyncio.Event,
-    options: DaemonOptions,
-) -> _Daemon:
+def _join(opened: Opened, journal: Journal, release: Release) -> _Daemon:
     """Join the rooms; nothing runs yet."""
-    fleet, run_id = declaration.fleet, uuid.uuid4().hex[:12]
+    place, layout, options = opened.place, opened.layout, opened.options
+    declaration, run_id = opened.adapt(opened.first), uuid.uuid4().hex[:12]
+    fleet = declaration.fleet
     logbook = Logbook(layout.logs, _now)
     chance = random.SystemRandom()
     pace = Pace(
@@ -248,6 +147,7 @@ def _join(
         on_unused=pace.unused,
         on_log=lambda source, line: logbook.write(source, line, worker=source not in roster.sessions),
         on_beat=lambda beat: reconciler.watch.beat(beat),  # noqa: PLW0108
+        placer=opened.placer,
         limits=Limits(silent_after=fleet.health.stale_after),
     )
     ledger = JournalLedger(journal)
@@ -279,7 +179,12 @@ def _join(
                 _log.error("whoever watches failed\n%s", trace(error))
 
     roster = Roster(ports, run_id, changed)
-    reconciler = Reconciler(roster, on_convergence=lambda: feed.daemon())  # noqa: PLW0108
+
+    def converged() -> None:
+        host.dismiss()  # everybody has the worker they wanted
+        feed.daemon()
+
+    reconciler = Reconciler(roster, on_convergence=converged)
     upkeep = Upkeep(
         reconciler,
         began=release,
@@ -298,7 +203,7 @@ def _join(
         sim=place.sim,
     )
     feed = Feed(lambda: desk.daemon(), lambda name: desk.find(name), lambda name: desk.pairing(name))  # noqa: PLW0108
-    desk = Desk(reconciler, feed, facts, shutdown=stop.set, read_log=logbook.tail)
+    desk = Desk(reconciler, feed, facts, shutdown=opened.stop.set, read_log=logbook.tail)
     desk.upkeep, desk.waits_for = upkeep, lambda: options.ending.waits_for
     return _Daemon(roster, reconciler, feed, desk, host, journal, ledger, address, upkeep, watchers)
 
@@ -307,10 +212,9 @@ def _in_force(roster: Roster, first: Declaration) -> Declaration:
     return roster.in_force.declaration if roster.in_force else first
 
 
-async def _run(
-    daemon: _Daemon, place: Place, following: _Following, *, stop: asyncio.Event, options: DaemonOptions
-) -> None:
+async def _run(daemon: _Daemon, opened: Opened) -> None:
     """Serve until asked to stop, then end in order."""
+    place, options = opened.place, opened.options
     reconciler, facts = daemon.reconciler, daemon.desk.daemon()
     daemon.roster.log("daemon_start", reason="the daemon starts", detail={"version": __version__, "pid": facts.pid})
     for said in await asyncio.to_thread(mend, place.state_dir):
@@ -319,7 +223,7 @@ async def _run(
     for note in filter(None, (daemon.address.note, registry.note if registry else "")):
         daemon.roster.log("warning", reason=note)
     await reconciler.recall()
-    await reconciler.accept(following.adapt(following.first))
+    await reconciler.accept(opened.adapt(opened.first))
     tasks: list[asyncio.Task[None]] = []
     try:
         async with serve_unix(create_app(daemon.desk), daemon.address.path):
@@ -327,9 +231,7 @@ async def _run(
             tasks = [
                 asyncio.create_task(_keep_up(daemon, "the reconciler", reconciler.run)),
                 asyncio.create_task(_keep_up(daemon, "the live feed", partial(_pump, daemon))),
-                asyncio.create_task(
-                    _keep_up(daemon, "the watch on the file", partial(_follow, daemon, place, following))
-                ),
+                asyncio.create_task(_keep_up(daemon, "the watch on the file", partial(_follow, daemon, opened))),
                 asyncio.create_task(_keep_up(daemon, "the journal's pruning", partial(_prune, daemon))),
                 asyncio.create_task(_keep_up(daemon, "the watch on the clocks", reconciler.clockwork.run)),
                 asyncio.create_task(_keep_up(daemon, "the backups", reconciler.executor.keeper.run)),
@@ -339,7 +241,7 @@ async def _run(
             ]
             try:
                 options.on_ready(daemon.desk)
-                await stop.wait()
+                await opened.stop.wait()
             finally:
                 daemon.feed.close()
                 # While it is served, so that whoever waits for the end is told what it waits for.
@@ -385,13 +287,13 @@ async def _pump(daemon: _Daemon) -> None:
     await asyncio.Event().wait()  # the journal was closed; the daemon is about to end
 
 
-async def _follow(daemon: _Daemon, place: Place, following: _Following) -> None:
+async def _follow(daemon: _Daemon, opened: Opened) -> None:
     """Bring every change of the file to the reconciler."""
-    async with Watcher(place.config, known=following.first) as changes:
+    async with Watcher(opened.place.config, known=opened.first) as changes:
         async for change in changes:
             match change:
                 case Loaded():
-                    await daemon.reconciler.accept(following.adapt(change.declaration))
+                    await daemon.reconciler.accept(opened.adapt(change.declaration))
                 case Broken():
                     daemon.reconciler.refuse(change.error)
                 case _:

@@ -17,11 +17,13 @@ import os
 import threading
 import time
 from collections.abc import Awaitable, Coroutine
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from wakit.errors import Exit
-from wakit.reconciler import Reconciler
-from wakit.worker.host import WorkerHost
+
+if TYPE_CHECKING:
+    from wakit.reconciler import Reconciler
+    from wakit.worker.host import WorkerHost
 
 GOODBYE: Final = 1.0  # seconds a client has to close its connection
 _WORKERS: Final = 3.0  # seconds until every worker is gone; a kill takes no time, the kernel may

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -33,15 +34,22 @@ def exposures(root: Path) -> Iterator[Exposure]:
     """Find what is not private below a state directory, itself included. Reads nothing, follows no link."""
     if root.is_symlink() or not root.is_dir():
         return
-    for folder, _, files in os.walk(root):
-        for path in (Path(folder), *(Path(folder, name) for name in files)):
-            try:
-                found = _exposure(path)
-            except FileNotFoundError:  # a socket or a temporary file of a daemon at work
-                continue
-            if found is not None:
-                yield found
-        yield from _linked_folders(Path(folder))
+    found = _exposure(str(root), root.lstat())
+    if found is not None:
+        yield found
+    folders = [str(root)]
+    while folders:
+        with suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:  # a socket or a temporary file of a daemon at work
+                    continue
+                found = _exposure(entry.path, status)
+                if found is not None:
+                    yield found
+                if stat.S_ISDIR(status.st_mode):
+                    folders.append(entry.path)
 
 
 def mend(root: Path) -> list[str]:
@@ -62,25 +70,14 @@ def mend(root: Path) -> list[str]:
     return mended
 
 
-def _linked_folders(folder: Path) -> Iterator[Exposure]:
-    # os.walk names links to folders among the folders, and does not follow them.
-    for entry in os.scandir(folder):
-        if entry.is_symlink() and entry.is_dir():
-            yield _link(Path(entry.path))
-
-
-def _link(path: Path) -> Exposure:
-    return Exposure(path, "link", f"{path} is a symbolic link")
-
-
-def _exposure(path: Path) -> Exposure | None:
-    status = path.lstat()
+def _exposure(path: str, status: os.stat_result) -> Exposure | None:
     if stat.S_ISLNK(status.st_mode):
-        return _link(path)
+        return Exposure(Path(path), "link", f"{path} is a symbolic link")
     if status.st_uid != os.geteuid():
-        return Exposure(path, "owner", f"{path} belongs to user {status.st_uid}")
+        return Exposure(Path(path), "owner", f"{path} belongs to user {status.st_uid}")
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode) or stat.S_ISSOCK(status.st_mode)):
-        return Exposure(path, "special", f"{path} is no plain file")
+        return Exposure(Path(path), "special", f"{path} is no plain file")
     if stat.S_IMODE(status.st_mode) & 0o077:
-        return Exposure(path, "mode", f"{path} was open to others (mode {stat.S_IMODE(status.st_mode):o})")
+        mode = stat.S_IMODE(status.st_mode)
+        return Exposure(Path(path), "mode", f"{path} was open to others (mode {mode:o})")
     return None

@@ -24,6 +24,10 @@ _SSH: Final = (["ssh-ed25519"], ["ssh-rsa"])
 _SECRET_KEY: Final = "AGE-SECRET-KEY-1"  # noqa: S105 (how every such key begins)
 _MAGIC: Final = b"age-encryption.org/v1\n"
 _PASSPHRASE_STANZA: Final = b"-> scrypt "
+_TOO_MUCH_WORK: Final = "xcessive work"
+_TRIES: Final = 5
+"""How often a passphrase is tried that would be too much work. The library judges that by how fast this machine is at
+that moment, so on a busy one it refuses what it sealed itself (the age crate, scrypt.rs)."""
 _LARGEST_KEY: Final = 1 << 20
 
 
@@ -116,7 +120,14 @@ def _unseal_with_passphrase(data: bytes, passphrase: Secret | None) -> bytes:
     if passphrase is None:
         raise _unopened("it is sealed with a passphrase, and none was given", "give it with --passphrase-file")
     with _telling(_unopened("the passphrase is wrong, or it is damaged", "try it again, or another copy")):
-        return bytes(pyrage.passphrase.decrypt(data, passphrase.reveal()))
+        for _ in range(_TRIES):
+            try:
+                return bytes(pyrage.passphrase.decrypt(data, passphrase.reveal()))
+            except pyrage.DecryptError as error:
+                if _TOO_MUCH_WORK not in str(error):
+                    raise
+    why = "its passphrase is stretched further than this machine, as busy as it is now, would do in reasonable time"
+    raise _unopened(why, "try again when it is less busy, or on a faster one")
 
 
 def _recipients(texts: Sequence[str]) -> list[Any]:

@@ -24,7 +24,7 @@ import ctypes
 import re
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -38,7 +38,20 @@ from wakit.whatsapp.port import News, PairingFailed, SessionStart
 from wakit.whatsapp.sentences import BAN_NUMBERS, FAILURE_NUMBERS
 from wakit.whatsapp.translation import Ear, Translator
 
-with deferred({"httpx": (), "requests": (), "linkpreview": ("link_preview",)}):
+_UNUSED: Final[Mapping[str, tuple[str, ...]]] = {
+    "httpx": (),
+    "requests": (),
+    "linkpreview": ("link_preview",),
+    "tqdm": ("tqdm",),
+    "PIL": ("Image", "ImageSequence"),
+    "magic": (),
+    "segno": (),
+    "phonenumbers": ("PhoneNumberFormat", "format_number", "parse"),
+    "neonize.ext.interactive_message.base": ("CustomInteractiveMessage",),
+}
+"""What the library imports for calls that a session does not make, and what it takes from each by name."""
+
+with deferred(_UNUSED):
     from neonize._binder import (
         ProxySettings,
         func_callback_bytes,

@@ -1,8 +1,8 @@
 """A worker process: how it is born, and how it dies with its parent.
 
-The order of birth is the point: the orders come first, then the environment that Go reads when it is loaded, then the
-library, then the endpoint's key over the library's own, and only then the hello and the first client
-(:mod:`wakit.worker.service`).
+The order of birth is the point: the endpoint comes first, in a launch order or in a word to get ready for one; then the
+environment that Go reads when it is loaded, then the library, then the endpoint's key over the library's own, and only
+then the hello and the first client (:mod:`wakit.worker.service`).
 
 It dies with its parent by three means, since no single one is sure: the kernel's parent-death signal, a look at the
 parent's pid for the case that it died before that was set, and the end of the socket.
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from wakit import coredumps, process
+from wakit.core.declaration import Endpoint
 from wakit.errors import EndpointError, WakitError, WorkerError
 from wakit.redact import scrub
 from wakit.whatsapp.loopback import loopback_address, replace_noise_root, trust_only
@@ -33,6 +34,8 @@ from wakit.worker.messages import (
     FrameError,
     FrameSplitter,
     Launch,
+    Prepare,
+    ToWorker,
     decode_to_worker,
     encode,
 )
@@ -60,18 +63,21 @@ def main() -> NoReturn:
 
 def _work(channel: socket.socket) -> ExitCode:
     channel.set_inheritable(False)
-    splitter = FrameSplitter()
+    orders = _Orders(channel)
     try:
-        launch, rest = _read_launch(channel, splitter)
+        first = orders.next()
+        prepared = _loaded(first.endpoint) if isinstance(first, Prepare) else None
+        launch = _launch(orders.next() if isinstance(first, Prepare) else first)
     except FrameError:
         return ExitCode.BROKEN_FRAME
-    try:
-        library = load_library(launch)
-    except WakitError as error:
-        is_endpoint = isinstance(error, EndpointError)
-        channel.sendall(encode(CannotStart(what=error.what, why=error.why, hint=error.hint, endpoint=is_endpoint)))
+    library = prepared or _loaded(launch.endpoint)
+    if isinstance(first, Prepare) and first.endpoint != launch.endpoint:
+        library = WorkerError("The worker was prepared for another endpoint", why="it cannot be changed any more")
+    if isinstance(library, WakitError):
+        at_fault = isinstance(library, EndpointError)
+        channel.sendall(encode(CannotStart(what=library.what, why=library.why, hint=library.hint, endpoint=at_fault)))
         return ExitCode.CANNOT_START
-    return asyncio.run(_serve(launch, library, Channel(channel, splitter, rest)))
+    return asyncio.run(_serve(launch, library, Channel(channel, orders.splitter, orders.bodies)))
 
 
 async def _serve(launch: WorkerLaunch, library: type[NeonizeClient], channel: Channel) -> ExitCode:
@@ -92,25 +98,47 @@ def _set_limits() -> None:
     coredumps.forbid()
 
 
-def _read_launch(channel: socket.socket, splitter: FrameSplitter) -> tuple[WorkerLaunch, list[bytes]]:
-    """Read the first frame; return it and the bodies that came along with it."""
-    bodies: list[bytes] = []
-    while not bodies:
-        data = channel.recv(_CHUNK)
-        if not data:
-            leave(ExitCode.PARENT_GONE)
-        bodies = splitter.feed(data)
-    message = decode_to_worker(bodies[0])
+class _Orders:
+    """What the host sends before there is a loop that reads it.
+
+    Attributes:
+        splitter: Holds what came of the next frame.
+        bodies: Frames that came along with those that were asked for.
+    """
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self.splitter = FrameSplitter()
+        self.bodies: list[bytes] = []
+
+    def next(self) -> ToWorker:
+        """Wait for the next order; the process ends here if nobody is left to give one."""
+        while not self.bodies:
+            data = self._channel.recv(_CHUNK)
+            if not data:
+                leave(ExitCode.PARENT_GONE)
+            self.bodies += self.splitter.feed(data)
+        return decode_to_worker(self.bodies.pop(0))
+
+
+def _launch(message: ToWorker) -> WorkerLaunch:
     if not isinstance(message, Launch) or message.protocol != PROTOCOL:
-        raise FrameError("the first frame is no launch order of this version")
-    return message.launch, bodies[1:]
+        raise FrameError("this is no launch order of this version")
+    return message.launch
 
 
-def load_library(launch: WorkerLaunch) -> type[NeonizeClient]:
+def _loaded(endpoint: Endpoint | None) -> type[NeonizeClient] | WakitError:
+    try:
+        return load_library(endpoint)
+    except WakitError as error:
+        return error
+
+
+def load_library(endpoint: Endpoint | None) -> type[NeonizeClient]:
     """Load the Go library, prepared for the endpoint if there is one."""
-    if launch.endpoint is not None:
-        loopback_address(launch.endpoint.proxy)
-        trust_only(launch.endpoint.ca_file)
+    if endpoint is not None:
+        loopback_address(endpoint.proxy)
+        trust_only(endpoint.ca_file)
     spec = util.find_spec("neonize")
     # Without its binary, importing neonize would download one from GitHub, outside of every relay.
     if spec is None or spec.origin is None or not list(Path(spec.origin).parent.glob("neonize-*")):
@@ -123,6 +151,6 @@ def load_library(launch: WorkerLaunch) -> type[NeonizeClient]:
         raise WorkerError(
             "The WhatsApp library cannot be loaded", why=scrub(str(error)), hint="run `wakit doctor`"
         ) from error
-    if launch.endpoint is not None:
-        replace_noise_root(launch.endpoint.noise_root_key)
+    if endpoint is not None:
+        replace_noise_root(endpoint.noise_root_key)
     return client

@@ -183,6 +183,10 @@ class WorkerHost:
         """Let a session's dials through again."""
         self._aboard(worker_id, session).set_cut(session, cut=False)
 
+    def dismiss(self) -> None:
+        """End workers that were made ready beforehand and are not needed."""
+        self._placer.dismiss()
+
     def workers(self) -> Mapping[str, WorkerInfo]:
         """Every worker that said hello and is not reaped yet, by id."""
         return MappingProxyType({name: self._links[name].info for name in self._farewells if name in self._links})
@@ -190,6 +194,7 @@ class WorkerHost:
     async def close(self, *, grace: float = 1.0) -> None:
         """End every worker, those still starting included, all at once; nothing can be launched afterwards."""
         self._closed = True
+        self._placer.dismiss()
         for name in self._links.keys() - self._farewells.keys():
             self._links[name].kill("the daemon is ending", asked=True)
         names = list(self._links)

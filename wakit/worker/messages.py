@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from wakit.core.declaration import Endpoint
 from wakit.redact import PhoneNumber, Secret
 from wakit.whatsapp.port import AccountHold, News, SessionStart, WorkerLaunch
 
@@ -41,8 +42,14 @@ class _Message(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 # --- host to worker
 
 
+class Prepare(_Message, frozen=True, tag=True, kw_only=True):
+    """Before a launch order, if at all: load the library for this endpoint, and wait for the order."""
+
+    endpoint: Endpoint | None
+
+
 class Launch(_Message, frozen=True, tag=True, kw_only=True):
-    """The first frame a worker reads: what it is for."""
+    """The order: what a worker is for. The first frame it reads, unless it was prepared."""
 
     protocol: int
     launch: WorkerLaunch
@@ -107,7 +114,7 @@ class Shutdown(_Message, frozen=True, tag=True, kw_only=True):
 
 
 ToWorker: TypeAlias = (
-    Launch | Call | Seal | Permit | StopSession | LogoutSession | AskSession | HoldAccount | Cut | Shutdown
+    Prepare | Launch | Call | Seal | Permit | StopSession | LogoutSession | AskSession | HoldAccount | Cut | Shutdown
 )
 
 

@@ -18,11 +18,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 import wakit
+from wakit.core.declaration import Endpoint
 from wakit.errors import WorkerError
+from wakit.worker.messages import Prepare, encode
 
 _BUFFER: Final = 1 << 16
 
@@ -66,12 +69,33 @@ class Placer(Protocol):
             WorkerError: There is no place for it, with the cause.
         """
 
+    def dismiss(self) -> None:
+        """End what was made ready beforehand and nobody was placed in."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Spawned:
+    """A process and the parent's ends of its socket and its pipe; nobody reads them yet."""
+
+    process: subprocess.Popen[bytes]
+    channel: socket.socket
+    output: int
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.channel.close()
+        os.close(self.output)
+
 
 class LocalPlacer:
     """Starts workers as processes of this machine, with this interpreter.
 
     The event loop that places a worker must run in a thread that lives as long as the worker: Linux ties "die with the
     parent" to the thread that spawned (prctl(2), PR_SET_PDEATHSIG).
+
+    A worker takes a quarter of a second of processor time to load the library. Some can be made ready beforehand
+    (:meth:`make_ready`), while whoever will need them is still busy with something else.
 
     Args:
         environment: The worker's environment variables; this process's own when None.
@@ -81,31 +105,62 @@ class LocalPlacer:
     def __init__(self, *, environment: Mapping[str, str] | None = None, interpreter: str = sys.executable) -> None:
         self._environment = environment
         self._interpreter = interpreter
+        self._ready: list[_Spawned] = []
+
+    def make_ready(self, count: int, endpoint: Endpoint | None) -> None:
+        """Spawn so many workers that load the library for an endpoint and wait; a later :meth:`place` takes one.
+
+        One that cannot be spawned now is not: :meth:`place` will tell. Ends by itself with this process.
+        """
+        order = encode(Prepare(endpoint=endpoint))
+        with contextlib.suppress(OSError):
+            for _ in range(count):
+                self._ready.append(spawned := self._spawn_connected())
+                spawned.channel.sendall(order)  # the socket's buffer takes it: nobody is waited for
+
+    def dismiss(self) -> None:
+        """End the workers that were made ready and not taken."""
+        while self._ready:
+            self._ready.pop().end()
 
     async def place(self, worker_id: str) -> Placed:
-        """Spawn ``python -m wakit.worker`` and connect to it."""
-        ours, theirs = socket.socketpair()
-        read_end, write_end = os.pipe()
+        """Take a worker that was made ready, or spawn ``python -m wakit.worker``, and connect to it."""
         try:
-            process = self._spawn(theirs.fileno(), write_end)
+            spawned = self._take_ready() or self._spawn_connected()
         except OSError as error:
-            ours.close()
-            os.close(read_end)
             raise WorkerError(
                 f"Worker {worker_id} could not be spawned",
                 why=os.strerror(error.errno) if error.errno else type(error).__name__,
                 hint="check the limits on processes and open files (`ulimit -a`)",
             ) from error
+        try:
+            return await LocalWorker.attach(spawned.process, spawned.channel, spawned.output)
+        except BaseException:
+            spawned.process.kill()
+            spawned.process.wait()
+            raise
+
+    def _take_ready(self) -> _Spawned | None:
+        while self._ready:
+            spawned = self._ready.pop(0)
+            if spawned.process.poll() is None:
+                return spawned
+            spawned.end()  # whatever ended it, a new one will say
+        return None
+
+    def _spawn_connected(self) -> _Spawned:
+        ours, theirs = socket.socketpair()
+        read_end, write_end = os.pipe()
+        try:
+            return _Spawned(self._spawn(theirs.fileno(), write_end), ours, read_end)
+        except OSError:
+            ours.close()
+            os.close(read_end)
+            raise
         finally:
             # The parent must not keep the worker's ends open: it would never see their end.
             theirs.close()
             os.close(write_end)
-        try:
-            return await LocalWorker.attach(process, ours, read_end)
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
 
     def _spawn(self, channel: int, output: int) -> subprocess.Popen[bytes]:
         environment = dict(os.environ if self._environment is None else self._environment)

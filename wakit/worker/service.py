@@ -57,6 +57,7 @@ from wakit.worker.messages import (
     Line,
     LogoutSession,
     Permit,
+    Prepare,
     Seal,
     Shutdown,
     StopSession,
@@ -301,7 +302,7 @@ class Service:
                 self._spawn(self._ask(request, session))
             case HoldAccount(session=session, account=account):
                 self._spawn(self._hold_account(session, account))
-            case Launch() | Shutdown():  # the first was the launch; a shutdown never comes here
+            case Prepare() | Launch() | Shutdown():  # both came before; a shutdown never comes here
                 raise FrameError("a second launch order")
             case _:
                 assert_never(message)

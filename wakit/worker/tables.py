@@ -24,7 +24,7 @@ import wakit
 from wakit import coredumps
 from wakit.errors import WakitError, WorkerError
 from wakit.redact import scrub
-from wakit.whatsapp.port import ClientEnded, CredentialBad, News, SessionStart, WorkerLaunch
+from wakit.whatsapp.port import ClientEnded, CredentialBad, News, SessionStart
 from wakit.whatsapp.translation import Ear, LastDial
 from wakit.worker.child import load_library
 from wakit.worker.exits import ExitCode, LastWords, explain
@@ -123,7 +123,7 @@ def _open(database: Path, port: int) -> str:
     start = SessionStart(name="tables", directory=str(database.parent), epoch=0)
     ear = Ear(tell=heard.append, log=lambda _: None, settled=lambda: None, last_dial=LastDial)
     try:
-        library = load_library(WorkerLaunch(worker_id="tables", sessions=()))
+        library = load_library(None)
         library(start, f"http://127.0.0.1:{port}", ear).run()
     except (WakitError, ValueError) as error:
         return str(error)
