@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from importlib import import_module
 from typing import Final, TypeAlias, assert_never
 
 from wakit import __version__
@@ -31,7 +32,6 @@ from wakit.control.address import (
 )
 from wakit.control.refusals import trace
 from wakit.control.schemas import DaemonInfo
-from wakit.control.server import create_app, serve_unix
 from wakit.core.declaration import Declaration
 from wakit.core.release import Release
 from wakit.declare.following import Broken, Loaded
@@ -224,22 +224,24 @@ async def _run(daemon: _Daemon, opened: Opened) -> None:
         daemon.roster.log("warning", reason=note)
     await reconciler.recall()
     await reconciler.accept(opened.adapt(opened.first))
-    tasks: list[asyncio.Task[None]] = []
+    tasks = [
+        asyncio.create_task(_keep_up(daemon, "the reconciler", reconciler.run)),
+        asyncio.create_task(_keep_up(daemon, "the live feed", partial(_pump, daemon))),
+        asyncio.create_task(_keep_up(daemon, "the watch on the file", partial(_follow, daemon, opened))),
+        asyncio.create_task(_keep_up(daemon, "the journal's pruning", partial(_prune, daemon))),
+        asyncio.create_task(_keep_up(daemon, "the watch on the clocks", reconciler.clockwork.run)),
+        asyncio.create_task(_keep_up(daemon, "the backups", reconciler.executor.keeper.run)),
+        asyncio.create_task(_keep_up(daemon, "the watch on health", reconciler.watch.run)),
+        asyncio.create_task(_keep_up(daemon, "the look at the phones", reconciler.handsets.run)),
+        asyncio.create_task(_keep_up(daemon, "the upkeep", daemon.upkeep.run)),
+    ]
     try:
-        async with serve_unix(create_app(daemon.desk), daemon.address.path):
-            write_record(place.state_dir, _record(facts))
-            tasks = [
-                asyncio.create_task(_keep_up(daemon, "the reconciler", reconciler.run)),
-                asyncio.create_task(_keep_up(daemon, "the live feed", partial(_pump, daemon))),
-                asyncio.create_task(_keep_up(daemon, "the watch on the file", partial(_follow, daemon, opened))),
-                asyncio.create_task(_keep_up(daemon, "the journal's pruning", partial(_prune, daemon))),
-                asyncio.create_task(_keep_up(daemon, "the watch on the clocks", reconciler.clockwork.run)),
-                asyncio.create_task(_keep_up(daemon, "the backups", reconciler.executor.keeper.run)),
-                asyncio.create_task(_keep_up(daemon, "the watch on health", reconciler.watch.run)),
-                asyncio.create_task(_keep_up(daemon, "the look at the phones", reconciler.handsets.run)),
-                asyncio.create_task(_keep_up(daemon, "the upkeep", daemon.upkeep.run)),
-            ]
+        async with AsyncExitStack() as served:
             try:
+                # The sessions start meanwhile: to load the web server takes as long as to start some of them.
+                server = await asyncio.to_thread(import_module, "wakit.control.server")
+                await served.enter_async_context(server.serve_unix(server.create_app(daemon.desk), daemon.address.path))
+                write_record(place.state_dir, _record(facts))
                 options.on_ready(daemon.desk)
                 await opened.stop.wait()
             finally:
