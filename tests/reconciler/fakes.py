@@ -30,6 +30,7 @@ from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
 from wakit.core.records import DeclarationRecord, EventRecord
 from wakit.core.release import Release
+from wakit.core.restarts import Failures, Setback
 from wakit.errors import CredentialUnreadableError, WorkerError
 from wakit.reconciler import Reconciler
 from wakit.reconciler.desk import DaemonFacts, Desk
@@ -133,6 +134,21 @@ class FakeLedger:
     async def blamed_since(self, moment: datetime) -> dict[str, datetime]:
         blamed = [r for r in self.told("worker_exit") if (r.detail or {}).get("culprit") and r.ts > moment]
         return {record.session or "": record.ts for record in blamed}
+
+    async def setbacks(self) -> dict[str, Setback]:
+        # As the journal answers; what it makes of its own events is tested there (tests/runtime).
+        stops = [number for number, record in enumerate(self.records) if record.kind == "daemon_stop"]
+        later = [r for r in self.records[stops[-1] if stops else 0 :] if r.kind in ("state", "try_failed")]
+        found = {}
+        for name in {record.session or "" for record in later if record.kind == "try_failed"}:
+            own = [record for record in later if record.session == name]
+            tries, states = ([r for r in own if r.kind == kind] for kind in ("try_failed", "state"))
+            was_well = "connected" in [record.state_to for record in own[own.index(tries[-1]) :]]
+            counted = 0 if was_well else tries[-1].detail["failures"]
+            gave_up = (states[-1].state_to, states[-1].code) == ("failed", "restarts")
+            failures = Failures(tuple(record.ts for record in tries[len(tries) - counted :]))
+            found[name] = Setback(failures, states[-1].reason if gave_up else "", states[-1].ts)
+        return found
 
     def last_healthy(self) -> dict[str, datetime]:
         return dict(self.well)
@@ -339,13 +355,20 @@ class FakeWorkers:
 
     @in_loop
     def tell(self, session: str, event: SessionEvent, worker_id: str | None = None) -> None:
-        """Report an event of a session's newest worker, alive or not."""
-        said_by = worker_id or next(
-            (launch.worker_id for launch in reversed(self.launches) if any(s.name == session for s in launch.sessions)),
-            "nobody",
-        )
+        """Report an event of the worker that a session is aboard of, or was aboard of last."""
+        said_by = worker_id or self._newest_worker(session)
         at = START + timedelta(seconds=self._loop.time())
         self.on_report(SessionReport(worker_id=said_by, session=session, at=at, event=event))
+
+    def _newest_worker(self, session: str) -> str:
+        if (worker := self.worker_of(session)) is not None:
+            return worker.worker_id
+        for launch in reversed(self.launches):
+            # Who is on call is not aboard before it was called.
+            came_aboard = not launch.on_call or (launch.worker_id, session) in self.calls
+            if came_aboard and any(start.name == session for start in launch.sessions):
+                return launch.worker_id
+        return "nobody"
 
     def write(self, session: str) -> None:
         """The library writes to its database, as with every message."""
@@ -707,6 +730,7 @@ class Fleet:
         self.run(self.executor.drain())
         self.run(self.main)
         self.keeping_up.cancel()
+        self.roster.log("daemon_stop", reason="the daemon ends in order")
 
     async def _end_workers(self) -> None:
         for worker_id in list(self.workers.live):

@@ -78,6 +78,45 @@ def test_a_logout_that_fails_says_so_and_the_credential_is_archived(fleet: Fleet
     assert any("unlink it on the phone" in record.reason for record in fleet.ledger.told("warning", "b"))
 
 
+@pytest.mark.parametrize("back", [True, False])
+def test_who_was_unlinked_and_could_not_be_put_away_is_known_to_be_unlinked(fleet: Fleet, back: bool) -> None:
+    """The library tells nobody of an end that it was asked for, so nothing else would ever say so."""
+    fleet.paired("a", "b", retire=RetirePolicy.LOGOUT)
+    fleet.workers.release_failures = [WorkerError("It did not let go")]
+    fleet.declare(A, retire=RetirePolicy.LOGOUT)
+    if back:
+        fleet.declare(A, B, retire=RetirePolicy.LOGOUT)
+    fleet.advance(0.2)
+    assert fleet.state("b") is State.LOGGED_OUT
+    assert fleet.tracked("b").credential is Credential.UNLINKED
+    fleet.advance(60)
+    assert fleet.workers.logouts == ["b"], "nobody is unlinked twice"
+    assert fleet.workers.client("b") is None
+    assert fleet.vault.find("b").credential is Credential.UNLINKED
+    assert not any("still linked" in record.reason for record in fleet.ledger.told("warning"))
+    if not back:
+        assert fleet.state("b") is State.RETIRED
+        return
+    assert "`wakit pair b` links it again" in fleet.info("b").reason
+    assert fleet.info("b").needs_person
+    fleet.restart()
+    fleet.advance(2)
+    assert fleet.info("b").needs_person, "the next daemon knows it, too"
+
+
+def test_a_session_that_is_declared_again_is_told_as_declared(fleet: Fleet) -> None:
+    """It was never linked, so nothing is left of it: the journal has to be told of it as of a new one."""
+    fleet.declare(A, replace(B, enabled=False))
+    fleet.advance(1)
+    fleet.declare(A)
+    fleet.advance(1)
+    assert "b" not in fleet.roster.sessions
+    fleet.declare(A, B, pacing=Pacing(pairings=1))
+    fleet.advance(1)
+    told = [(r.state_from, r.state_to) for r in fleet.ledger.told("state", "b")]
+    assert told == [(None, "declared"), ("declared", "parked"), ("parked", "retired"), (None, "declared")]
+
+
 def test_a_rename_of_a_running_session_moves_it(fleet: Fleet) -> None:
     fleet.paired("a", "b")
     fleet.declare(B, SessionSpec("c", renamed_from="a"))

@@ -24,7 +24,7 @@ from wakit.core.retry import AFTER_DIAL
 from wakit.errors import CredentialUnreadableError, DeclarationError, WakitError
 from wakit.reconciler.clockwork import Clockwork
 from wakit.reconciler.executor import Executor
-from wakit.reconciler.memory import recollect
+from wakit.reconciler.memory import recollect, take_up
 from wakit.reconciler.outages import Outages
 from wakit.reconciler.reports import Reports
 from wakit.reconciler.roster import ONLINE, InForce, Roster
@@ -97,7 +97,7 @@ class Reconciler:
         }
         roster.log("declaration", reason="in force", detail={"sessions": len(declaration.sessions), "first": first})
         for name, spec in declaration.sessions.items():
-            tracked = roster.get(name)
+            tracked = roster.sessions.get(name) or self._welcome(name)
             old, tracked.spec = tracked.spec, spec
             if tracked.state is State.RETIRED and tracked.credential is Credential.ABSENT:
                 roster.happen(tracked, Happening.DECLARED, "declared")
@@ -142,6 +142,9 @@ class Reconciler:
         for name, moment in (await roster.ports.ledger.blamed_since(now - BLAMED_FOR)).items():
             if name in roster.sessions:
                 roster.sessions[name].blamed_at = moment
+        for name, setback in (await roster.ports.ledger.setbacks()).items():
+            if name in roster.sessions:
+                take_up(roster.sessions[name], setback)
         for name, at in roster.ports.ledger.last_healthy().items():
             if name in roster.sessions:
                 roster.sessions[name].healthy_at = at
@@ -250,6 +253,12 @@ class Reconciler:
         left = [t for name, t in self.roster.sessions.items() if name not in declared and t.is_nothing]
         for tracked in left:
             del self.roster.sessions[tracked.name]
+
+    def _welcome(self, name: str) -> Tracked:
+        """Take a session in that nothing is known of; it may have been here and forgotten, so the journal is told."""
+        tracked = self.roster.get(name)
+        self.roster.log("state", tracked, state_to=State.DECLARED, reason="declared")
+        return tracked
 
     def _queue(self) -> float:
         """Return the seconds until all who may wait for their turn to dial have had one."""

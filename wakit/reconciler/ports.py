@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from wakit.control.schemas import EventInfo
 from wakit.core.records import DeclarationRecord, EventRecord
 from wakit.core.release import UNKNOWN, Release
+from wakit.core.restarts import Setback
 from wakit.vault import Vault
 from wakit.whatsapp.port import AccountHold, SessionStart, WorkerLaunch
 
@@ -71,6 +72,9 @@ class Ledger(Protocol):
 
     def last_healthy(self) -> Mapping[str, datetime]:
         """Return when each session was last known to be connected in earlier runs (UTC)."""
+
+    async def setbacks(self) -> Mapping[str, Setback]:
+        """Return what a daemon that did not end in order left of the sessions' tries; nothing after one that did."""
 
     def events(self) -> AsyncIterator[EventInfo | tuple[int, int]]:
         """Stream durable events from now on; a pair of numbers is a gap of events left out."""
