@@ -131,6 +131,9 @@ class FakeLedger:
     def text_before(self, sha256: str) -> str | None:
         return next((record.text for record in reversed(self.declarations) if record.sha256 != sha256), None)
 
+    def continues(self, sha256: str) -> bool:
+        return bool(self.declarations) and self.declarations[-1].sha256 == sha256
+
     async def blamed_since(self, moment: datetime) -> dict[str, datetime]:
         blamed = [r for r in self.told("worker_exit") if (r.detail or {}).get("culprit") and r.ts > moment]
         return {record.session or "": record.ts for record in blamed}
@@ -690,12 +693,14 @@ class Fleet:
 
     # -- people ------------------------------------------------------------------------------------------------------
 
-    def declare(self, *specs: SessionSpec, **fleet: Any) -> Declaration:
-        """Put a file into force."""
+    def declare(self, *specs: SessionSpec, masked: str = "", **fleet: Any) -> Declaration:
+        """Put a file into force; ``masked`` is its text as the journal keeps it."""
         sessions = {spec.name: spec for spec in specs}
         text = repr([(s, s.phone and s.phone.reveal(), s.proxy and s.proxy.reveal()) for s in specs])
         sha = sha256((text + repr(sorted(fleet.items()))).encode()).hexdigest()
-        self.declaration = Declaration("/x/sessions.toml", sha, "", FleetSpec(str(self.layout.root), **fleet), sessions)
+        self.declaration = Declaration(
+            "/x/sessions.toml", sha, masked, FleetSpec(str(self.layout.root), **fleet), sessions
+        )
         self.run(self.reconciler.accept(self.declaration))
         return self.declaration
 

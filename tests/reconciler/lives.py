@@ -158,6 +158,7 @@ class Life(Fleet):
         ]
         self.declare(
             *specs,
+            masked="".join(map(_masked, specs)),
             retire=RetirePolicy(file.retire),
             pacing=Pacing(pairings=file.pairings),
             sessions_per_worker=file.per_worker,
@@ -337,6 +338,11 @@ class Life(Fleet):
 
 def _concerned(action: Action) -> list[str]:
     return [action.session, action.source] if isinstance(action, Rename) else [action.session]
+
+
+def _masked(spec: SessionSpec) -> str:
+    proxy = 'proxy = "socks5://[credentials]@127.0.0.1:1"\n' if spec.proxy else ""
+    return f"[sessions.{spec.name}]\nenabled = {str(spec.enabled).lower()}\n{proxy}"
 
 
 def _phone(name: str, whose: str) -> PhoneNumber | None:

@@ -327,6 +327,39 @@ def test_what_waits_for_a_confirmation_stays_in_service(fleet: Fleet) -> None:
     assert fleet.workers.client("c") is None, "parked it was, and parked it stays"
 
 
+@pytest.mark.parametrize("kill", [True, False])
+def test_what_waits_for_a_confirmation_is_brought_back_by_the_next_daemon(fleet: Fleet, kill: bool) -> None:
+    fleet.paired("a", "b", "c")
+    whole = fleet.declare(A, B, replace(C, proxy=PROXY))
+    text = '[sessions.a]\n[sessions.b]\nenabled = false\n[sessions.c]\nproxy = "socks5://[credentials]@127.0.0.1:1"\n'
+    fleet.run(fleet.reconciler.accept(replace(whole, masked_text=text, sha256="whole")))
+    fleet.advance(2)
+    fleet.declare()
+    fleet.advance(1)
+    for _ in range(2):
+        fleet.restart(kill=kill)
+        fleet.advance(5)
+        assert fleet.workers.client("a") is not None
+        assert fleet.info("a").held
+        assert fleet.workers.client("b") is None, "it was not enabled"
+        assert fleet.workers.client("c") is None, "nobody knows its proxy any more, and it has to take that one"
+    fleet.run(fleet.desk.apply(confirm=True))
+    fleet.advance(2)
+    assert {fleet.state(name) for name in "abc"} == {State.RETIRED}
+
+
+def test_what_left_the_file_while_no_daemon_ran_is_not_started(fleet: Fleet) -> None:
+    """It may be a copy of the state directory, on a machine that was never meant to run these."""
+    whole = fleet.declare(A, B)
+    fleet.paired("a", "b")
+    fleet.run(fleet.reconciler.accept(replace(whole, masked_text="[sessions.a]\n[sessions.b]\n", sha256="whole")))
+    fleet.declaration = replace(whole, masked_text="", sha256="empty", sessions={})
+    fleet.restart()
+    fleet.advance(100)
+    assert not fleet.launches("a")
+    assert fleet.state("a") is State.HELD
+
+
 def test_a_confirmation_is_for_one_edit_and_not_for_the_same_bytes_another_day(fleet: Fleet) -> None:
     fleet.paired("a", "b")
     fleet.declare()

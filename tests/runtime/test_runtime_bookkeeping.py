@@ -194,6 +194,21 @@ async def test_what_a_crashed_daemon_left_of_the_tries_is_remembered_and_an_orde
     }
 
 
+async def test_the_file_of_the_run_before_is_known_again(tmp_path: Path, journal: Journal) -> None:
+    ledger = JournalLedger(journal)
+    assert not ledger.continues("second"), "there was none"
+    for sha in ("first", "second"):
+        await ledger.declare(DeclarationRecord(sha256=sha, loaded_at=NOW, text=""))
+    await journal.acked(ledger.log(event()))
+    assert not ledger.continues("second"), "it is of this run"
+    await journal.close()
+    opened = Journal.open(tmp_path / "journal.duckdb")
+    try:
+        assert [JournalLedger(opened).continues(sha) for sha in ("first", "second")] == [False, True]
+    finally:
+        await opened.close()
+
+
 async def test_a_journal_that_cannot_be_asked_blames_nobody(journal: Journal) -> None:
     ledger = JournalLedger(journal)
     await journal.close()

@@ -21,6 +21,7 @@ from wakit.core.planner import plan
 from wakit.core.records import DeclarationRecord
 from wakit.core.restarts import Failures
 from wakit.core.retry import AFTER_DIAL
+from wakit.declare.remembering import remembered
 from wakit.errors import CredentialUnreadableError, DeclarationError, WakitError
 from wakit.reconciler.clockwork import Clockwork
 from wakit.reconciler.executor import Executor
@@ -75,6 +76,8 @@ class Reconciler:
             # What an earlier run held, or would have held, only the journal remembers.
             before = roster.ports.ledger.text_before(declaration.sha256)
             roster.cut_off = before is not None and is_cut_off(scrub(declaration.masked_text), before)
+            if before is not None and roster.ports.ledger.continues(declaration.sha256):
+                self._go_on_with(declaration, before)
         git = declaration.git
         rev = await roster.ports.ledger.declare(
             DeclarationRecord(
@@ -108,6 +111,13 @@ class Reconciler:
             roster.sessions[name].request = None  # asked for of a session that was declared then; not of its next life
             roster.sessions[name].end_pairing()
         self.retry_now()
+
+    def _go_on_with(self, declaration: Declaration, before: str) -> None:
+        """Remember of those that an earlier daemon was keeping in service how they were declared before the edit."""
+        for name, spec in remembered(before).items():
+            tracked = self.roster.sessions.get(name)
+            if tracked is not None and name not in declaration.sessions:
+                tracked.spec = spec
 
     def refuse(self, error: DeclarationError) -> None:
         """Note that the file as it is now is no declaration; the last good one stays in force."""

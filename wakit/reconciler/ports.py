@@ -67,6 +67,9 @@ class Ledger(Protocol):
         It is as the journal kept it: scrubbed once more.
         """
 
+    def continues(self, sha256: str) -> bool:
+        """Return whether the newest declaration of earlier runs has this checksum: it was in force when they ended."""
+
     async def blamed_since(self, moment: datetime) -> dict[str, datetime]:
         """Return who crashed a worker alone after it had in company, and when last."""
 

@@ -64,6 +64,10 @@ class JournalLedger:
         """Return the text of the newest declaration of earlier runs that has another checksum."""
         return self._journal.text_before(sha256)
 
+    def continues(self, sha256: str) -> bool:
+        """Return whether the newest declaration of earlier runs has this checksum."""
+        return self._journal.continues(sha256)
+
     async def blamed_since(self, moment: datetime) -> dict[str, datetime]:
         """Return who crashed a worker alone after it had in company, and when last."""
         try:
