@@ -33,10 +33,11 @@ from wakit.core.release import Release
 from wakit.core.restarts import Failures, Setback
 from wakit.errors import CredentialUnreadableError, WorkerError
 from wakit.reconciler import Reconciler
-from wakit.reconciler.desk import DaemonFacts, Desk
+from wakit.reconciler.desk import Desk
 from wakit.reconciler.feed import Feed
 from wakit.reconciler.ports import Ports
 from wakit.reconciler.roster import Roster
+from wakit.reconciler.telling import DaemonFacts
 from wakit.reconciler.tracked import Tracked
 from wakit.reconciler.upkeep import Upkeep
 from wakit.redact import Secret
