@@ -317,7 +317,7 @@ observations = st.builds(
     held=st.one_of(st.none(), st.just("noted")),
     request=st.one_of(st.none(), st.sampled_from(Request)),
     paired_at=moments,
-    last_spec=st.one_of(st.none(), specs),
+    last_spec=st.one_of(st.none(), st.builds(SessionSpec, name=st.just(""), enabled=st.booleans())),
 ).map(lambda seen: replace(seen, last_spec=seen.last_spec and replace(seen.last_spec, name=seen.name)))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -138,6 +138,9 @@ class FakeLedger:
     async def blamed_since(self, moment: datetime) -> dict[str, datetime]:
         blamed = [r for r in self.told("worker_exit") if (r.detail or {}).get("culprit") and r.ts > moment]
         return {record.session or "": record.ts for record in blamed}
+
+    async def retired(self, names: Collection[str]) -> set[str]:
+        return {name for name in names if self.states(name)[-1:] == ["retired"]}
 
     async def setbacks(self) -> dict[str, Setback]:
         # As the journal answers; what it makes of its own events is tested there (tests/runtime).

@@ -119,10 +119,6 @@ class Life(Fleet):
         for record in self.ledger.records[self._told :]:
             if record.kind == "state":
                 before = self._last_states.get(record.session or "", record.state_from)
-                if record.state_from is None:
-                    assert before in (None, State.RETIRED), f"{record.session} is new, and was {before}"
-                    self._last_states[record.session or ""] = record.state_to or ""
-                    continue
                 assert record.state_from == before, f"{record.session} was {before}, not {record.state_from}"
                 step = (State(record.state_from or ""), State(record.state_to or ""))
                 assert step in _EDGES, f"{record.session} went from {step[0]} to {step[1]}"

@@ -92,6 +92,11 @@ class Reconciler:
         if roster.in_force is not None and roster.in_force.declaration.sha256 != declaration.sha256:
             roster.confirmed = None  # a yes is for one edit; the same bytes months later are another
             roster.cut_off = is_cut_off(declaration.masked_text, roster.in_force.declaration.masked_text)
+        unknown = declaration.sessions.keys() - roster.sessions.keys()
+        for name in await roster.ports.ledger.retired(unknown) if unknown else ():
+            if name not in roster.sessions:
+                # It was never linked, left the file, and was forgotten; the journal remembers how it ended.
+                roster.sessions[name] = Tracked(name, since=now, state=State.RETIRED)
         roster.in_force = InForce(declaration, rev, now)
         self.file_error = None
         key = roster.ports.vault.key
@@ -100,7 +105,7 @@ class Reconciler:
         }
         roster.log("declaration", reason="in force", detail={"sessions": len(declaration.sessions), "first": first})
         for name, spec in declaration.sessions.items():
-            tracked = roster.sessions.get(name) or self._welcome(name)
+            tracked = roster.get(name)
             old, tracked.spec = tracked.spec, spec
             if tracked.state is State.RETIRED and tracked.credential is Credential.ABSENT:
                 roster.happen(tracked, Happening.DECLARED, "declared")
@@ -263,12 +268,6 @@ class Reconciler:
         left = [t for name, t in self.roster.sessions.items() if name not in declared and t.is_nothing]
         for tracked in left:
             del self.roster.sessions[tracked.name]
-
-    def _welcome(self, name: str) -> Tracked:
-        """Take a session in that nothing is known of; it may have been here and forgotten, so the journal is told."""
-        tracked = self.roster.get(name)
-        self.roster.log("state", tracked, state_to=State.DECLARED, reason="declared")
-        return tracked
 
     def _queue(self) -> float:
         """Return the seconds until all who may wait for their turn to dial have had one."""

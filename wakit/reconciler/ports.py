@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -75,6 +75,9 @@ class Ledger(Protocol):
 
     def last_healthy(self) -> Mapping[str, datetime]:
         """Return when each session was last known to be connected in earlier runs (UTC)."""
+
+    async def retired(self, names: Collection[str]) -> Collection[str]:
+        """Return which of these sessions were retired when last heard of."""
 
     async def setbacks(self) -> Mapping[str, Setback]:
         """Return what a daemon that did not end in order left of the sessions' tries; nothing after one that did."""

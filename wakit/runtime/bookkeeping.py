@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ _BLAMED = (
     "SELECT session, max(ts) AS last FROM events WHERE kind = 'worker_exit' AND ts > CAST(? AS TIMESTAMP)"
     " AND session IS NOT NULL AND (detail->>'culprit')::BOOLEAN GROUP BY session"
 )
+_RETIRED = "SELECT session FROM sessions_now WHERE state = 'retired' AND list_contains(?, session)"
 _SETBACKS = """
 WITH later AS (
     SELECT seq, ts, session, kind, state_to, coalesce(code, '') AS code, reason,
@@ -75,6 +76,14 @@ class JournalLedger:
         except WakitError:  # a daemon that does not know it starts all the same
             return {}
         return {row["session"]: row["last"].replace(tzinfo=UTC) for row in table.to_pylist()}
+
+    async def retired(self, names: Collection[str]) -> Collection[str]:
+        """Return which of these sessions were retired when last heard of."""
+        try:
+            table = await self._journal.query(_RETIRED, params=[sorted(names)])
+        except WakitError:  # the journal will say so of them until they start
+            return ()
+        return [row["session"] for row in table.to_pylist()]
 
     async def setbacks(self) -> Mapping[str, Setback]:
         """Return what a daemon that did not end in order left of the sessions' tries."""
