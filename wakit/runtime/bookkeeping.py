@@ -19,7 +19,7 @@ _BLAMED = (
     "SELECT session, max(ts) AS last FROM events WHERE kind = 'worker_exit' AND ts > CAST(? AS TIMESTAMP)"
     " AND session IS NOT NULL AND (detail->>'culprit')::BOOLEAN GROUP BY session"
 )
-_RETIRED = "SELECT session FROM sessions_now WHERE state = 'retired' AND list_contains(?, session)"
+_RETIRED = "SELECT session FROM sessions_now WHERE state = 'retired' AND list_contains(string_split(?, ' '), session)"
 _SETBACKS = """
 WITH later AS (
     SELECT seq, ts, session, kind, state_to, coalesce(code, '') AS code, reason,
@@ -80,7 +80,7 @@ class JournalLedger:
     async def retired(self, names: Collection[str]) -> Collection[str]:
         """Return which of these sessions were retired when last heard of."""
         try:
-            table = await self._journal.query(_RETIRED, params=[sorted(names)])
+            table = await self._journal.query(_RETIRED, params=[" ".join(sorted(names))])
         except WakitError:  # the journal will say so of them until they start
             return ()
         return [row["session"] for row in table.to_pylist()]
