@@ -139,8 +139,8 @@ class FakeLedger:
         blamed = [r for r in self.told("worker_exit") if (r.detail or {}).get("culprit") and r.ts > moment]
         return {record.session or "": record.ts for record in blamed}
 
-    async def retired(self, names: Collection[str]) -> set[str]:
-        return {name for name in names if self.states(name)[-1:] == ["retired"]}
+    async def last_states(self, names: Collection[str]) -> dict[str, str]:
+        return {name: states[-1] for name in names if (states := self.states(name))}
 
     async def setbacks(self) -> dict[str, Setback]:
         # As the journal answers; what it makes of its own events is tested there (tests/runtime).

@@ -354,10 +354,11 @@ def test_what_left_the_file_while_no_daemon_ran_is_not_started(fleet: Fleet) -> 
     fleet.paired("a", "b")
     fleet.run(fleet.reconciler.accept(replace(whole, masked_text="[sessions.a]\n[sessions.b]\n", sha256="whole")))
     fleet.declaration = replace(whole, masked_text="", sha256="empty", sessions={})
-    fleet.restart()
-    fleet.advance(100)
-    assert not fleet.launches("a")
-    assert fleet.state("a") is State.HELD
+    for _ in range(2):  # nor by one that only goes on with what the first one did
+        fleet.restart()
+        fleet.advance(100)
+        assert not fleet.launches("a")
+        assert fleet.state("a") is State.HELD
 
 
 def test_a_confirmation_is_for_one_edit_and_not_for_the_same_bytes_another_day(fleet: Fleet) -> None:

@@ -194,11 +194,11 @@ async def test_what_a_crashed_daemon_left_of_the_tries_is_remembered_and_an_orde
     }
 
 
-async def test_who_was_retired_when_last_heard_of_is_known(ledger: JournalLedger) -> None:
+async def test_in_which_state_somebody_was_when_last_heard_of_is_known(ledger: JournalLedger) -> None:
     for session, state in [("a", "retired"), ("b", "retired"), ("b", "declared"), ("c", "retired")]:
         ledger.log(event(kind="state", session=session, state_to=state))
     await ledger._journal.acked(ledger.last_seq())
-    assert await ledger.retired({"a", "b", "new"}) == ["a"]
+    assert await ledger.last_states({"a", "b", "new"}) == {"a": "retired", "b": "declared"}
 
 
 async def test_the_file_of_the_run_before_is_known_again(tmp_path: Path, journal: Journal) -> None:
@@ -219,6 +219,6 @@ async def test_the_file_of_the_run_before_is_known_again(tmp_path: Path, journal
 async def test_a_journal_that_cannot_be_asked_blames_nobody(journal: Journal) -> None:
     ledger = JournalLedger(journal)
     await journal.close()
-    assert await ledger.retired({"a"}) == ()
+    assert await ledger.last_states({"a"}) == {}
     assert await ledger.blamed_since(NOW) == {}
     assert await ledger.setbacks() == {}

@@ -77,7 +77,7 @@ class Reconciler:
             before = roster.ports.ledger.text_before(declaration.sha256)
             roster.cut_off = before is not None and is_cut_off(scrub(declaration.masked_text), before)
             if before is not None and roster.ports.ledger.continues(declaration.sha256):
-                self._go_on_with(declaration, before)
+                await self._go_on_with(declaration, before)
         git = declaration.git
         rev = await roster.ports.ledger.declare(
             DeclarationRecord(
@@ -93,8 +93,9 @@ class Reconciler:
             roster.confirmed = None  # a yes is for one edit; the same bytes months later are another
             roster.cut_off = is_cut_off(declaration.masked_text, roster.in_force.declaration.masked_text)
         unknown = declaration.sessions.keys() - roster.sessions.keys()
-        for name in await roster.ports.ledger.retired(unknown) if unknown else ():
-            if name not in roster.sessions:
+        past = await roster.ports.ledger.last_states(unknown) if unknown else {}
+        for name, state in past.items():
+            if state == State.RETIRED and name not in roster.sessions:
                 # It was never linked, left the file, and was forgotten; the journal remembers how it ended.
                 roster.sessions[name] = Tracked(name, since=now, state=State.RETIRED)
         roster.in_force = InForce(declaration, rev, now)
@@ -117,12 +118,13 @@ class Reconciler:
             roster.sessions[name].end_pairing()
         self.retry_now()
 
-    def _go_on_with(self, declaration: Declaration, before: str) -> None:
+    async def _go_on_with(self, declaration: Declaration, before: str) -> None:
         """Remember of those that an earlier daemon was keeping in service how they were declared before the edit."""
-        for name, spec in remembered(before).items():
-            tracked = self.roster.sessions.get(name)
-            if tracked is not None and name not in declaration.sessions:
-                tracked.spec = spec
+        left = {n: spec for n, spec in remembered(before).items() if n not in declaration.sessions}
+        past = await self.roster.ports.ledger.last_states(left.keys()) if left else {}
+        for name, state in past.items():
+            if state in ALIVE and name in self.roster.sessions:  # else that daemon did not have it in service either
+                self.roster.sessions[name].spec = left[name]
 
     def refuse(self, error: DeclarationError) -> None:
         """Note that the file as it is now is no declaration; the last good one stays in force."""

@@ -76,8 +76,8 @@ class Ledger(Protocol):
     def last_healthy(self) -> Mapping[str, datetime]:
         """Return when each session was last known to be connected in earlier runs (UTC)."""
 
-    async def retired(self, names: Collection[str]) -> Collection[str]:
-        """Return which of these sessions were retired when last heard of."""
+    async def last_states(self, names: Collection[str]) -> Mapping[str, str]:
+        """Return in which state each of these sessions was when last heard of; who was never heard of is left out."""
 
     async def setbacks(self) -> Mapping[str, Setback]:
         """Return what a daemon that did not end in order left of the sessions' tries; nothing after one that did."""

@@ -19,7 +19,7 @@ _BLAMED = (
     "SELECT session, max(ts) AS last FROM events WHERE kind = 'worker_exit' AND ts > CAST(? AS TIMESTAMP)"
     " AND session IS NOT NULL AND (detail->>'culprit')::BOOLEAN GROUP BY session"
 )
-_RETIRED = "SELECT session FROM sessions_now WHERE state = 'retired' AND list_contains(string_split(?, ' '), session)"
+_LAST_STATES = "SELECT session, state FROM sessions_now WHERE list_contains(string_split(?, ' '), session)"
 _SETBACKS = """
 WITH later AS (
     SELECT seq, ts, session, kind, state_to, coalesce(code, '') AS code, reason,
@@ -77,13 +77,13 @@ class JournalLedger:
             return {}
         return {row["session"]: row["last"].replace(tzinfo=UTC) for row in table.to_pylist()}
 
-    async def retired(self, names: Collection[str]) -> Collection[str]:
-        """Return which of these sessions were retired when last heard of."""
+    async def last_states(self, names: Collection[str]) -> Mapping[str, str]:
+        """Return in which state each of these sessions was when last heard of."""
         try:
-            table = await self._journal.query(_RETIRED, params=[" ".join(sorted(names))])
-        except WakitError:  # the journal will say so of them until they start
-            return ()
-        return [row["session"] for row in table.to_pylist()]
+            table = await self._journal.query(_LAST_STATES, params=[" ".join(sorted(names))])
+        except WakitError:  # then nothing is known of them
+            return {}
+        return {row["session"]: row["state"] for row in table.to_pylist()}
 
     async def setbacks(self) -> Mapping[str, Setback]:
         """Return what a daemon that did not end in order left of the sessions' tries."""
