@@ -98,6 +98,7 @@ class MemoryWorkers(FakeWorkers):
         self._chance = chance
         self.slow = False
         self._at_work: dict[str, str] = {}
+        self._lived: set[str] = set()
         super().__init__(loop, secrets)
         self._pids = count(1000)
 
@@ -122,7 +123,9 @@ class MemoryWorkers(FakeWorkers):
         names = [] if launch.on_call else [start.name for start in launch.sessions]
         self._begin("launch", names)
         try:
-            return await super().launch(launch)
+            pid = await super().launch(launch)
+            self._lived.add(launch.worker_id)
+            return pid
         finally:
             self._end_work(names)
 
@@ -280,7 +283,8 @@ class MemoryWorkers(FakeWorkers):
             "ended": ClientEnded(),
             "banned": Banned(code="1"),
         }[word]
-        gone = [launch.worker_id for launch in self.launches if launch.worker_id not in self.live]
+        # One whose launch is still under way, and will fail, is not gone.
+        gone = [each.worker_id for each in self.launches if each.worker_id in self._lived - self.live.keys()]
         self.tell(session, event, gone[-1] if gone else "w0")
 
     def _end_client(self, client: Client, event: SessionEvent, *, linked: bool = False) -> None:

@@ -90,6 +90,8 @@ def _two_of_an_account(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(MemoryVault, "_in_use_elsewhere", lambda _self, _account: False)
     patch.setattr(MemoryWorkers, "hold_account", nobody_looks)
+    for found in ("second_links", "runners"):
+        patch.setattr(planner, found, lambda *_: {})
 
 
 def _act_on_who_is_busy(patch: pytest.MonkeyPatch) -> None:
