@@ -46,11 +46,12 @@ def carry_out(declaration: Declaration, observation: Observation, decided: Plan)
         spec = declaration.sessions.get(name)
         match action:
             case Create() | Restore() | Restart():
+                spec = spec or seen.last_spec
                 assert spec is not None
                 account = seen.account or observation.declared_accounts.get(name) or f"account-of-{name}"
                 world[name] = replace(
                     seen, state=State.CONNECTED, credential=Credential.PRESENT, account=account,
-                    running=spec.fingerprint(), request=None, held=None, waits_for_person=False,
+                    running=spec.fingerprint(), request=None, held=decided.held.get(name), waits_for_person=False,
                     next_try_at=None, paired_at=seen.paired_at or NOW,
                 )  # fmt: skip
             case Park():
@@ -113,6 +114,29 @@ def test_a_mass_retirement_waits_for_confirmation() -> None:
     assert not plan(wanted, noted, NOW), "a hold is noted once"
     assert kinds(plan(wanted, replace(noted, confirmed="sha"), NOW)) == [("Retire", n) for n in "bcd"]
     assert not plan(wanted, replace(noted, confirmed="another"), NOW), "a confirmation is for one declaration only"
+
+
+@pytest.mark.parametrize("rest", [(), ("a",)])
+def test_who_waits_for_a_confirmation_is_brought_back_as_it_was_declared(rest: tuple[str, ...]) -> None:
+    crashed = linked("b", running=None, state=State.RECONNECTING, last_spec=SessionSpec("b", priority=3))
+    world = observe(*(linked(name) for name in "acd"), crashed)
+    wanted = declare(*map(SessionSpec, rest))
+    decided = plan(wanted, world, NOW)
+    assert ("Restore", "b") in kinds(decided)
+    assert "b" in decided.held
+    assert not plan(wanted, carry_out(wanted, world, decided), NOW)
+    later = NOW + timedelta(seconds=9)
+    pausing = plan(wanted, observe(linked("a"), linked("d"), replace(crashed, next_try_at=later)), NOW)
+    assert "Restore" not in dict(kinds(pausing))
+    assert pausing.wake_at == later, "it keeps its pause, and the loop wakes at its end"
+    for unwanted in (
+        replace(crashed, last_spec=SessionSpec("b", enabled=False)),
+        replace(crashed, parked=True),
+        replace(crashed, waits_for_person=True),
+        replace(crashed, credential=Credential.UNLINKED),
+        replace(crashed, last_spec=None),
+    ):
+        assert "Restore" not in dict(kinds(plan(wanted, observe(linked("a"), linked("d"), unwanted), NOW)))
 
 
 def test_half_of_the_fleet_may_go_without_asking() -> None:
@@ -186,6 +210,43 @@ def test_one_account_has_one_session() -> None:
     assert not plan(wanted, carry_out(wanted, observe(older, newer), decided), NOW)
 
 
+def test_who_left_the_file_and_is_held_keeps_its_account() -> None:
+    kept = linked("old", account="same", paired_at=NOW - timedelta(days=9))
+    world = observe(kept, linked("other"), linked("new", account="same", running=None))
+    wanted = declare(SessionSpec("new"))
+    decided = plan(wanted, world, NOW)
+    assert kinds(decided) == [("Hold", "old"), ("Hold", "other"), ("Hold", "new")]
+    assert decided.held["new"] == "its account is linked as 'old' already; one account has one session"
+    decided = plan(wanted, replace(world, confirmed="sha"), NOW)
+    assert kinds(decided) == [("Retire", "old"), ("Retire", "other")]
+    assert decided.waiting["new"] == "waits until 'old' is out of service, which has its account"
+    world = carry_out(wanted, replace(world, confirmed="sha"), decided)
+    assert kinds(plan(wanted, world, NOW)) == [("Restore", "new")]
+
+
+@pytest.mark.parametrize("credential", [Credential.ARCHIVED, Credential.PRESENT])
+def test_who_comes_back_does_not_displace_who_is_in_service(credential: Credential) -> None:
+    back = linked(
+        "a", account="same", running=None, state=State.RETIRED, credential=credential, paired_at=NOW - timedelta(days=9)
+    )
+    world, wanted = observe(back, linked("b", account="same")), declare(SessionSpec("a"), SessionSpec("b"))
+    assert kinds(plan(wanted, world, NOW)) == [("Hold", "a")]
+    swapped = declare(SessionSpec("a"))
+    decided = plan(swapped, world, NOW)
+    assert kinds(decided) == [("Retire", "b")]
+    after = plan(swapped, carry_out(swapped, world, decided), NOW)
+    assert kinds(after) == [("Revive" if credential is Credential.ARCHIVED else "Restore", "a")]
+
+
+def test_a_session_is_started_once_the_other_of_its_account_has_stopped() -> None:
+    older = linked("z", account="same", paired_at=NOW - timedelta(days=9), running=None)
+    world, wanted = observe(older, linked("a", account="same")), declare(SessionSpec("a"), SessionSpec("z"))
+    decided = plan(wanted, world, NOW)
+    assert kinds(decided) == [("Hold", "a"), ("Park", "a")]
+    assert decided.waiting["z"] == "waits until 'a' has stopped, which has its account"
+    assert kinds(plan(wanted, carry_out(wanted, world, decided), NOW)) == [("Restore", "z")]
+
+
 def test_an_account_is_not_linked_a_second_time() -> None:
     world = observe(linked("old", account="same"), declared_accounts={"new": "same"})
     assert kinds(plan(declare(SessionSpec("old"), SessionSpec("new")), world, NOW)) == [("Hold", "new")]
@@ -256,7 +317,8 @@ observations = st.builds(
     held=st.one_of(st.none(), st.just("noted")),
     request=st.one_of(st.none(), st.sampled_from(Request)),
     paired_at=moments,
-)
+    last_spec=st.one_of(st.none(), st.builds(SessionSpec, name=st.just(""), enabled=st.booleans())),
+).map(lambda seen: replace(seen, last_spec=seen.last_spec and replace(seen.last_spec, name=seen.name)))
 
 
 @st.composite
@@ -310,8 +372,14 @@ def test_what_no_plan_may_ever_do(world: tuple[Declaration, Observation]) -> Non
             case Restart() | Park() | Revive() | Hold():
                 pass
         if not isinstance(action, Retire | Hold):
-            assert action.session in wanted.sessions
+            kept = isinstance(action, Restore | Park) and "--confirm" in decided.held.get(action.session, "")
+            assert action.session in wanted.sessions or kept
     if not wanted.sessions and seen.confirmed is None:
         for action in decided.actions:
             if isinstance(action, Retire):
                 assert seen.sessions[action.session].credential is not Credential.PRESENT
+    started = [seen.sessions[a.session].account for a in decided.actions if isinstance(a, Restore)]
+    known = [account for account in started if account is not None]
+    assert len(known) == len(set(known)), "two of one account are started"
+    linked_ones = [s for s in seen.sessions.values() if s.running is not None and s.credential is Credential.PRESENT]
+    assert not set(known) & {s.account for s in linked_ones}, "one is started beside another of its account"

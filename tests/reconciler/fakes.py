@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,12 +30,14 @@ from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
 from wakit.core.records import DeclarationRecord, EventRecord
 from wakit.core.release import Release
+from wakit.core.restarts import Failures, Setback
 from wakit.errors import CredentialUnreadableError, WorkerError
 from wakit.reconciler import Reconciler
-from wakit.reconciler.desk import DaemonFacts, Desk
+from wakit.reconciler.desk import Desk
 from wakit.reconciler.feed import Feed
 from wakit.reconciler.ports import Ports
 from wakit.reconciler.roster import Roster
+from wakit.reconciler.telling import DaemonFacts
 from wakit.reconciler.tracked import Tracked
 from wakit.reconciler.upkeep import Upkeep
 from wakit.redact import Secret
@@ -130,9 +132,30 @@ class FakeLedger:
     def text_before(self, sha256: str) -> str | None:
         return next((record.text for record in reversed(self.declarations) if record.sha256 != sha256), None)
 
+    def continues(self, sha256: str) -> bool:
+        return bool(self.declarations) and self.declarations[-1].sha256 == sha256
+
     async def blamed_since(self, moment: datetime) -> dict[str, datetime]:
         blamed = [r for r in self.told("worker_exit") if (r.detail or {}).get("culprit") and r.ts > moment]
         return {record.session or "": record.ts for record in blamed}
+
+    async def last_states(self, names: Collection[str]) -> dict[str, str]:
+        return {name: states[-1] for name in names if (states := self.states(name))}
+
+    async def setbacks(self) -> dict[str, Setback]:
+        # As the journal answers; what it makes of its own events is tested there (tests/runtime).
+        stops = [number for number, record in enumerate(self.records) if record.kind == "daemon_stop"]
+        later = [r for r in self.records[stops[-1] if stops else 0 :] if r.kind in ("state", "try_failed")]
+        found = {}
+        for name in {record.session or "" for record in later if record.kind == "try_failed"}:
+            own = [record for record in later if record.session == name]
+            tries, states = ([r for r in own if r.kind == kind] for kind in ("try_failed", "state"))
+            was_well = "connected" in [record.state_to for record in own[own.index(tries[-1]) :]]
+            counted = 0 if was_well else tries[-1].detail["failures"]
+            gave_up = (states[-1].state_to, states[-1].code) == ("failed", "restarts")
+            failures = Failures(tuple(record.ts for record in tries[len(tries) - counted :]))
+            found[name] = Setback(failures, states[-1].reason if gave_up else "", states[-1].ts)
+        return found
 
     def last_healthy(self) -> dict[str, datetime]:
         return dict(self.well)
@@ -339,13 +362,20 @@ class FakeWorkers:
 
     @in_loop
     def tell(self, session: str, event: SessionEvent, worker_id: str | None = None) -> None:
-        """Report an event of a session's newest worker, alive or not."""
-        said_by = worker_id or next(
-            (launch.worker_id for launch in reversed(self.launches) if any(s.name == session for s in launch.sessions)),
-            "nobody",
-        )
+        """Report an event of the worker that a session is aboard of, or was aboard of last."""
+        said_by = worker_id or self._newest_worker(session)
         at = START + timedelta(seconds=self._loop.time())
         self.on_report(SessionReport(worker_id=said_by, session=session, at=at, event=event))
+
+    def _newest_worker(self, session: str) -> str:
+        if (worker := self.worker_of(session)) is not None:
+            return worker.worker_id
+        for launch in reversed(self.launches):
+            # Who is on call is not aboard before it was called.
+            came_aboard = not launch.on_call or (launch.worker_id, session) in self.calls
+            if came_aboard and any(start.name == session for start in launch.sessions):
+                return launch.worker_id
+        return "nobody"
 
     def write(self, session: str) -> None:
         """The library writes to its database, as with every message."""
@@ -667,12 +697,14 @@ class Fleet:
 
     # -- people ------------------------------------------------------------------------------------------------------
 
-    def declare(self, *specs: SessionSpec, **fleet: Any) -> Declaration:
-        """Put a file into force."""
+    def declare(self, *specs: SessionSpec, masked: str = "", **fleet: Any) -> Declaration:
+        """Put a file into force; ``masked`` is its text as the journal keeps it."""
         sessions = {spec.name: spec for spec in specs}
         text = repr([(s, s.phone and s.phone.reveal(), s.proxy and s.proxy.reveal()) for s in specs])
         sha = sha256((text + repr(sorted(fleet.items()))).encode()).hexdigest()
-        self.declaration = Declaration("/x/sessions.toml", sha, "", FleetSpec(str(self.layout.root), **fleet), sessions)
+        self.declaration = Declaration(
+            "/x/sessions.toml", sha, masked, FleetSpec(str(self.layout.root), **fleet), sessions
+        )
         self.run(self.reconciler.accept(self.declaration))
         return self.declaration
 
@@ -707,6 +739,7 @@ class Fleet:
         self.run(self.executor.drain())
         self.run(self.main)
         self.keeping_up.cancel()
+        self.roster.log("daemon_stop", reason="the daemon ends in order")
 
     async def _end_workers(self) -> None:
         for worker_id in list(self.workers.live):

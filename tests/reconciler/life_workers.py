@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from fakes import START, Client, FakeWorkers, in_loop
-from memory_vault import MemoryVault
+from memory_vault import Drawer, MemoryVault
 from virtual_time import VirtualLoop
 
 from wakit.redact import Secret
@@ -98,6 +98,7 @@ class MemoryWorkers(FakeWorkers):
         self._chance = chance
         self.slow = False
         self._at_work: dict[str, str] = {}
+        self._lived: set[str] = set()
         super().__init__(loop, secrets)
         self._pids = count(1000)
 
@@ -122,7 +123,9 @@ class MemoryWorkers(FakeWorkers):
         names = [] if launch.on_call else [start.name for start in launch.sessions]
         self._begin("launch", names)
         try:
-            return await super().launch(launch)
+            pid = await super().launch(launch)
+            self._lived.add(launch.worker_id)
+            return pid
         finally:
             self._end_work(names)
 
@@ -182,8 +185,16 @@ class MemoryWorkers(FakeWorkers):
             )
             return
         assert drawer.record.paired_at is not None, f"{start.name} is restored and was never paired"
-        twins = [c.start.name for c in clients if c.linked and self._user(c) == drawer.database]
+        twins = [
+            c.start.name for c in clients if c.linked and self._user(c) == drawer.database and self._known(c, drawer)
+        ]
         assert not twins, f"{start.name} is started beside {twins}, which has its account"
+
+    def _known(self, client: Client, starts: Drawer) -> bool:
+        """Whether the link was noted when the start was allowed; one that was not told of yet is met by nobody."""
+        record = self.vault.drawer(client.start.directory).record
+        noted_at = record.paired_at if record.account is not None else None
+        return noted_at is not None and starts.allowed_at is not None and noted_at < starts.allowed_at
 
     def _user(self, client: Client) -> str | None:
         return self.vault.drawer(client.start.directory).database
@@ -215,6 +226,14 @@ class MemoryWorkers(FakeWorkers):
         self._end_client(client, LoggedOut(code="device_removed"))
         self.vault.drawer(client.start.directory).database = ""
         return True
+
+    @in_loop
+    def crash_while_linking(self, session: str, user: str) -> None:
+        """The library writes the device row, and nobody hears of it."""
+        client = self.client(session)
+        if client is not None and client.shown is not None:
+            self.link(session, user, tell=False)
+            self.crash(session)
 
     def lose_the_line(self, session: str, seconds: float) -> None:
         client = self.client(session)
@@ -264,7 +283,8 @@ class MemoryWorkers(FakeWorkers):
             "ended": ClientEnded(),
             "banned": Banned(code="1"),
         }[word]
-        gone = [launch.worker_id for launch in self.launches if launch.worker_id not in self.live]
+        # One whose launch is still under way, and will fail, is not gone.
+        gone = [each.worker_id for each in self.launches if each.worker_id in self._lived - self.live.keys()]
         self.tell(session, event, gone[-1] if gone else "w0")
 
     def _end_client(self, client: Client, event: SessionEvent, *, linked: bool = False) -> None:

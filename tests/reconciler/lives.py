@@ -29,6 +29,7 @@ from life_workers import BANNED_FOR, MemoryWorkers, Post
 from memory_vault import MemoryVault
 
 from wakit.control.schemas import PairRequest
+from wakit.core.accounts import second_links
 from wakit.core.actions import Action, Hold, Rename
 from wakit.core.breaker import Trouble
 from wakit.core.declaration import Pacing, Pairing, RetirePolicy, SessionSpec
@@ -37,6 +38,7 @@ from wakit.core.observation import Credential
 from wakit.core.retry import AFTER_DIAL
 from wakit.errors import ControlError, DeclarationError, Location, WakitError, WorkerError
 from wakit.reconciler.loop import RESYNC
+from wakit.reconciler.tracked import Tracked
 from wakit.redact import PhoneNumber, Secret
 
 _EDGES = {(before, after) for (before, _), after in TRANSITIONS.items()}
@@ -117,8 +119,6 @@ class Life(Fleet):
         for record in self.ledger.records[self._told :]:
             if record.kind == "state":
                 before = self._last_states.get(record.session or "", record.state_from)
-                if (before, record.state_from) == (State.RETIRED, State.DECLARED):
-                    before = State.DECLARED.value  # never linked, so it was forgotten, and begins anew
                 assert record.state_from == before, f"{record.session} was {before}, not {record.state_from}"
                 step = (State(record.state_from or ""), State(record.state_to or ""))
                 assert step in _EDGES, f"{record.session} went from {step[0]} to {step[1]}"
@@ -154,6 +154,7 @@ class Life(Fleet):
         ]
         self.declare(
             *specs,
+            masked="".join(map(_masked, specs)),
             retire=RetirePolicy(file.retire),
             pacing=Pacing(pairings=file.pairings),
             sessions_per_worker=file.per_worker,
@@ -197,10 +198,7 @@ class Life(Fleet):
         self.workers.crash(name)
 
     def do_crash_while_linking(self, name: str) -> None:
-        client = self.workers.client(name)
-        if client is not None and client.shown is not None:
-            self.workers.link(name, NUMBERS[name], tell=False)
-            self.workers.crash(name)
+        self.workers.crash_while_linking(name, NUMBERS[name])
 
     def do_lose_the_line(self, name: str, seconds: float) -> None:
         self.workers.lose_the_line(name, seconds)
@@ -310,7 +308,7 @@ class Life(Fleet):
 
     def _missing(self) -> list[tuple[str, str, str]]:
         force = self.roster.in_force
-        found = []
+        found = [(t.name, t.state.value, t.reason) for t in self.roster.sessions.values() if self._was_left_behind(t)]
         for name, spec in force.declaration.sessions.items() if force else ():
             tracked = self.roster.get(name)
             if tracked.held is not None or not spec.enabled or tracked.parked:
@@ -320,9 +318,27 @@ class Life(Fleet):
                 found.append((name, tracked.state.value, tracked.reason))
         return found
 
+    def _was_left_behind(self, tracked: Tracked) -> bool:
+        """Whether nobody runs a session that left the file, but is kept in service until a person confirms that."""
+        force, spec = self.roster.in_force, tracked.spec
+        if force is None or spec is None or tracked.name in force.declaration.sessions or tracked.held is None:
+            return False
+        kept = spec.enabled and not tracked.parked and not tracked.waits_for_person
+        if not kept or tracked.credential is not Credential.PRESENT or self.roster.outlook.outage is not None:
+            return False
+        if tracked.name in second_links(force.declaration, self.roster.observe()):
+            return False
+        client = self.workers.client(tracked.name)
+        return client is None or not client.linked
+
 
 def _concerned(action: Action) -> list[str]:
     return [action.session, action.source] if isinstance(action, Rename) else [action.session]
+
+
+def _masked(spec: SessionSpec) -> str:
+    proxy = 'proxy = "socks5://[credentials]@127.0.0.1:1"\n' if spec.proxy else ""
+    return f"[sessions.{spec.name}]\nenabled = {str(spec.enabled).lower()}\n{proxy}"
 
 
 def _phone(name: str, whose: str) -> PhoneNumber | None:

@@ -39,6 +39,7 @@ class Drawer:
         held: A worker uses it.
         good: Whose credential a backup would bring back, or None.
         spoilt: The database is damaged.
+        allowed_at: When its last start was allowed.
     """
 
     record: SessionRecord = field(default_factory=SessionRecord)
@@ -46,6 +47,7 @@ class Drawer:
     held: bool = False
     good: str | None = None
     spoilt: bool = False
+    allowed_at: datetime | None = None
 
     @property
     def used(self) -> bool:
@@ -154,6 +156,7 @@ class MemoryVault:
             verdict=None,
             retired_at=None,
         )
+        drawer.allowed_at = self.now()
         return StartTicket(Path("/memory", name), drawer.record.epoch, None, "", recovered)
 
     def examine(self, name: str) -> None:

@@ -78,6 +78,45 @@ def test_a_logout_that_fails_says_so_and_the_credential_is_archived(fleet: Fleet
     assert any("unlink it on the phone" in record.reason for record in fleet.ledger.told("warning", "b"))
 
 
+@pytest.mark.parametrize("back", [True, False])
+def test_who_was_unlinked_and_could_not_be_put_away_is_known_to_be_unlinked(fleet: Fleet, back: bool) -> None:
+    """The library tells nobody of an end that it was asked for, so nothing else would ever say so."""
+    fleet.paired("a", "b", retire=RetirePolicy.LOGOUT)
+    fleet.workers.release_failures = [WorkerError("It did not let go")]
+    fleet.declare(A, retire=RetirePolicy.LOGOUT)
+    if back:
+        fleet.declare(A, B, retire=RetirePolicy.LOGOUT)
+    fleet.advance(0.2)
+    assert fleet.state("b") is State.LOGGED_OUT
+    assert fleet.tracked("b").credential is Credential.UNLINKED
+    fleet.advance(60)
+    assert fleet.workers.logouts == ["b"], "nobody is unlinked twice"
+    assert fleet.workers.client("b") is None
+    assert fleet.vault.find("b").credential is Credential.UNLINKED
+    assert not any("still linked" in record.reason for record in fleet.ledger.told("warning"))
+    if not back:
+        assert fleet.state("b") is State.RETIRED
+        return
+    assert "`wakit pair b` links it again" in fleet.info("b").reason
+    assert fleet.info("b").needs_person
+    fleet.restart()
+    fleet.advance(2)
+    assert fleet.info("b").needs_person, "the next daemon knows it, too"
+
+
+def test_a_session_that_is_declared_again_is_told_as_declared(fleet: Fleet) -> None:
+    """It was never linked, so nothing is left of it but what the journal says last, which is no longer true."""
+    fleet.declare(A, replace(B, enabled=False))
+    fleet.advance(1)
+    fleet.declare(A)
+    fleet.advance(1)
+    assert "b" not in fleet.roster.sessions
+    fleet.declare(A, B, pacing=Pacing(pairings=1))
+    fleet.advance(1)
+    told = [(r.state_from, r.state_to) for r in fleet.ledger.told("state", "b")]
+    assert told == [("declared", "parked"), ("parked", "retired"), ("retired", "declared")]
+
+
 def test_a_rename_of_a_running_session_moves_it(fleet: Fleet) -> None:
     fleet.paired("a", "b")
     fleet.declare(B, SessionSpec("c", renamed_from="a"))
@@ -286,6 +325,40 @@ def test_what_waits_for_a_confirmation_stays_in_service(fleet: Fleet) -> None:
     assert len(fleet.launches("a")) == before + 1
     assert fleet.info("a").held
     assert fleet.workers.client("c") is None, "parked it was, and parked it stays"
+
+
+@pytest.mark.parametrize("kill", [True, False])
+def test_what_waits_for_a_confirmation_is_brought_back_by_the_next_daemon(fleet: Fleet, kill: bool) -> None:
+    fleet.paired("a", "b", "c")
+    whole = fleet.declare(A, B, replace(C, proxy=PROXY))
+    text = '[sessions.a]\n[sessions.b]\nenabled = false\n[sessions.c]\nproxy = "socks5://[credentials]@127.0.0.1:1"\n'
+    fleet.run(fleet.reconciler.accept(replace(whole, masked_text=text, sha256="whole")))
+    fleet.advance(2)
+    fleet.declare()
+    fleet.advance(1)
+    for _ in range(2):
+        fleet.restart(kill=kill)
+        fleet.advance(5)
+        assert fleet.workers.client("a") is not None
+        assert fleet.info("a").held
+        assert fleet.workers.client("b") is None, "it was not enabled"
+        assert fleet.workers.client("c") is None, "nobody knows its proxy any more, and it has to take that one"
+    fleet.run(fleet.desk.apply(confirm=True))
+    fleet.advance(2)
+    assert {fleet.state(name) for name in "abc"} == {State.RETIRED}
+
+
+def test_what_left_the_file_while_no_daemon_ran_is_not_started(fleet: Fleet) -> None:
+    """It may be a copy of the state directory, on a machine that was never meant to run these."""
+    whole = fleet.declare(A, B)
+    fleet.paired("a", "b")
+    fleet.run(fleet.reconciler.accept(replace(whole, masked_text="[sessions.a]\n[sessions.b]\n", sha256="whole")))
+    fleet.declaration = replace(whole, masked_text="", sha256="empty", sessions={})
+    for _ in range(2):  # nor by one that only goes on with what the first one did
+        fleet.restart()
+        fleet.advance(100)
+        assert not fleet.launches("a")
+        assert fleet.state("a") is State.HELD
 
 
 def test_a_confirmation_is_for_one_edit_and_not_for_the_same_bytes_another_day(fleet: Fleet) -> None:

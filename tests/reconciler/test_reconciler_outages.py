@@ -346,6 +346,56 @@ def test_a_session_that_crashes_again_and_again_is_left_alone_and_a_person_gives
     assert fleet.tracked("a").failures.at == ()
 
 
+def test_a_daemon_that_is_killed_gives_nobody_a_new_budget(fleet: Fleet) -> None:
+    fleet.paired("a", "b", "c")
+    assert crash_until_failed(fleet, "a") == 20
+    said = fleet.info("a").reason
+    for _ in range(5):
+        fleet.workers.crash("b")
+        fleet.advance(70)
+        fleet.workers.crash("b")
+        fleet.advance(1)
+    tries = len(fleet.tracked("b").failures.at)
+    for _ in range(2):  # the second one knows of the first only what that one was told
+        fleet.restart(kill=True)
+        launched = len(fleet.launches("a"))
+        fleet.advance(3600)
+        assert (fleet.state("a"), fleet.info("a").reason) == (State.FAILED, said)
+        assert len(fleet.launches("a")) == launched
+    assert {fleet.state(name) for name in "bc"} == {State.CONNECTED}
+    assert tries >= 1
+    fleet.run(fleet.desk.restart("a"))
+    fleet.advance(2)
+    assert fleet.state("a") is State.CONNECTED
+    fleet.restart(kill=True)
+    fleet.advance(2)
+    assert fleet.state("a") is State.CONNECTED, "a person has decided since"
+
+
+def test_daemons_that_crash_one_after_the_other_spend_one_budget(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    crashes = 0
+    while fleet.state("a") is not State.FAILED:
+        fleet.workers.crash("a")
+        crashes += 1
+        fleet.advance(0.1)
+        if crashes % 3 == 0:
+            fleet.restart(kill=True)
+        assert crashes <= 20
+        while fleet.state("a") not in (State.CONNECTED, State.FAILED):
+            fleet.advance(1)
+    assert crashes == 20
+
+
+def test_a_daemon_that_was_ended_and_started_again_tries_everybody(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    crash_until_failed(fleet, "a")
+    fleet.restart()
+    fleet.advance(3)
+    assert fleet.state("a") is State.CONNECTED
+    assert fleet.tracked("a").failures.at == ()
+
+
 def test_the_budget_can_be_set(fleet: Fleet) -> None:
     from wakit.core.declaration import RestartPolicy  # noqa: PLC0415 - the one test that sets it
 

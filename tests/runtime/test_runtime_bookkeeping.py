@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from wakit.control.schemas import EventInfo
 from wakit.core.records import DeclarationRecord, EventRecord
+from wakit.core.restarts import Failures, Setback
 from wakit.errors import QueryError
 from wakit.journal import Journal
 from wakit.runtime.bookkeeping import JournalLedger
@@ -151,7 +154,71 @@ async def test_who_was_blamed_for_a_crash_is_remembered(ledger: JournalLedger) -
     assert await ledger.blamed_since(NOW + timedelta(hours=2)) == {"a": NOW + timedelta(hours=3)}
 
 
+async def test_what_a_crashed_daemon_left_of_the_tries_is_remembered_and_an_orderly_end_forgets_it(
+    ledger: JournalLedger,
+) -> None:
+    moments = count()
+
+    def told(session: str, kind: str, **more: Any) -> datetime:
+        moment = NOW + timedelta(seconds=next(moments))
+        ledger.log(event(kind=kind, session=session, ts=moment, **more))
+        return moment
+
+    def tried(session: str, failures: int) -> datetime:
+        return told(session, "try_failed", detail={"failures": failures, "limit": 20})
+
+    told("a", "state", state_to="failed", code="restarts", reason="of an earlier budget")
+    tried("a", 1)
+    ledger.log(event(kind="daemon_stop", session=None))
+    await ledger._journal.acked(ledger.last_seq())
+    assert await ledger.setbacks() == {}
+    told("spent", "state", state_to="reconnecting")
+    spent = [tried("spent", 1), tried("spent", 2)]
+    gave_up = told("spent", "state", state_to="failed", code="restarts", reason="2 tries failed")
+    told("asked", "state", state_to="failed", code="restarts", reason="2 tries failed")
+    forgiven = told("asked", "state", state_to="starting")
+    tried("asked", 2)
+    again = tried("asked", 1)
+    tried("well", 1)
+    well = told("well", "state", state_to="connected")
+    told("refused", "state", state_to="failed", code="restarts", reason="2 tries failed")
+    refused = told("refused", "state", state_to="failed", code=None, reason="it was refused")
+    once = tried("refused", 1)
+    told("quiet", "state", state_to="connected")
+    await ledger._journal.acked(ledger.last_seq())
+    assert await ledger.setbacks() == {
+        "spent": Setback(Failures(tuple(spent)), "2 tries failed", gave_up),
+        "asked": Setback(Failures((again,)), "", forgiven),
+        "well": Setback(Failures(), "", well),
+        "refused": Setback(Failures((once,)), "", refused),
+    }
+
+
+async def test_in_which_state_somebody_was_when_last_heard_of_is_known(ledger: JournalLedger) -> None:
+    for session, state in [("a", "retired"), ("b", "retired"), ("b", "declared"), ("c", "retired")]:
+        ledger.log(event(kind="state", session=session, state_to=state))
+    await ledger._journal.acked(ledger.last_seq())
+    assert await ledger.last_states({"a", "b", "new"}) == {"a": "retired", "b": "declared"}
+
+
+async def test_the_file_of_the_run_before_is_known_again(tmp_path: Path, journal: Journal) -> None:
+    ledger = JournalLedger(journal)
+    assert not ledger.continues("second"), "there was none"
+    for sha in ("first", "second"):
+        await ledger.declare(DeclarationRecord(sha256=sha, loaded_at=NOW, text=""))
+    await journal.acked(ledger.log(event()))
+    assert not ledger.continues("second"), "it is of this run"
+    await journal.close()
+    opened = Journal.open(tmp_path / "journal.duckdb")
+    try:
+        assert [JournalLedger(opened).continues(sha) for sha in ("first", "second")] == [False, True]
+    finally:
+        await opened.close()
+
+
 async def test_a_journal_that_cannot_be_asked_blames_nobody(journal: Journal) -> None:
     ledger = JournalLedger(journal)
     await journal.close()
+    assert await ledger.last_states({"a"}) == {}
     assert await ledger.blamed_since(NOW) == {}
+    assert await ledger.setbacks() == {}

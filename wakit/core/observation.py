@@ -52,7 +52,7 @@ class SessionObservation:
         request: What a person asked for.
         paired_at: When it was linked (UTC), or None; of two links to one account, the older one stays.
         healthy_at: When it was last known to be connected (UTC), or None; of those that start, the latest come first.
-        last_spec: What a file that was in force during this run said of it last, or None.
+        last_spec: What a file said of it last, or None if that is not known any more.
     """
 
     name: str

@@ -12,12 +12,12 @@ is back in service must not wait for one that was never in it. Within a kind, se
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
+from wakit.core.accounts import holder_of, holders, runners, second_links
 from wakit.core.actions import (
     Action,
     Create,
@@ -51,7 +51,6 @@ _PAIRING_STATES: Final = frozenset({State.STARTING, State.PAIRING, State.RECONNE
 _ONCE_LINKED: Final = frozenset({Credential.PRESENT, Credential.UNLINKED, Credential.DAMAGED})
 # One that was given away leaves its memory behind, which moves like the others: under the new name, too, it is not new.
 _MOVABLE: Final = frozenset({Credential.PRESENT, Credential.ARCHIVED, Credential.UNLINKED, Credential.GIVEN_AWAY})
-_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -61,6 +60,7 @@ class _Draft:
     now: datetime
     closed: str = ""
     admitted: frozenset[str] = frozenset()
+    runners: Mapping[str, str] = field(default_factory=dict)
     actions: list[Action] = field(default_factory=list)
     waiting: dict[str, str] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
@@ -96,23 +96,27 @@ def plan(declaration: Declaration, observation: Observation, now: datetime) -> P
         now: The present moment (UTC, aware).
 
     Example:
+        >>> from datetime import UTC
         >>> from wakit.core.declaration import FleetSpec
         >>> wanted = Declaration("/s.toml", "", "", FleetSpec("/s"), {"a": SessionSpec("a")})
         >>> plan(wanted, Observation(), datetime(2026, 1, 1, tzinfo=UTC)).actions
         (Create(session='a', pairing=<Pairing.QR: 'qr'>, reason='declared, never paired'),)
     """
-    draft = _Draft(now, observation.closed, observation.admitted)
+    draft = _Draft(now, observation.closed, observation.admitted, runners(observation))
+    twins, users = second_links(declaration, observation), holders(observation)
     moved = _plan_renames(draft, declaration, observation)
-    _plan_retirements(draft, declaration, observation, moved)
-    twins = second_links(declaration, observation)
-    holders = _holders(observation, moved)
+    leaving = _plan_retirements(draft, declaration, observation, moved, twins)
     free = declaration.fleet.pacing.pairings - sum(map(_is_pairing, observation.sessions.values()))
     for name in _in_order(declaration, observation):
         if name in moved:
             continue
         spec = declaration.sessions[name]
         seen = observation.sessions.get(name) or SessionObservation(name)
-        refusal = _refusal(seen, observation.declared_accounts.get(name), twins, holders)
+        holder = holder_of(seen, observation.declared_accounts.get(name), twins, users)
+        if holder in leaving and _wanted(spec, seen):
+            draft.waiting[name] = f"waits until {holder!r} is out of service, which has its account"
+            continue
+        refusal = _refusal(seen, observation.declared_accounts.get(name), holder)
         if refusal is not None and _wanted(spec, seen):
             draft.hold(seen, refusal)
             if name in twins and seen.running is not None:
@@ -159,9 +163,13 @@ def _plan_renames(draft: _Draft, declaration: Declaration, observation: Observat
 
 
 def _plan_retirements(
-    draft: _Draft, declaration: Declaration, observation: Observation, moved: Mapping[str, str]
-) -> None:
-    """Plan what left the file; hold it back when it is suspiciously much."""
+    draft: _Draft,
+    declaration: Declaration,
+    observation: Observation,
+    moved: Mapping[str, str],
+    twins: Mapping[str, str],
+) -> frozenset[str]:
+    """Plan what left the file; hold it back when it is suspiciously much. Return who goes now, and who is moved."""
     leaving = [
         seen
         for name, seen in observation.sessions.items()
@@ -169,13 +177,18 @@ def _plan_retirements(
     ]
     losing = [seen for seen in leaving if seen.credential in _ONCE_LINKED]
     objection = _objection(declaration, observation, losing)
+    going = set(moved.values())
     for seen in leaving:
-        if objection is not None and seen.credential in _ONCE_LINKED:
-            draft.hold(seen, objection)
-            if not _is_second(seen, observation):
-                _keep_in_service(draft, seen)
-        else:
+        if objection is None or seen.credential not in _ONCE_LINKED:
             draft.actions.append(Retire(seen.name, declaration.fleet.retire, _why_retire(declaration.fleet.retire)))
+            going.add(seen.name)
+            continue
+        draft.hold(seen, objection)
+        if seen.name not in twins:
+            _keep_in_service(draft, seen)
+        elif seen.running is not None:
+            draft.actions.append(Park(seen.name, _linked_as(twins[seen.name])))
+    return frozenset(going)
 
 
 def _keep_in_service(draft: _Draft, seen: SessionObservation) -> None:
@@ -184,19 +197,6 @@ def _keep_in_service(draft: _Draft, seen: SessionObservation) -> None:
     linked = seen.credential is Credential.PRESENT
     if spec is not None and linked and seen.running is None and _wanted(spec, seen):
         _plan_start(draft, spec, seen, free=0)
-
-
-def _is_second(seen: SessionObservation, observation: Observation) -> bool:
-    """Say whether another session is linked to the account, and runs or was linked first."""
-    if seen.account is None:
-        return False
-    rank = (seen.paired_at or _LONG_AGO, seen.name)
-    others = [
-        other
-        for other in observation.sessions.values()
-        if other.name != seen.name and other.account == seen.account and other.credential is Credential.PRESENT
-    ]
-    return any(other.running is not None or (other.paired_at or _LONG_AGO, other.name) < rank for other in others)
 
 
 def _has_something(seen: SessionObservation) -> bool:
@@ -232,47 +232,18 @@ def _objection(declaration: Declaration, observation: Observation, losing: list[
     return None
 
 
-def second_links(declaration: Declaration, observation: Observation) -> dict[str, str]:
-    """Find sessions linked to an account that another declared session holds already: name -> the holder."""
-    by_account: defaultdict[str, list[SessionObservation]] = defaultdict(list)
-    for name in declaration.sessions:
-        seen = observation.sessions.get(name)
-        if seen is not None and seen.account is not None and seen.credential is Credential.PRESENT:
-            by_account[seen.account].append(seen)
-    twins: dict[str, str] = {}
-    for linked in by_account.values():
-        first, *later = sorted(linked, key=lambda seen: (seen.paired_at or _LONG_AGO, seen.name))
-        twins |= {seen.name: first.name for seen in later}
-    return twins
-
-
-def _holders(observation: Observation, moved: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return who has each account in use, in a stable order; a session that is being renamed is its new name."""
-    leaving = frozenset(moved.values())
-    holders: defaultdict[str, list[str]] = defaultdict(list)
-    for name, seen in observation.sessions.items():
-        if seen.account is None or name in leaving:
-            continue
-        in_use = seen.credential is Credential.PRESENT and seen.state is not State.RETIRED
-        if in_use or seen.running is not None:
-            holders[seen.account].append(name)
-    return holders
-
-
-def _refusal(
-    seen: SessionObservation, declared: str | None, twins: Mapping[str, str], holders: Mapping[str, Sequence[str]]
-) -> str | None:
+def _refusal(seen: SessionObservation, declared: str | None, holder: str | None) -> str | None:
     """Say why a declared session may not be run as declared, or None."""
-    if seen.name in twins:
-        return f"its account is linked as {twins[seen.name]!r} already; one account has one session"
-    if declared is None:
-        return None
-    if seen.account is not None and seen.credential is Credential.PRESENT:
-        if seen.account != declared:
-            return "`phone` is another number than the one this session is linked to; give the new number its own name"
-        return None
-    other = next((name for name in holders.get(declared, ()) if name != seen.name), None)
-    return f"its account is linked as {other!r} already; one account has one session" if other else None
+    if holder is not None:
+        return _linked_as(holder)
+    linked = seen.account is not None and seen.credential is Credential.PRESENT
+    if linked and declared is not None and seen.account != declared:
+        return "`phone` is another number than the one this session is linked to; give the new number its own name"
+    return None
+
+
+def _linked_as(holder: str) -> str:
+    return f"its account is linked as {holder!r} already; one account has one session"
 
 
 def _plan_session(draft: _Draft, spec: SessionSpec, seen: SessionObservation, free: int) -> int:
@@ -310,6 +281,9 @@ def _plan_start(draft: _Draft, spec: SessionSpec, seen: SessionObservation, free
         draft.wait_until(spec.name, seen.next_try_at, f"next try in {seconds:.0f} s")
         return 0
     if seen.credential is Credential.PRESENT:
+        if runner := draft.runners.get(seen.account or ""):
+            draft.waiting[spec.name] = f"waits until {runner!r} has stopped, which has its account"
+            return 0
         if draft.keeps_back(seen):
             return 0
         draft.actions.append(Restore(spec.name, "a person asked" if asked else "enabled and not running"))

@@ -31,6 +31,7 @@ EventKind: TypeAlias = Literal[
     "pair_started",
     "pair_failed",
     "dial",  # the relay let a dial through
+    "try_failed",  # a try of a session's own failed: how many count against its budget of restarts is in detail
     "dial_failed",  # and why it failed, in words
     "worker_spawned",
     "worker_exit",  # with the cause in words

@@ -10,9 +10,9 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from wakit.core.accounts import holder_of, holders, second_links
 from wakit.core.declaration import Declaration, RetirePolicy
-from wakit.core.observation import Credential, Observation
-from wakit.core.planner import second_links
+from wakit.core.observation import Credential, Observation, SessionObservation
 
 _RETIREMENT: Final = "mend the file, or carry out what is held with `wakit apply --confirm`"
 _THEN: Final[Mapping[RetirePolicy, str]] = MappingProxyType(
@@ -35,16 +35,23 @@ def remedies(held: Collection[str], declaration: Declaration, observation: Obser
     Returns:
         The next step by session; holds that end together have the same one.
     """
-    seconds = second_links(declaration, observation)
-    return {name: _remedy(name, declaration, observation, seconds) for name in held}
+    seconds, users = second_links(declaration, observation), holders(observation)
+    said: dict[str, str] = {}
+    for name in held:
+        seen = observation.sessions.get(name) or SessionObservation(name)
+        holder = holder_of(seen, observation.declared_accounts.get(name), seconds, users)
+        said[name] = _remedy(seen, declaration, holder)
+    return said
 
 
-def _remedy(name: str, declaration: Declaration, observation: Observation, seconds: Collection[str]) -> str:
+def _remedy(seen: SessionObservation, declaration: Declaration, holder: str | None) -> str:
+    name = seen.name
     if name not in declaration.sessions:
         return _RETIREMENT
-    seen = observation.sessions.get(name)
-    if seen is None or seen.account is None or seen.credential is not Credential.PRESENT:
+    if holder is not None and holder not in declaration.sessions:
+        return _RETIREMENT  # of the one that has its account
+    if seen.account is None or seen.credential is not Credential.PRESENT:
         return f"take {name} out of the file, or correct its `phone`"
-    if name in seconds:
+    if holder is not None:
         return f"take {name} out of the file; {_THEN[declaration.fleet.retire]}"
     return f"set the `phone` of {name} back to the number it is linked to"

@@ -4,6 +4,9 @@ A session that fails again and again although the others do well has a trouble t
 alone, in a state that says what happened, how often and since when, until somebody restarts it. So do systemd
 (``StartLimitBurst`` in ``StartLimitIntervalSec``) and Erlang's supervisors (intensity in a period).
 
+A daemon that crashed has given nobody a new budget: the next one takes up where it was (:class:`Setback`). One that
+ended in order has, for somebody ended it and started it again.
+
 What is nobody's fault is not counted: an outage of the network or of WhatsApp, and the crash of a worker that others
 shared.
 """
@@ -51,3 +54,18 @@ class Failures:
         first = f"{self.at[0]:%Y-%m-%d %H:%M:%S} UTC"
         often = f"{len(self.at)} tries failed since {first}"
         return f"{last}; {often}, so it is left alone; `wakit restart {name}` tries again"
+
+
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """What a daemon that did not end in order left of a session's tries.
+
+    Attributes:
+        failures: What counted against its budget.
+        gave_up: Why it was left alone, or "" if it was not.
+        since: When the newest change of its state was (UTC).
+    """
+
+    failures: Failures
+    gave_up: str
+    since: datetime

@@ -129,6 +129,10 @@ class Journal:
         """Return the text of the newest declaration of earlier runs that has another checksum."""
         return next((text for known, text in self._writer.earlier if known != sha256), None)
 
+    def continues(self, sha256: str) -> bool:
+        """Return whether the newest declaration of earlier runs has this checksum."""
+        return [known for known, _ in self._writer.earlier[:1]] == [sha256]
+
     def last_healthy(self) -> dict[str, datetime]:
         """Return when each session was last known to be connected in earlier runs (UTC)."""
         return self._writer.last_healthy

@@ -230,7 +230,7 @@ class Executor:
                 tracked.running = None
                 if tracked.state in ALIVE:
                     self._roster.happen(tracked, Happening.WORKER_LOST, reason)
-            self._roster.say(tracked, reason)
+            self._roster.say(tracked, tracked.why_waits or reason)  # a verdict's words stand
 
     def _pausing(self, tracked: Tracked) -> bool:
         return tracked.not_before is not None and tracked.not_before > self._ports.now()
@@ -315,19 +315,32 @@ class Executor:
         # Before anything is awaited: what a person asks for while it is retired is about its next life.
         tracked.request, tracked.parked = None, False
         tracked.end_pairing()
-        unlinked = False
         if tracked.credential is Credential.PRESENT:
             await self.keeper.take(tracked, Why.BEFORE_RETIRE)
+        logged_out = False
         if action.policy is RetirePolicy.LOGOUT and tracked.credential is Credential.PRESENT:
             why = await self._log_out(tracked)
-            unlinked = not why
-            if not unlinked:
+            logged_out = not why
+            if not logged_out:
                 told = f"it is put away, but still linked at WhatsApp ({why}); unlink it on the phone"
                 self._roster.log("warning", tracked, reason=told)
-        await self._stop(tracked, action.reason)
-        keep = action.policy is RetirePolicy.KEEP
-        put_away = partial(self._put_away, tracked.name, keep=keep, unlinked=unlinked)
-        tracked.remember(await self.in_turn(tracked.name, put_away))
+        if logged_out:
+            tracked.credential = Credential.UNLINKED
+        try:
+            unlinked = tracked.credential is Credential.UNLINKED
+            if logged_out:
+                await self.in_turn(tracked.name, partial(self._note_unlinked, tracked.name))
+            await self._stop(tracked, action.reason)
+            keep = action.policy is RetirePolicy.KEEP
+            put_away = partial(self._put_away, tracked.name, keep=keep, unlinked=unlinked)
+            tracked.remember(await self.in_turn(tracked.name, put_away))
+        except Exception:
+            if logged_out:
+                # The library tells nobody of an end that it was asked for, and the file may have it again by now.
+                told = f"it was unlinked at WhatsApp when it left the file; `wakit pair {tracked.name}` links it again"
+                tracked.wait_for_person(told)
+                self._roster.happen(tracked, Happening.LOGGED_OUT, told)
+            raise
         tracked.begin()
         tracked.held = None
         tracked.spec = self._roster.declared(tracked.name)  # it may be back in the file already
@@ -351,11 +364,15 @@ class Executor:
     def _put_away(self, name: str, *, keep: bool, unlinked: bool) -> Finding:
         vault = self._ports.vault
         if unlinked:
-            vault.update(name, unlinked_at=self._ports.now())
+            self._note_unlinked(name)
         else:
             vault.settle(name)  # linked at the last moment, it is put away as what it is and can be revived
         vault.retire(name, keep=keep)
         return vault.find(name)
+
+    def _note_unlinked(self, name: str) -> None:
+        if self._ports.vault.find(name).record.unlinked_at is None:
+            self._ports.vault.update(name, unlinked_at=self._ports.now())
 
     async def _rename(self, tracked: Tracked, source: Tracked, reason: str) -> None:
         await self._stop(source, reason)

@@ -21,10 +21,11 @@ from wakit.core.planner import plan
 from wakit.core.records import DeclarationRecord
 from wakit.core.restarts import Failures
 from wakit.core.retry import AFTER_DIAL
+from wakit.declare.remembering import remembered
 from wakit.errors import CredentialUnreadableError, DeclarationError, WakitError
 from wakit.reconciler.clockwork import Clockwork
 from wakit.reconciler.executor import Executor
-from wakit.reconciler.memory import recollect
+from wakit.reconciler.memory import recollect, take_up
 from wakit.reconciler.outages import Outages
 from wakit.reconciler.reports import Reports
 from wakit.reconciler.roster import ONLINE, InForce, Roster
@@ -75,6 +76,8 @@ class Reconciler:
             # What an earlier run held, or would have held, only the journal remembers.
             before = roster.ports.ledger.text_before(declaration.sha256)
             roster.cut_off = before is not None and is_cut_off(scrub(declaration.masked_text), before)
+            if before is not None and roster.ports.ledger.continues(declaration.sha256):
+                await self._go_on_with(declaration, before)
         git = declaration.git
         rev = await roster.ports.ledger.declare(
             DeclarationRecord(
@@ -89,6 +92,12 @@ class Reconciler:
         if roster.in_force is not None and roster.in_force.declaration.sha256 != declaration.sha256:
             roster.confirmed = None  # a yes is for one edit; the same bytes months later are another
             roster.cut_off = is_cut_off(declaration.masked_text, roster.in_force.declaration.masked_text)
+        unknown = declaration.sessions.keys() - roster.sessions.keys()
+        past = await roster.ports.ledger.last_states(unknown) if unknown else {}
+        for name, state in past.items():
+            if state == State.RETIRED and name not in roster.sessions:
+                # It was never linked, left the file, and was forgotten; the journal remembers how it ended.
+                roster.sessions[name] = Tracked(name, since=now, state=State.RETIRED)
         roster.in_force = InForce(declaration, rev, now)
         self.file_error = None
         key = roster.ports.vault.key
@@ -108,6 +117,14 @@ class Reconciler:
             roster.sessions[name].request = None  # asked for of a session that was declared then; not of its next life
             roster.sessions[name].end_pairing()
         self.retry_now()
+
+    async def _go_on_with(self, declaration: Declaration, before: str) -> None:
+        """Remember of those that an earlier daemon was keeping in service how they were declared before the edit."""
+        left = {n: spec for n, spec in remembered(before).items() if n not in declaration.sessions}
+        past = await self.roster.ports.ledger.last_states(left.keys()) if left else {}
+        for name, state in past.items():
+            if state in ALIVE and name in self.roster.sessions:  # else that daemon did not have it in service either
+                self.roster.sessions[name].spec = left[name]
 
     def refuse(self, error: DeclarationError) -> None:
         """Note that the file as it is now is no declaration; the last good one stays in force."""
@@ -142,6 +159,9 @@ class Reconciler:
         for name, moment in (await roster.ports.ledger.blamed_since(now - BLAMED_FOR)).items():
             if name in roster.sessions:
                 roster.sessions[name].blamed_at = moment
+        for name, setback in (await roster.ports.ledger.setbacks()).items():
+            if name in roster.sessions:
+                take_up(roster.sessions[name], setback)
         for name, at in roster.ports.ledger.last_healthy().items():
             if name in roster.sessions:
                 roster.sessions[name].healthy_at = at

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
+from wakit.core.restarts import Setback
 from wakit.reconciler.tracked import Tracked
 from wakit.vault.record import Verdict
 from wakit.vault.vault import Finding
+
+_STARTABLE: Final = frozenset({Credential.PRESENT, Credential.ABSENT})
 
 
 def recollect(name: str, finding: Finding, now: datetime) -> Tracked:
@@ -42,6 +46,14 @@ def recollect(name: str, finding: Finding, now: datetime) -> Tracked:
         else:
             tracked.next_try_at = verdict.until
     return tracked
+
+
+def take_up(tracked: Tracked, setback: Setback) -> None:
+    """Have a session go on where a daemon that crashed left it: a crash gives nobody a new budget of restarts."""
+    tracked.failures, tracked.attempt = setback.failures, len(setback.failures.at)
+    if setback.gave_up and not tracked.waits_for_person and tracked.credential in _STARTABLE:
+        tracked.state, tracked.reason, tracked.since = State.FAILED, setback.gave_up, setback.since
+        tracked.wait_for_person(setback.gave_up)
 
 
 def _state(verdict: Verdict) -> State:

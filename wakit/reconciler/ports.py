@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from wakit.control.schemas import EventInfo
 from wakit.core.records import DeclarationRecord, EventRecord
 from wakit.core.release import UNKNOWN, Release
+from wakit.core.restarts import Setback
 from wakit.vault import Vault
 from wakit.whatsapp.port import AccountHold, SessionStart, WorkerLaunch
 
@@ -66,11 +67,20 @@ class Ledger(Protocol):
         It is as the journal kept it: scrubbed once more.
         """
 
+    def continues(self, sha256: str) -> bool:
+        """Return whether the newest declaration of earlier runs has this checksum: it was in force when they ended."""
+
     async def blamed_since(self, moment: datetime) -> dict[str, datetime]:
         """Return who crashed a worker alone after it had in company, and when last."""
 
     def last_healthy(self) -> Mapping[str, datetime]:
         """Return when each session was last known to be connected in earlier runs (UTC)."""
+
+    async def last_states(self, names: Collection[str]) -> Mapping[str, str]:
+        """Return in which state each of these sessions was when last heard of; who was never heard of is left out."""
+
+    async def setbacks(self) -> Mapping[str, Setback]:
+        """Return what a daemon that did not end in order left of the sessions' tries; nothing after one that did."""
 
     def events(self) -> AsyncIterator[EventInfo | tuple[int, int]]:
         """Stream durable events from now on; a pair of numbers is a gap of events left out."""

@@ -193,6 +193,8 @@ class Roster:
         """Count a failed try against the budget; a session that has used it up is left to a person."""
         policy = self.in_force.declaration.fleet.restarts if self.in_force else RestartPolicy()
         tracked.failures = tracked.failures.add(self.ports.now(), policy)
+        count = {"failures": len(tracked.failures.at), "limit": policy.limit}
+        self.log("try_failed", tracked, reason=tracked.reason, detail=dict(count))
         if tracked.request is not None or not tracked.failures.spent(policy):
             return False
         reason = tracked.failures.words(tracked.name, tracked.reason)

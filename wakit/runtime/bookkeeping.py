@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from wakit.control.schemas import EventInfo
 from wakit.core.records import DeclarationRecord, EventRecord
+from wakit.core.restarts import Failures, Setback
 from wakit.errors import WakitError
 from wakit.journal import Gap, Journal, Limits
 from wakit.reconciler.ports import REPLAYED
@@ -17,6 +18,29 @@ _BLAMED = (
     "SELECT session, max(ts) AS last FROM events WHERE kind = 'worker_exit' AND ts > CAST(? AS TIMESTAMP)"
     " AND session IS NOT NULL AND (detail->>'culprit')::BOOLEAN GROUP BY session"
 )
+_LAST_STATES = "SELECT session, state FROM sessions_now WHERE list_contains(string_split(?, ' '), session)"
+_SETBACKS = """
+WITH later AS (
+    SELECT seq, ts, session, kind, state_to, coalesce(code, '') AS code, reason,
+        (detail->>'failures')::INTEGER AS failures
+    FROM events
+    WHERE session IS NOT NULL AND kind IN ('state', 'try_failed')
+        AND seq > coalesce((SELECT max(seq) FROM events WHERE kind = 'daemon_stop'), 0)
+)
+SELECT
+    session,
+    arg_max(state_to || code, seq) FILTER (kind = 'state') AS newest,
+    arg_max(reason, seq) FILTER (kind = 'state') AS reason,
+    max(ts) FILTER (kind = 'state') AS since,
+    max(seq) FILTER (kind = 'try_failed') AS failed,
+    max(seq) FILTER (state_to = 'connected') AS connected,
+    arg_max(failures, seq) FILTER (kind = 'try_failed') AS counted,
+    list(ts ORDER BY seq) FILTER (kind = 'try_failed') AS tries
+FROM later
+GROUP BY session
+HAVING failed IS NOT NULL AND since IS NOT NULL
+"""
+_GAVE_UP = "failedrestarts"
 _RECENT = "SELECT * FROM (SELECT * FROM events WHERE seq > ? ORDER BY seq DESC LIMIT ?) ORDER BY seq"
 
 
@@ -40,6 +64,10 @@ class JournalLedger:
         """Return the text of the newest declaration of earlier runs that has another checksum."""
         return self._journal.text_before(sha256)
 
+    def continues(self, sha256: str) -> bool:
+        """Return whether the newest declaration of earlier runs has this checksum."""
+        return self._journal.continues(sha256)
+
     async def blamed_since(self, moment: datetime) -> dict[str, datetime]:
         """Return who crashed a worker alone after it had in company, and when last."""
         try:
@@ -47,6 +75,22 @@ class JournalLedger:
         except WakitError:  # a daemon that does not know it starts all the same
             return {}
         return {row["session"]: row["last"].replace(tzinfo=UTC) for row in table.to_pylist()}
+
+    async def last_states(self, names: Collection[str]) -> Mapping[str, str]:
+        """Return in which state each of these sessions was when last heard of."""
+        try:
+            table = await self._journal.query(_LAST_STATES, params=[" ".join(sorted(names))])
+        except WakitError:  # then nothing is known of them
+            return {}
+        return {row["session"]: row["state"] for row in table.to_pylist()}
+
+    async def setbacks(self) -> Mapping[str, Setback]:
+        """Return what a daemon that did not end in order left of the sessions' tries."""
+        try:
+            table = await self._journal.query(_SETBACKS)
+        except WakitError:  # then everybody has a new budget
+            return {}
+        return {row["session"]: _setback(row) for row in table.to_pylist()}
 
     def last_healthy(self) -> Mapping[str, datetime]:
         """Return when each session was last known to be connected in earlier runs."""
@@ -87,6 +131,14 @@ class JournalLedger:
     def pending(self) -> int:
         """Return how many events are not durable yet."""
         return self._journal.health.pending
+
+
+def _setback(row: dict[str, Any]) -> Setback:
+    # Whoever was connected after its newest failure was well; an older one may still be within the window.
+    counted = row["counted"] if row["failed"] > (row["connected"] or 0) else 0
+    failed_at = tuple(moment.replace(tzinfo=UTC) for moment in row["tries"][len(row["tries"]) - counted :])
+    gave_up = row["reason"] if row["newest"] == _GAVE_UP else ""
+    return Setback(Failures(failed_at), gave_up, row["since"].replace(tzinfo=UTC))
 
 
 def _info(seq: int, record: EventRecord) -> EventInfo:

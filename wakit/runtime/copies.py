@@ -8,7 +8,7 @@ from pathlib import Path
 from wakit.control.schemas import BackupList, BackupTaken
 from wakit.core.observation import Credential
 from wakit.errors import UnknownSessionError
-from wakit.reconciler.desk import backup_info, backup_taken
+from wakit.reconciler.telling import backup_info, backup_taken
 from wakit.runtime.place import Place
 from wakit.runtime.vaults import open_vault
 from wakit.vault.manifest import Why

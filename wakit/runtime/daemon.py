@@ -39,11 +39,12 @@ from wakit.declare.watching import Watcher
 from wakit.errors import WakitError
 from wakit.journal import Journal
 from wakit.reconciler import Reconciler
-from wakit.reconciler.desk import DaemonFacts, Desk
+from wakit.reconciler.desk import Desk
 from wakit.reconciler.feed import Feed
 from wakit.reconciler.logbook import Logbook
 from wakit.reconciler.ports import Ports
 from wakit.reconciler.roster import Roster
+from wakit.reconciler.telling import DaemonFacts
 from wakit.reconciler.upkeep import Upkeep
 from wakit.runtime.bookkeeping import JournalLedger
 from wakit.runtime.ending import wind_down

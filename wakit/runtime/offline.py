@@ -12,9 +12,9 @@ from wakit.core.planner import plan
 from wakit.core.remedies import remedies
 from wakit.declare import load
 from wakit.errors import JournalError
-from wakit.reconciler.desk import describe_declaration, describe_plan
 from wakit.reconciler.memory import recollect
 from wakit.reconciler.roster import InForce
+from wakit.reconciler.telling import describe_declaration, describe_plan
 from wakit.redact import account_hash, scrub
 from wakit.runtime.place import Place
 from wakit.vault import Vault
