@@ -137,7 +137,7 @@ def test_renaming_notes_the_old_name_and_keeps_the_rest(fleet: Fleet, file: Path
 
 def test_a_hold_comes_with_what_ends_it(fleet: Fleet, file: Path) -> None:
     """Taking both away is more than the guard lets pass; said before it is done."""
-    file.write_text('[wakit]\nretire_guard = 0.4\n\n[sessions.sales]\n\n[sessions.support]\n\n[sessions.third]\n')
+    file.write_text("[wakit]\nretire_guard = 0.4\n\n[sessions.sales]\n\n[sessions.support]\n\n[sessions.third]\n")
     said = declaring.consequences(
         load(file, git=False), parse_text(file, "[wakit]\nretire_guard = 0.4\n\n[sessions.third]\n"),
         fleet._link.snapshot, datetime.now(UTC),

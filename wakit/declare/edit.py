@@ -28,13 +28,14 @@ from wakit.core.declaration import Declaration
 from wakit.declare import layout, source
 from wakit.declare.loading import Source, parse, read_source
 from wakit.declare.positions import find_positions
-from wakit.declare.problems import DeclarationErrors
+from wakit.declare.problems import DeclarationErrors, closest
 from wakit.declare.syntax import parse_toml
 from wakit.durable import sync_folder, write_file
 from wakit.errors import DeclarationError, Location
 from wakit.redact import PhoneNumber, Secret, scrub
 
 _ATTEMPTS: Final = 5
+_LISTED: Final = 12  # names that fit a hint
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -304,14 +305,17 @@ def _plain(value: object) -> object:
 
 
 def _require(document: Mapping[str, Any], name: str, path: str | os.PathLike[str]) -> None:
-    if name not in document.get("sessions", {}):
-        declared = ", ".join(sorted(document.get("sessions", {})))
-        raise _problem(
-            path,
-            "no session of that name is declared",
-            key=f"sessions.{name}",
-            hint=f"declared are {declared or 'none'}",
-        )
+    declared = sorted(document.get("sessions", {}))
+    if name in declared:
+        return
+    near = closest(name, declared)
+    if near is not None:
+        hint = f"did you mean {near}?"
+    elif len(declared) <= _LISTED:
+        hint = f"declared are {', '.join(declared) or 'none'}"
+    else:
+        hint = f"{len(declared)} sessions are declared; look into the file"
+    raise _problem(path, "no session of that name is declared", key=f"sessions.{name}", hint=hint)
 
 
 def _problem(

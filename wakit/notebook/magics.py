@@ -115,10 +115,10 @@ class WakitMagics(Magics):
         words = _split(rest)
         if words[:1] not in ([], ["--out"]) or len(words) not in (0, 2):
             raise UsageError("`%%wakit sql` takes `--out NAME` and nothing else; the query stands below it")
+        if words and not words[1].isidentifier():
+            raise UsageError(f"{words[1]!r} cannot be a variable")
         answer = self.fleet.sql(cell, names=self._variables)
         if words:
-            if not words[1].isidentifier():
-                raise UsageError(f"{words[1]!r} cannot be a variable")
             self._variables[words[1]] = answer
         return answer
 

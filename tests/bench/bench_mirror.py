@@ -1,0 +1,119 @@
+"""What it costs to keep the notebook's copy of the journal current: one event more, and a question that finds nothing new.
+
+A real journal behind the real control socket, and the notebook's own :class:`History` on it. ``python
+tests/bench/bench_mirror.py [EVENTS ...]`` prints JSON (10,000 and 1,000,000 events by default); times are in
+milliseconds, of the first copy in seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "control"))
+from bench_journal import percentiles, record, sustained
+from fake_fleet import FakeFleet, session
+
+from wakit.control.client import SyncClient
+from wakit.control.server import create_app, serve_unix
+from wakit.journal import Journal, Limits
+from wakit.notebook.history import History
+
+SIZES = (10_000, 1_000_000)
+UPDATES = 100
+NEWEST = "SELECT max(seq) FROM events"
+
+
+class Served(FakeFleet):
+    """A fleet whose SQL is asked of a real journal, as the daemon does."""
+
+    journal: Journal
+
+    async def sql(self, query: str, params: Sequence[Any] | None, *, seconds: float, max_rows: int) -> bytes:
+        limits = Limits(timeout=seconds, max_rows=max_rows)
+        return await self.journal.query_ipc(query, params=params, limits=limits)
+
+
+@contextmanager
+def daemon(folder: Path, events: int) -> Iterator[Callable[[int], int]]:
+    """Serve a journal of so many events in a thread of its own; yield what logs one more, durably."""
+    up: Future[tuple[asyncio.AbstractEventLoop, Journal, asyncio.Event]] = Future()
+
+    async def serve() -> None:
+        fleet = Served(session("s1"), state_dir=str(folder))
+        async with Journal.open(folder / "journal.duckdb") as journal:
+            fleet.journal = journal
+            await sustained(journal, range(events), 30 * 86_400 / events)
+            leave = asyncio.Event()
+            async with serve_unix(create_app(fleet), folder / "control.sock"):
+                up.set_result((asyncio.get_running_loop(), journal, leave))
+                await leave.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    loop, journal, leave = up.result(600)
+
+    def log(number: int) -> int:
+        return int(asyncio.run_coroutine_threadsafe(journal.log_durably(record(number)), loop).result(30))
+
+    try:
+        yield log
+    finally:
+        loop.call_soon_threadsafe(leave.set)
+        thread.join(60)
+
+
+def measure(folder: Path, events: int) -> dict[str, Any]:
+    """Copy a journal, then follow it event by event."""
+    with daemon(folder, events) as log:
+        history = History(folder / "journal.duckdb", SyncClient(folder))
+        began = time.perf_counter()
+        assert history.sql(NEWEST).fetchall() == [(events,)]
+        first = time.perf_counter() - began
+        new, same = [], []
+        for number in range(UPDATES):
+            newest = log(events + number)
+            began = time.perf_counter()
+            answer = history.sql(NEWEST)
+            new.append(time.perf_counter() - began)
+            assert answer.fetchall() == [(newest,)]
+            began = time.perf_counter()
+            history.sql(NEWEST)
+            same.append(time.perf_counter() - began)
+        history.close()
+    return {
+        "events": events,
+        "first_copy_seconds": round(first, 2),
+        "update_ms": percentiles(new, 1e3),
+        "nothing_new_ms": percentiles(same, 1e3),
+    }
+
+
+def main(sizes: Sequence[int]) -> None:
+    """Measure each size and print one JSON object."""
+    found = []
+    for events in sizes:
+        with tempfile.TemporaryDirectory(prefix="wkm", dir="/tmp") as folder:
+            found.append(measure(Path(folder), events))
+    print(json.dumps(found, indent=2))
+
+
+@pytest.mark.bench
+def test_an_update_of_the_mirror_is_a_few_milliseconds(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="wkm", dir="/tmp") as folder:
+        assert measure(Path(folder), 10_000)["update_ms"]["p50"] < 10
+
+
+if __name__ == "__main__":
+    main([int(size) for size in sys.argv[1:]] or SIZES)
