@@ -1,4 +1,4 @@
-"""What it costs to keep the notebook's copy of the journal current: one event more, and a question that finds nothing new.
+"""What it costs to keep the notebook's copy of the journal current: one event more, and a question that finds none.
 
 A real journal behind the real control socket, and the notebook's own :class:`History` on it. ``python
 tests/bench/bench_mirror.py [EVENTS ...]`` prints JSON (10,000 and 1,000,000 events by default); times are in

@@ -72,7 +72,7 @@ def test_parking_is_an_order_or_a_line_of_the_file_and_the_file_outvotes(
 
     assert notebook.declare("sales", enabled=False).standing == "in force"
     sales.wait_blocking("parked", timeout=PATIENCE)
-    with pytest.raises(ControlError, match="sessions.toml says enabled = false"):
+    with pytest.raises(ControlError, match="says enabled = false"):
         sales.resume()
     assert sales.state == "parked"
     notebook.declare("sales", enabled=True)

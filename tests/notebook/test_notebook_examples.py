@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from served_fleet import ServedFleet
 from test_notebook_history import journal, write
 from test_notebook_magics import shell
 
@@ -37,7 +36,7 @@ def month() -> Iterator[KeptJournal]:
 
 @pytest.mark.parametrize("name", MODULES)
 async def test_the_examples_run(
-    name: str, fleet: Fleet, served: ServedFleet, folder: Path, month: KeptJournal, request: pytest.FixtureRequest
+    name: str, fleet: Fleet, folder: Path, month: KeptJournal, request: pytest.FixtureRequest
 ) -> None:
     request.getfixturevalue("journal")
     await write(folder, "starting", "connected")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import threading
 from contextlib import aclosing
 from pathlib import Path
@@ -20,7 +19,7 @@ def sockets() -> set[str]:
     found = set()
     for descriptor in Path("/proc/self/fd").iterdir():
         try:
-            target = os.readlink(descriptor)
+            target = str(descriptor.readlink())
         except FileNotFoundError:  # the listing's own
             continue
         if target.startswith("socket:"):
@@ -64,8 +63,8 @@ async def test_an_async_for_loop_sees_the_changes_and_leaves_nothing(fleet: Flee
     await asyncio.to_thread(served.readers, 1)
     await asyncio.get_running_loop().shutdown_default_executor()  # the thread that has just waited
     async with asyncio.timeout(10):
-        while asyncio.all_tasks() != tasks:  # Python closes a generator that was left in a task of its own
-            await asyncio.sleep(0)
+        # Python closes a generator that was left in a task of its own.
+        await asyncio.gather(*(asyncio.all_tasks() - tasks))
     assert threads() == running
     assert sockets() - before == set()
 

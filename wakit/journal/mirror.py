@@ -26,6 +26,7 @@ Fetch: TypeAlias = Callable[[str], pa.Table]
 _FIRST_BATCH: Final = 50_000
 _SMALLEST_BATCH: Final = 500
 _BATCH_NAME: Final = "incoming_batch"
+_FORGET_PULSES: Final = f"DELETE FROM pulses WHERE run_id IN (SELECT run_id FROM {_BATCH_NAME})"  # noqa: S608 a name of ours
 # One question tells whether there is anything new; most of the time there is not, or only an event or two.
 _HEAD: Final = """
     SELECT (SELECT any_value(id) FROM identity) AS id, (SELECT any_value(created_at) FROM identity) AS created_at,
@@ -97,9 +98,7 @@ class Mirror:
         pulses = head.column("pulses").combine_chunks().flatten()
         if self._pulses is None or not pulses.equals(self._pulses):
             batch = pa.Table.from_struct_array(pulses)
-            self._insert(
-                "pulses", batch, first=f"DELETE FROM pulses WHERE run_id IN (SELECT run_id FROM {_BATCH_NAME})"
-            )  # noqa: S608 a name of ours
+            self._insert("pulses", batch, first=_FORGET_PULSES)
             self._pulses = pulses
         return Synced(new, self._cursor(), started_over)
 

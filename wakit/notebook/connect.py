@@ -18,7 +18,7 @@ from wakit.errors import NoDaemonError
 from wakit.notebook.fleet import Fleet
 
 _OPEN: Final[dict[Path, Fleet]] = {}
-_START_SECONDS: Final = 60.0
+_START_SECONDS: Final = 120.0
 
 
 def connect(path: str | os.PathLike[str] | None = None, *, sim: bool | None = None, start: bool = False) -> Fleet:

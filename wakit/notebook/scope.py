@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from pathlib import Path
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 _WORDS: Final = re.compile(r"\w+")
