@@ -66,6 +66,12 @@ def test_retiring_says_what_becomes_of_the_credential(fleet: Fleet, file: Path) 
         fleet.retire("nobody")
 
 
+def test_what_was_retired_comes_back_from_the_archive(fleet: Fleet, file: Path, folder: Path) -> None:
+    (folder / "archive" / "fieldwork" / "20261129T120000Z").mkdir(parents=True)
+    said = fleet.declare("fieldwork", dry_run=True)
+    assert said.plan == ("+ revive fieldwork: declared again; its archived credential is taken back",)
+
+
 def test_parking_is_seen_before_it_happens(fleet: Fleet, file: Path) -> None:
     said = fleet.declare("sales", dry_run=True, enabled=False)
     assert said.plan == ("- park sales: enabled = false",)

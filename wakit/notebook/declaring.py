@@ -109,7 +109,7 @@ def rename(config: Path, link: Link, old: str, new: str, *, dry_run: bool) -> De
 
 def consequences(before: Declaration | None, after: Declaration, snapshot: Snapshot, now: datetime) -> tuple[str, ...]:
     """Say what the planner would decide about ``after`` that it does not decide about ``before``."""
-    seen = _observation(before or after, snapshot)
+    seen = _observation(before or after, after, snapshot)
     already: set[Action] = set(plan(before, seen, now).actions) if before else set()
     decided = plan(after, seen, now)
     held = [action.session for action in decided.actions if isinstance(action, Hold) and action not in already]
@@ -164,8 +164,22 @@ def _trouble(snapshot: Snapshot) -> str | None:
     return snapshot.daemon.declaration.error if snapshot.daemon else None
 
 
-def _observation(declaration: Declaration, snapshot: Snapshot) -> Observation:
-    return Observation({name: _seen(declaration, info) for name, info in snapshot.sessions.items()})
+def _observation(declaration: Declaration, after: Declaration, snapshot: Snapshot) -> Observation:
+    seen = {name: _seen(declaration, info) for name, info in snapshot.sessions.items()}
+    for name in after.sessions:
+        if name not in seen and _is_archived(name, snapshot):
+            seen[name] = SessionObservation(name=name, state=State.RETIRED, credential=Credential.ARCHIVED)
+    return Observation(seen)
+
+
+def _is_archived(name: str, snapshot: Snapshot) -> bool:
+    """Tell whether a session that the daemon does not show has a credential to come back to."""
+    if snapshot.daemon is None:
+        return False
+    try:
+        return any((Path(snapshot.daemon.state_dir) / "archive" / name).iterdir())
+    except OSError:
+        return False
 
 
 def _seen(declaration: Declaration, info: SessionInfo) -> SessionObservation:
