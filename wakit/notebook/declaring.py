@@ -33,7 +33,7 @@ from wakit.notebook.snapshot import Snapshot
 from wakit.notebook.words import sign
 
 Standing = Literal["in force", "refused", "saved", "not saved", "unchanged"]
-_PATIENCE: Final = 5.0  # seconds; the daemon needs less than one
+_PATIENCE: Final = 10.0  # seconds; the daemon needs less than one
 
 
 @dataclass(frozen=True, slots=True)
