@@ -46,11 +46,11 @@ def environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ran(*cells: str) -> list[Any]:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
-    NotebookClient(notebook, timeout=60, kernel_name="python3", allow_errors=True).execute()
+    NotebookClient(notebook, timeout=120, kernel_name="python3", allow_errors=True).execute()
     return [cell["outputs"] for cell in notebook["cells"]]
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(180)
 @pytest.mark.usefixtures("environment")
 def test_a_cell_shows_what_it_should_and_a_mistake_is_two_lines(
     served: ServedFleet, folder: Path, journal: Path
