@@ -58,10 +58,16 @@ async def test_only_what_is_new_is_fetched(journal: Journal) -> None:
         asked.clear()
         synced = await asyncio.to_thread(mirror.sync)
         assert (synced.events, synced.seq) == (4, 5)
-        assert [sql for sql in asked if "FROM events" in sql] == [asked[1]]
+        assert [sql for sql in asked if "FROM events WHERE" in sql] == [asked[1]]
         assert "seq > 1 " in asked[1]
+        asked.clear()
+        await journal.log_durably(event(10))
+        assert (await asyncio.to_thread(mirror.sync)).events == 1
+        assert len(asked) == 2, "one question for what is new, and one for it"
+        asked.clear()
         assert (await asyncio.to_thread(mirror.sync)).events == 0
-        assert mirror.sql("SELECT count(*) FROM events").fetchall() == [(5,)]
+        assert len(asked) == 1, "nothing is new"
+        assert mirror.sql("SELECT count(*) FROM events").fetchall() == [(6,)]
         assert mirror.sql("SELECT count(*) FROM declarations").fetchall() == [(1,)]
 
 

@@ -45,11 +45,15 @@ def test_never_starts_a_daemon_silently(config: Path, monkeypatch: pytest.Monkey
     with pytest.raises(NoDaemonError) as caught:
         wakit.connect(config)
     assert f"wakit up --detach --config {config}" in caught.value.hint
-    assert "wakit.connect(start=True)" in caught.value.hint
+    assert f"wakit.connect({str(config)!r}, start=True)" in caught.value.hint  # what starts the one that was meant
     with pytest.raises(NoDaemonError) as caught:
         wakit.connect(config, sim=True)
     assert "--sim" in caught.value.hint
-    assert "wakit.connect(sim=True, start=True)" in caught.value.hint
+    assert f"wakit.connect({str(config)!r}, sim=True, start=True)" in caught.value.hint
+    monkeypatch.chdir(config.parent)
+    with pytest.raises(NoDaemonError) as caught:
+        wakit.connect()
+    assert "wakit.connect(start=True)" in caught.value.hint
 
 
 def test_no_file_is_told(folder: Path) -> None:

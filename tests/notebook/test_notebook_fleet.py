@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from served_fleet import PAYLOAD, ServedFleet, session
+from served_fleet import PAYLOAD, FakeFleet, ServedFleet, session
 
 import wakit
-from wakit.control.schemas import SessionChanged, SessionGone
+from wakit.control.schemas import ActionInfo, SessionChanged, SessionGone
 from wakit.errors import ControlError, NoDaemonError, NotConvergedError, UnknownSessionError
 from wakit.notebook.fleet import Fleet
+from wakit.notebook.log import Log
 from wakit.notebook.snapshot import Snapshot
 
 
@@ -56,6 +57,55 @@ def test_unknown_name_says_which_one_was_meant(fleet: Fleet) -> None:
     with pytest.raises(UnknownSessionError) as caught:
         fleet["slaes"]
     assert caught.value.hint == "did you mean 'sales'?"
+
+
+def test_an_unknown_name_is_a_key_error_that_lists_what_there_is(fleet: Fleet) -> None:
+    with pytest.raises(KeyError) as caught:
+        fleet["qqq"]
+    assert caught.value._render_traceback_() == [  # type: ignore[attr-defined]
+        "error: No session is called 'qqq'",
+        "hint: there are sales, support; fleet.declare('qqq') declares one",
+    ]
+    with pytest.raises(KeyError, match="No session is called 3"):
+        fleet[3]  # type: ignore[index]
+    assert 3 not in fleet
+    for strange in ("", "a/b", "..", "ä", "x" * 64):
+        assert strange not in fleet
+
+
+def test_a_session_is_one_object(fleet: Fleet) -> None:
+    assert fleet["sales"] is fleet["sales"]
+
+
+def test_what_was_retired_meanwhile_still_shows_itself(fleet: Fleet, served: ServedFleet) -> None:
+    sales = fleet["sales"]
+    served.do(lambda fake: (fake.sessions.pop("sales"), fake.tell(SessionGone(name="sales"))))
+    until(fleet, lambda now: "sales" not in now.sessions)
+    assert repr(sales) == "sales: No session is called sales"
+    assert sales._repr_html_() == "<p>sales: No session is called sales</p>"
+    with pytest.raises(UnknownSessionError):
+        sales.state  # noqa: B018
+
+
+def test_resuming_does_not_outvote_the_file(fleet: Fleet, served: ServedFleet) -> None:
+    assert fleet["support"].park().resume().name == "support"
+    served.do(lambda fake: fake.change("sales", "parked", enabled=False))
+    with pytest.raises(ControlError) as caught:
+        fleet["sales"].resume()
+    assert str(caught.value) == "sales stays parked: sessions.toml says enabled = false"
+    assert caught.value.hint == 'fleet.declare("sales", enabled=True)'
+
+
+def test_a_log_is_lines_for_programs_and_words_for_people(fleet: Fleet) -> None:
+    log = fleet["sales"].logs(lines=3)
+    assert list(log) == ['{"n": 0}', '{"n": 1}', '{"n": 2}']
+    assert log.entries() == [{"n": 0}, {"n": 1}, {"n": 2}]
+    assert repr(log) == "0\n1\n2"
+    assert log._repr_html_().startswith('<pre aria-label="Log of sales" tabindex="0">0')
+    strange = Log("sales", ['{"ts": "T", "text": "<b>", "trace": "line 1"}', "goroutine 1 [running]", "[1]"])
+    assert repr(strange) == "T <b>\nline 1\ngoroutine 1 [running]\n[1]"
+    assert "&lt;b&gt;" in strange._repr_html_()
+    assert repr(Log("sales")) == "The log of sales is empty."
 
 
 def test_no_daemon_is_told_when_attaching(folder: Path) -> None:
@@ -135,6 +185,49 @@ def test_plan_says_what_it_would_do(fleet: Fleet) -> None:
     plan = fleet.plan()
     assert not plan
     assert repr(plan) == "Nothing to do: the sessions are as declared."
+
+
+def test_plan_says_what_is_held_and_what_ends_it_as_the_command_does(fleet: Fleet, served: ServedFleet) -> None:
+    hint = "mend the file, or carry out what is held with `wakit apply --confirm`"
+
+    def hold(fake: FakeFleet) -> None:
+        fake.planned = [ActionInfo(action="restart", session="sales", reason="proxy", text="restart sales: proxy")]
+        fake.held = {"support": "<too many>", "third": "<too many>"}
+        fake.hints = {"support": hint, "third": hint}
+        fake.daemon = fake.daemon.model_copy(
+            update={"declaration": fake.daemon.declaration.model_copy(update={"error": "no TOML", "hint": "close it"})}
+        )
+
+    served.do(hold)
+    plan = fleet.plan()
+    assert repr(plan).splitlines() == [
+        "~ restart sales: proxy",
+        "! support is held: <too many>",
+        "! third is held: <too many>",
+        "! sessions.toml as it is now is not in force: no TOML",
+        f"hint: {hint}",
+        "hint: close it",
+    ]
+    html = plan._repr_html_()
+    assert html.startswith('<ul aria-label="Plan"')
+    assert "<li>! support is held: &lt;too many&gt;</li>" in html
+
+
+def test_a_hold_is_said_with_the_session(fleet: Fleet, served: ServedFleet) -> None:
+    served.do(lambda fake: fake.change("sales", "connected", reason="logged in", held="its retirement waits"))
+    until(fleet, lambda now: bool(now.sessions["sales"].held))
+    for shown in (repr(fleet), repr(fleet["sales"]), fleet._repr_html_()):
+        assert "logged in; held: its retirement waits" in shown
+
+
+def test_blocking_forms_of_the_fleets_waits(fleet: Fleet, served: ServedFleet) -> None:
+    assert fleet.wait_blocking("connected", timeout=20) is fleet
+    assert fleet.until_blocking(lambda now: "sales" in now.sessions, timeout=20).reachable
+    served.do(lambda fake: fake.change("sales", "failed"))
+    with pytest.raises(NotConvergedError, match="sales is not connected"):
+        fleet.wait_blocking("connected", timeout=0.05)
+    with pytest.raises(NotConvergedError, match=r"not as wanted after 0\.05 s"):
+        fleet.until_blocking(lambda now: "nobody" in now.sessions, timeout=0.05)
 
 
 def test_pairing_secret_is_for_the_asking_only(fleet: Fleet, served: ServedFleet) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
@@ -50,6 +51,9 @@ async def test_pictures(shell: InteractiveShell, journal: Path) -> None:
     await write(journal, "starting", "connected")
     assert run(shell, "timeline sales").title == "Timeline"
     assert run(shell, "uptime").title == "Uptime"
+    assert run(shell, "reconnects sales").title == "Reconnections"
+    assert run(shell, "pairings").title == "Pairings"
+    assert len(run(shell, "events sales")) == 2
 
 
 async def test_questions(shell: InteractiveShell, journal: Path) -> None:
@@ -58,6 +62,10 @@ async def test_questions(shell: InteractiveShell, journal: Path) -> None:
     answer = shell.run_cell_magic("wakit", "sql --out states", "SELECT state_to\nFROM events ORDER BY seq")
     assert answer.fetchall() == [("starting",), ("connected",)]
     assert shell.user_ns["states"] is answer
+    shell.user_ns["owners"] = pa.table({"state_to": ["starting"], "owner": ["Ana"]})
+    joined = shell.run_cell_magic("wakit", "sql", "SELECT owner FROM states JOIN owners USING (state_to)")
+    assert joined.fetchall() == [("Ana",)]
+    assert run(shell, "sql SELECT owner FROM owners").fetchall() == [("Ana",)]
 
 
 @pytest.mark.parametrize(
@@ -68,6 +76,9 @@ async def test_questions(shell: InteractiveShell, journal: Path) -> None:
         ("pair sales support", "about one session"),
         ("pair sailes", "did you mean 'sales'?"),
         ("sql SELEC 1", "The query is wrong"),
+        ("sql", "needs a query"),
+        ("timeline sailes", "did you mean 'sales'?"),
+        ("pair 'sales", "cannot be read: no closing quotation"),
     ],
 )
 async def test_a_mistake_is_said_in_words(shell: InteractiveShell, journal: Path, line: str, says: str) -> None:
@@ -79,6 +90,8 @@ async def test_a_mistake_is_said_in_words(shell: InteractiveShell, journal: Path
 def test_a_cell_is_for_sql(shell: InteractiveShell) -> None:
     with pytest.raises(UsageError, match="knows `sql` only"):
         shell.run_cell_magic("wakit", "plan", "SELECT 1")
+    with pytest.raises(UsageError, match="cannot be a variable"):
+        shell.run_cell_magic("wakit", "sql --out a-b", "SELECT 1")
     with pytest.raises(UsageError, match="--out NAME"):
         shell.run_cell_magic("wakit", "sql --put x", "SELECT 1")
 
@@ -98,5 +111,9 @@ def test_words_and_names_are_completed(shell: InteractiveShell) -> None:
             return {found.text for found in shell.Completer.completions(line, len(line))}
 
     assert {"pair", "timeline"} <= completed("%wakit ")
-    run(shell, "status")
     assert "sales" in completed("%wakit pair sa")
+    assert {"sales", "support"} <= completed("%wakit timeline sales s")
+    assert {"sales", "support"} <= completed('fleet["')
+    assert "sales" in completed('fleet["sa')
+    del shell.user_ns["fleet"]
+    assert "sales" not in completed("%wakit pair sa")  # completing connects to nothing

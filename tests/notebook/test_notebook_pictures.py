@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from wakit.errors import HeldError, JournalError, QueryError
+from wakit.errors import HeldError, JournalError, QueryError, UnknownSessionError
 from wakit.notebook.chronicle import Chronicle
 from wakit.notebook.kept import KeptJournal, example_month, read_journal
 from wakit.notebook.picture import VEGA_LITE, Picture
@@ -103,6 +103,17 @@ def test_times_are_understood_in_every_form(month: Chronicle) -> None:
         month.timeline(since="last tuesday")
     with pytest.raises(QueryError, match="no span"):
         month.timeline(since="2026-10-14", until="2026-10-13")
+    with pytest.raises(QueryError, match="no span"):
+        month.timeline(since="2026-10-14", until="2026-10-14")
+    assert len(month.uptime("shop-1", since="2026-10-14", until="2026-10-14")) == 1, "the last day counts"
+
+
+@pytest.mark.parametrize("picture", ["timeline", "uptime", "reconnects", "pairings"])
+def test_a_name_nobody_has_is_no_empty_picture(month: Chronicle, picture: str) -> None:
+    with pytest.raises(UnknownSessionError) as caught:
+        getattr(month, picture)("shop-1", "shpo-2")
+    assert str(caught.value) == "No session is called 'shpo-2'"
+    assert caught.value.hint.startswith("did you mean 'shop-2'")
 
 
 def test_without_altair_the_rows_stay_and_the_way_is_said(month: Chronicle, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import socket as sockets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -136,7 +136,7 @@ class SyncClient:
         """See :meth:`Client.shutdown`."""
         return self._answer(calls.shutdown())
 
-    def live(self, pairing: str | None = None, since: int | None = None) -> Iterator[LiveFrame]:
+    def live(self, pairing: str | None = None, since: int | None = None) -> Generator[LiveFrame, None, None]:
         """See :meth:`Client.live`; close the iterator (or exhaust it) to close the connection."""
         try:
             yield from streams.blocking_frames(self._find(), calls.live_uri(pairing, since))
@@ -150,7 +150,7 @@ class SyncClient:
         *,
         pause: Callable[[float], Any] = time.sleep,
         chance: Callable[[], float] = random.random,
-    ) -> Iterator[LiveFrame | Disconnected]:
+    ) -> Generator[LiveFrame | Disconnected, None, None]:
         """See :meth:`Client.watch`."""
         attempt = 0
         while True:

@@ -6,14 +6,16 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from wakit.declare import layout
-from wakit.declare.problems import problem
+from wakit.declare.problems import closest, problem
 from wakit.declare.rewriting import Edit, Step, carry_out
 from wakit.redact import PhoneNumber, Secret
 
 __all__ = ["Edit", "declare", "rename", "retire", "set_enabled"]
+
+_LISTED: Final = 12  # names that fit a hint
 
 
 def declare(path: str | os.PathLike[str], name: str, /, *, dry_run: bool = False, **keys: object) -> Edit:
@@ -136,11 +138,14 @@ def _plain(value: object) -> object:
 
 
 def _require(document: Mapping[str, Any], name: str, path: str | os.PathLike[str]) -> None:
-    if name not in document.get("sessions", {}):
-        declared = ", ".join(sorted(document.get("sessions", {})))
-        raise problem(
-            path,
-            "no session of that name is declared",
-            key=f"sessions.{name}",
-            hint=f"declared are {declared or 'none'}",
-        )
+    declared = sorted(document.get("sessions", {}))
+    if name in declared:
+        return
+    near = closest(name, declared)
+    if near is not None:
+        hint = f"did you mean {near}?"
+    elif len(declared) <= _LISTED:
+        hint = f"declared are {', '.join(declared) or 'none'}"
+    else:
+        hint = f"{len(declared)} sessions are declared; look into the file"
+    raise problem(path, "no session of that name is declared", key=f"sessions.{name}", hint=hint)

@@ -26,6 +26,13 @@ Fetch: TypeAlias = Callable[[str], pa.Table]
 _FIRST_BATCH: Final = 50_000
 _SMALLEST_BATCH: Final = 500
 _BATCH_NAME: Final = "incoming_batch"
+_FORGET_PULSES: Final = f"DELETE FROM pulses WHERE run_id IN (SELECT run_id FROM {_BATCH_NAME})"  # noqa: S608 a name of ours
+# One question tells whether there is anything new; most of the time there is not, or only an event or two.
+_HEAD: Final = """
+    SELECT (SELECT any_value(id) FROM identity) AS id, (SELECT any_value(created_at) FROM identity) AS created_at,
+           (SELECT coalesce(max(seq), 0) FROM events) AS seq, (SELECT coalesce(max(rev), 0) FROM declarations) AS rev,
+           (SELECT list({'run_id': run_id, 'ts': ts} ORDER BY run_id) FROM pulses) AS pulses
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,7 @@ class Mirror:
     def __init__(self, fetch: Fetch, path: Path | None = None) -> None:
         self._fetch = fetch
         self._batch = _FIRST_BATCH
+        self._pulses: pa.StructArray | None = None  # as of the last look
         try:
             self.connection = duckdb.connect(":memory:" if path is None else str(path))
         except duckdb.Error as error:
@@ -75,19 +83,23 @@ class Mirror:
         Raises:
             JournalError: The daemon could not be asked; what arrived before stays.
         """
-        started_over = self._follow(self._fetch("SELECT id, created_at FROM identity"))
+        head = self._fetch(_HEAD)
+        started_over = self._follow(head.select(["id", "created_at"]))
+        newest, revision = head.column("seq")[0].as_py(), head.column("rev")[0].as_py()
         new = 0
-        while True:
-            batch = self._next_events()
-            if batch.num_rows:
-                self._insert("events", batch)
-                new += batch.num_rows
+        while (cursor := self._cursor()) < newest:
+            batch = self._next_events(cursor)
+            self._insert("events", batch)
+            new += batch.num_rows
             if batch.num_rows < self._batch:
                 break
-        revision = self._value("SELECT coalesce(max(rev), 0) FROM declarations")
-        self._insert("declarations", self._fetch(f"SELECT * FROM declarations WHERE rev > {revision} ORDER BY rev"))  # noqa: S608 an integer of ours
-        pulses = self._fetch("SELECT run_id, ts FROM pulses")
-        self._insert("pulses", pulses, first="DELETE FROM pulses WHERE run_id IN (SELECT run_id FROM incoming_batch)")
+        if (ours := self._value("SELECT coalesce(max(rev), 0) FROM declarations")) < revision:
+            self._insert("declarations", self._fetch(f"SELECT * FROM declarations WHERE rev > {ours} ORDER BY rev"))  # noqa: S608 an integer of ours
+        pulses = head.column("pulses").combine_chunks().flatten()
+        if self._pulses is None or not pulses.equals(self._pulses):
+            batch = pa.Table.from_struct_array(pulses)
+            self._insert("pulses", batch, first=_FORGET_PULSES)
+            self._pulses = pulses
         return Synced(new, self._cursor(), started_over)
 
     def sql(self, query: str, **options: Any) -> duckdb.DuckDBPyRelation:
@@ -106,7 +118,7 @@ class Mirror:
 
     def _follow(self, identity: pa.Table) -> bool:
         """Begin anew if the daemon's journal is not the one this is a copy of; True if so."""
-        if identity.num_rows != 1:
+        if identity.column("id")[0].as_py() is None:
             raise JournalError(
                 "The journal cannot be mirrored", why="it has no identity", hint="is it a wakit journal?"
             )
@@ -117,11 +129,11 @@ class Mirror:
         for table in ("events", "declarations", "pulses", "identity"):
             self.connection.execute(f"DELETE FROM {table}")  # noqa: S608 names of ours
         self._insert("identity", identity)
+        self._pulses = None
         return bool(ours)
 
-    def _next_events(self) -> pa.Table:
+    def _next_events(self, cursor: int) -> pa.Table:
         """Fetch the next events; in smaller portions if the daemon finds them too large."""
-        cursor = self._cursor()
         while True:
             try:
                 return self._fetch(f"SELECT * FROM events WHERE seq > {cursor} ORDER BY seq LIMIT {self._batch}")  # noqa: S608 integers of ours

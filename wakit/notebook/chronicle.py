@@ -6,7 +6,7 @@ A fleet is one, and so is a journal that was kept, or sent by somebody: :func:`w
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from functools import partial
@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wakit.core.lifecycle import State
 from wakit.errors import QueryError
+from wakit.notebook.names import no_such_session
 from wakit.notebook.picture import Picture
 from wakit.notebook.plots.lengths import BINS
 from wakit.notebook.plots.palette import kind_of
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
 
+    from wakit.notebook.answer import Answer
     from wakit.notebook.plots.rows import Drawing
 
 Moment = str | date | datetime
@@ -46,14 +47,48 @@ _BIN_WORDS: Final = "CASE bin " + " ".join(f"WHEN {n} THEN '{words}'" for n, wor
 
 
 class Chronicle(ABC):
-    """Questions to one journal, and pictures of the answers."""
+    """Questions to one journal, and pictures of the answers.
+
+    Example:
+        >>> journal.timeline("emea-1", since="2026-10-13", until="2026-10-14").title
+        'Timeline since 2026-10-13 until 2026-10-14'
+    """
 
     @abstractmethod
-    def sql(self, query: str, params: Mapping[str, Any] | list[Any] | None = None) -> duckdb.DuckDBPyRelation:
-        """Ask the journal; the answer is a DuckDB relation."""
+    def sql(
+        self,
+        query: str,
+        params: Mapping[str, Any] | list[Any] | None = None,
+        *,
+        names: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """Ask the journal; the answer is a DuckDB relation.
 
-    def events(self) -> duckdb.DuckDBPyRelation:
-        """Return all events of the journal, oldest first, as a DuckDB relation."""
+        Example:
+            >>> journal.sql("SELECT count(*) FROM declarations WHERE rev > ?", [2]).fetchall()
+            [(1,)]
+        """
+
+    def _declared(self) -> Iterable[str]:
+        """Return names that are known although the journal may have nothing of them."""
+        return ()
+
+    def _params(self, sessions: Sequence[str], window: _Window) -> dict[str, Any]:
+        if sessions:
+            found = self.sql("SELECT DISTINCT session FROM events WHERE session IS NOT NULL").fetchall()
+            known = {*self._declared(), *(name for (name,) in found)}
+            for name in sessions:
+                if name not in known:
+                    raise no_such_session(name, sorted(known))
+        return window.params(sessions)
+
+    def events(self) -> Answer:
+        """Return all events of the journal, oldest first, as a DuckDB relation.
+
+        Example:
+            >>> journal.events().columns[:4]
+            ['seq', 'ts', 'session', 'kind']
+        """
         return self.sql("SELECT * FROM events ORDER BY seq")
 
     def timeline(self, *sessions: str, since: Moment | None = None, until: Moment | None = None) -> Picture:
@@ -70,7 +105,13 @@ class Chronicle(ABC):
             A picture whose rows are ``session, state, kind, from, to, lasted, seconds, reason, git_commit``.
 
         Raises:
+            UnknownSessionError: The journal has never heard of a name.
             QueryError: A time cannot be read, or there is more than a browser draws; say since when.
+
+        Example:
+            >>> tuesday = journal.timeline("emea-1", since="2026-10-13T09:00", until="2026-10-13T12:00")
+            >>> tuesday.relation.filter("state <> 'connected'").select("state, reason").limit(1).fetchall()
+            [('reconnecting', 'its declaration changed')]
         """
         window = _Window(since, until)
         spans = self.sql(
@@ -85,7 +126,7 @@ class Chronicle(ABC):
             WHERE {_CHOSEN} AND "to" >= $since AND "from" <= $until
             ORDER BY seq
             """,  # noqa: S608 - pieces of ours
-            window.params(sessions),
+            self._params(sessions, window),
         )
         return Picture("Timeline" + window.words, spans, partial(self._draw_timeline, window.params(sessions)))
 
@@ -95,15 +136,20 @@ class Chronicle(ABC):
         Args:
             sessions: Names; all if none is given.
             since: From which day.
-            until: Until which day.
+            until: Until which day, with it.
 
         Returns:
             A picture whose rows are ``session, day, share, connected, observed, seconds``.
 
         Raises:
+            UnknownSessionError: The journal has never heard of a name.
             QueryError: A time cannot be read.
+
+        Example:
+            >>> journal.uptime("shop-2", since="2026-10-08", until="2026-10-10").relation.select("connected").fetchall()
+            [('11 h 0 min',), ('0 s',), ('14 h 22 min',)]
         """
-        window = _Window(since, until)
+        window = _Window(since, until, days=True)
         days = self.sql(
             f"""
             SELECT session, day, share,
@@ -114,7 +160,7 @@ class Chronicle(ABC):
             WHERE {_CHOSEN} AND day + INTERVAL 1 DAY > $since AND day <= $until
             ORDER BY session, day
             """,  # noqa: S608 - pieces of ours
-            window.params(sessions),
+            self._params(sessions, window),
         )
         return Picture("Uptime" + window.words, days, _draw_calendar)
 
@@ -131,7 +177,12 @@ class Chronicle(ABC):
             ``reconnects``.
 
         Raises:
+            UnknownSessionError: The journal has never heard of a name.
             QueryError: A time cannot be read.
+
+        Example:
+            >>> journal.reconnects("shop-1").relation.columns
+            ['lasted', 'cause', 'losses']
         """
         window = _Window(since, until)
         losses = self.sql(
@@ -146,7 +197,7 @@ class Chronicle(ABC):
             GROUP BY bin, cause
             ORDER BY bin, losses DESC, cause
             """,  # noqa: S608 - pieces of ours
-            window.params(sessions),
+            self._params(sessions, window),
         )
         return Picture("Reconnections" + window.words, losses, _draw_lengths)
 
@@ -162,7 +213,12 @@ class Chronicle(ABC):
             A picture whose rows are ``step, method, pairings``. Each attempt alone is in the view ``pairings``.
 
         Raises:
+            UnknownSessionError: The journal has never heard of a name.
             QueryError: A time cannot be read.
+
+        Example:
+            >>> journal.pairings().relation.filter("method = 'code'").fetchall()
+            [('begun', 'code', 6), ('a code shown', 'code', 6), ('linked', 'code', 4)]
         """
         window = _Window(since, until)
         steps = self.sql(
@@ -180,7 +236,7 @@ class Chronicle(ABC):
             )
             ORDER BY n, method
             """,  # noqa: S608 - pieces of ours
-            window.params(sessions),
+            self._params(sessions, window),
         )
         return Picture("Pairings" + window.words, steps, _draw_funnel)
 
@@ -219,11 +275,12 @@ class _Window:
 
     since: Moment | None
     until: Moment | None
+    days: bool = False  # both ends are days, and the last one counts
 
     def params(self, sessions: Sequence[str]) -> dict[str, Any]:
         since = _ALWAYS[0] if self.since is None else _moment(self.since)
         until = _ALWAYS[1] if self.until is None else _moment(self.until)
-        if until <= since:
+        if until < since or (until == since and not self.days):
             raise QueryError("That is no span of time", why=f"{until} is not after {since}")
         return {"names": list(sessions), "since": since, "until": until}
 

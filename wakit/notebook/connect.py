@@ -7,6 +7,7 @@ way to do it from the notebook: it runs the very command it would have told you.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from wakit.errors import NoDaemonError
 from wakit.notebook.fleet import Fleet
 
 _OPEN: Final[dict[Path, Fleet]] = {}
-_START_SECONDS: Final = 60.0
+_START_SECONDS: Final = 120.0
 
 
 def connect(path: str | os.PathLike[str] | None = None, *, sim: bool | None = None, start: bool = False) -> Fleet:
@@ -38,7 +39,9 @@ def connect(path: str | os.PathLike[str] | None = None, *, sim: bool | None = No
         DeclarationError: There is no sessions.toml, or it is not one.
 
     Example:
-        ``fleet = wakit.connect("~/bots/sessions.toml", sim=True)``
+        >>> with wakit.connect(folder) as fleet:
+        ...     fleet["sales"].state
+        'connected'
     """
     from wakit.declare import load  # noqa: PLC0415 - the parser, only where a fleet is looked for
     from wakit.runtime import locate  # noqa: PLC0415
@@ -56,7 +59,7 @@ def connect(path: str | os.PathLike[str] | None = None, *, sim: bool | None = No
         load(place.config, git=False)  # a file that is missing or wrong is the first thing to mend
         command = _command(place.config, sim=place.sim)
         if not start:
-            raise _not_running(error, command, sim=place.sim) from None
+            raise _not_running(error, command, _again(path, sim=place.sim)) from None
         _start(command)
         fleet = Fleet(place.config, place.state_dir)
     _OPEN[place.state_dir] = fleet
@@ -67,10 +70,15 @@ def _command(config: Path, *, sim: bool) -> list[str]:
     return ["up", "--detach", "--config", str(config), *(["--sim"] if sim else [])]
 
 
-def _not_running(error: NoDaemonError, command: Sequence[str], *, sim: bool) -> NoDaemonError:
-    again = "wakit.connect(sim=True, start=True)" if sim else "wakit.connect(start=True)"
+def _again(path: str | os.PathLike[str] | None, *, sim: bool) -> str:
+    """Say the call that starts what this one has not found: the very same, with ``start=True``."""
+    given = [] if path is None else [repr(os.fspath(path))]
+    return f"wakit.connect({', '.join([*given, *(['sim=True'] if sim else []), 'start=True'])})"
+
+
+def _not_running(error: NoDaemonError, command: Sequence[str], again: str) -> NoDaemonError:
     return NoDaemonError(
-        error.what, why=error.why, hint=f"start one with `wakit {' '.join(command)}` in a terminal, or {again} here"
+        error.what, why=error.why, hint=f"start one with {again}, or in a terminal: `wakit {shlex.join(command)}`"
     )
 
 
@@ -89,7 +97,7 @@ def _start(command: Sequence[str]) -> None:
         raise NoDaemonError(
             "The daemon was started and does not serve",
             why=f"{_START_SECONDS:.0f} s went by",
-            hint=f"run `wakit {' '.join(command)}` in a terminal to see what it says",
+            hint=f"run `wakit {shlex.join(command)}` in a terminal to see what it says",
         ) from None
     if done.returncode != 0:
         raise _failed(done.stderr.strip().splitlines(), done.returncode)

@@ -3,31 +3,37 @@
 The plan is made by the planner itself, from the file as it would be and the sessions as the live connection last told.
 So it is what the daemon will decide, but for what only the daemon can see (a damaged credential, a number linked
 twice); what it then really does is in the journal. Nothing is committed to version control: that is the user's word.
+
+In a notebook the plan is shown before the file is written, and the outcome after it, wherever in its cell the edit
+stands.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from wakit.control.schemas import SessionInfo
-from wakit.core.actions import Action, describe
+from wakit.core.actions import Action, Hold, describe
 from wakit.core.declaration import Declaration
 from wakit.core.lifecycle import ALIVE, State
 from wakit.core.observation import Credential, Observation, SessionObservation
 from wakit.core.planner import plan
+from wakit.core.remedies import remedies
 from wakit.declare import edit, load
 from wakit.errors import DeclarationError
+from wakit.notebook.kernel import running_cell, running_kernel, show
 from wakit.notebook.link import Link
+from wakit.notebook.planning import listed
 from wakit.notebook.snapshot import Snapshot
 from wakit.notebook.words import sign
 
 Standing = Literal["in force", "refused", "saved", "not saved", "unchanged"]
-_PATIENCE: Final = 5.0  # seconds; the daemon needs less than one
+_PATIENCE: Final = 10.0  # seconds; the daemon needs less than one
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +52,40 @@ class Declared:
     plan: tuple[str, ...]
     diff: str
     note: str = ""
+    _shown: list[object] = field(default_factory=list, repr=False, compare=False)
 
     def __repr__(self) -> str:
-        end = f"sessions.toml: {self.standing}" + (f" ({self.note})" if self.note else "")
-        return "\n".join([*(self.plan or ("Nothing to do.",)), "", *self.diff.splitlines(), "", end])
+        return "\n".join([*self._planned(), "", *self.diff.splitlines(), "", self._outcome()])
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(repr(self))}</pre>"
+        return self._before_html() + self._after_html()
+
+    def _ipython_display_(self) -> None:
+        """Show it, unless this very cell has shown it already and only gives it back as its value."""
+        if not (self._shown and self._shown.pop() == running_cell()):
+            show(repr(self), self._repr_html_())
+
+    def show_before(self) -> None:
+        """Show what will follow, and what will be written."""
+        show("\n".join([*self._planned(), "", *self.diff.splitlines()]), self._before_html())
+
+    def show_after(self) -> None:
+        """Show what became of it, below :meth:`show_before`."""
+        show(self._outcome(), self._after_html())
+        self._shown.append(running_cell())
+
+    def _planned(self) -> tuple[str, ...]:
+        return self.plan or ("Nothing to do.",)
+
+    def _outcome(self) -> str:
+        return f"sessions.toml: {self.standing}" + (f" ({self.note})" if self.note else "")
+
+    def _before_html(self) -> str:
+        diff = f'<pre aria-label="Difference of sessions.toml">{escape(self.diff)}</pre>' if self.diff else ""
+        return listed(self._planned(), label="Plan") + diff
+
+    def _after_html(self) -> str:
+        return f"<p>{escape(self._outcome())}</p>"
 
 
 Change = Callable[[bool], edit.Edit]
@@ -69,11 +102,22 @@ def retire(config: Path, link: Link, name: str, *, dry_run: bool) -> Declared:
     return _carry_out(config, link, lambda dry: edit.retire(config, name, dry_run=dry), dry_run=dry_run)
 
 
+def rename(config: Path, link: Link, old: str, new: str, *, dry_run: bool) -> Declared:
+    """Give a session another name; see :meth:`wakit.notebook.fleet.Fleet.rename`."""
+    return _carry_out(config, link, lambda dry: edit.rename(config, old, new, dry_run=dry), dry_run=dry_run)
+
+
 def consequences(before: Declaration | None, after: Declaration, snapshot: Snapshot, now: datetime) -> tuple[str, ...]:
     """Say what the planner would decide about ``after`` that it does not decide about ``before``."""
-    seen = _observation(before or after, snapshot)
+    seen = _observation(before or after, after, snapshot)
     already: set[Action] = set(plan(before, seen, now).actions) if before else set()
-    return tuple(f"{sign(a)} {describe(a)}" for a in plan(after, seen, now).actions if a not in already)
+    decided = plan(after, seen, now)
+    held = [action.session for action in decided.actions if isinstance(action, Hold) and action not in already]
+    hints = dict.fromkeys(remedies(held, after, seen).values())
+    return (
+        *(f"{sign(a)} {describe(a)}" for a in decided.actions if a not in already),
+        *(f"hint: {hint}" for hint in hints),
+    )
 
 
 def _carry_out(config: Path, link: Link, change: Change, *, dry_run: bool) -> Declared:
@@ -85,10 +129,16 @@ def _carry_out(config: Path, link: Link, change: Change, *, dry_run: bool) -> De
     planned = consequences(before, rehearsal.declaration, link.snapshot, datetime.now(UTC))
     if dry_run or not rehearsal.changed:
         return Declared("not saved" if rehearsal.changed else "unchanged", planned, rehearsal.diff)
+    visible = running_kernel() is not None
+    if visible:
+        Declared("not saved", planned, rehearsal.diff).show_before()
     known = _trouble(link.snapshot)
     done = change(False)
     standing, note = _verdict(link, done.declaration.sha256, known)
-    return Declared(standing, planned, done.diff, note)
+    declared = Declared(standing, planned, done.diff, note)
+    if visible:
+        declared.show_after()
+    return declared
 
 
 def _verdict(link: Link, sha256: str, known: str | None) -> tuple[Standing, str]:
@@ -114,8 +164,22 @@ def _trouble(snapshot: Snapshot) -> str | None:
     return snapshot.daemon.declaration.error if snapshot.daemon else None
 
 
-def _observation(declaration: Declaration, snapshot: Snapshot) -> Observation:
-    return Observation({name: _seen(declaration, info) for name, info in snapshot.sessions.items()})
+def _observation(declaration: Declaration, after: Declaration, snapshot: Snapshot) -> Observation:
+    seen = {name: _seen(declaration, info) for name, info in snapshot.sessions.items()}
+    for name in after.sessions:
+        if name not in seen and _is_archived(name, snapshot):
+            seen[name] = SessionObservation(name=name, state=State.RETIRED, credential=Credential.ARCHIVED)
+    return Observation(seen)
+
+
+def _is_archived(name: str, snapshot: Snapshot) -> bool:
+    """Tell whether a session that the daemon does not show has a credential to come back to."""
+    if snapshot.daemon is None:
+        return False
+    try:
+        return any((Path(snapshot.daemon.state_dir) / "archive" / name).iterdir())
+    except OSError:
+        return False
 
 
 def _seen(declaration: Declaration, info: SessionInfo) -> SessionObservation:

@@ -13,60 +13,39 @@ Example, as cells of a notebook::
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import aclosing
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from wakit.control.client import Client, SyncClient
-from wakit.control.schemas import Disconnected, LiveFrame, PlanInfo
 from wakit.errors import NotConvergedError, UnknownSessionError
 from wakit.notebook.chronicle import Chronicle
+from wakit.notebook.editing import Editing
 from wakit.notebook.ending import wait_for_end
 from wakit.notebook.history import History
 from wakit.notebook.kernel import running_kernel
 from wakit.notebook.link import Link
+from wakit.notebook.names import NoSuchSessionError, no_such_session
+from wakit.notebook.planning import Plan
 from wakit.notebook.session import Session
 from wakit.notebook.snapshot import Snapshot
-from wakit.notebook.words import fleet_html, fleet_text, plan_html, plan_text
+from wakit.notebook.watching import Watch
+from wakit.notebook.words import fleet_html, fleet_text
+
+__all__ = ["Fleet", "NoSuchSessionError", "Plan"]
 
 if TYPE_CHECKING:
-    import duckdb
-
-    from wakit.notebook.declaring import Declared
+    from wakit.notebook.answer import Answer
     from wakit.notebook.widgets.board import Board
     from wakit.notebook.widgets.pairing import Pairing
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-class NoSuchSessionError(UnknownSessionError, KeyError):
-    """No session of that name; also a KeyError, because that is what a mapping promises."""
-
-
-class Plan:
-    """What the loop would do now. Its truth is whether there is anything to do.
-
-    Attributes:
-        info: The plan as the control API gives it.
-    """
-
-    def __init__(self, info: PlanInfo) -> None:
-        self.info = info
-
-    def __bool__(self) -> bool:
-        return bool(self.info.actions)
-
-    def __repr__(self) -> str:
-        return plan_text(self.info)
-
-    def _repr_html_(self) -> str:
-        return plan_html(self.info)
-
-
-class Fleet(Chronicle, Mapping[str, Session]):
+class Fleet(Chronicle, Editing, Mapping[str, Session]):
     """The sessions of one sessions.toml and the daemon that keeps them. Made by :func:`wakit.connect`.
 
     Args:
@@ -76,6 +55,10 @@ class Fleet(Chronicle, Mapping[str, Session]):
 
     Raises:
         NoDaemonError: No daemon serves that state directory.
+
+    Example:
+        >>> list(fleet), "sales" in fleet, fleet["sales"].state
+        (['sales', 'support'], True, 'connected')
     """
 
     def __init__(self, config: Path, state_dir: Path, *, socket: Path | None = None) -> None:
@@ -86,18 +69,19 @@ class Fleet(Chronicle, Mapping[str, Session]):
         status = self._client.status()
         sessions = {session.name: session for session in status.sessions}
         self._link = Link(self._async_client, Snapshot(sessions, status.daemon, reachable=True))
+        self._sessions: dict[str, Session] = {}
         self._history: History | None = None
         self._board: Board | None = None
 
     def __getitem__(self, name: str) -> Session:
+        if not isinstance(name, str):
+            raise no_such_session(name, self)
         if name not in self._link.snapshot.sessions:
             try:
                 self._client.session(name)  # the file may be newer than what the stream has told
             except UnknownSessionError:
-                near = get_close_matches(name, self._link.snapshot.sessions, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"fleet.declare({name!r}) declares one"
-                raise NoSuchSessionError(f"No session is called {name!r}", hint=hint) from None
-        return Session(name, self._link, self._client, self)
+                raise no_such_session(name, self, otherwise=f"fleet.declare({name!r}) declares one") from None
+        return self._sessions.setdefault(name, Session(name, self._link, self._client, self))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._link.snapshot.sessions)
@@ -109,7 +93,12 @@ class Fleet(Chronicle, Mapping[str, Session]):
         return list(self)
 
     def board(self) -> Board:
-        """Return the live board; one a fleet, shown as often as you like."""
+        """Return the live board; one a fleet, shown as often as you like.
+
+        Example:
+            >>> type(fleet.board()).__name__
+            'Board'
+        """
         if self._board is None or self._board.comm is None:
             from wakit.notebook.widgets.board import Board  # noqa: PLC0415 - ipywidgets only where a widget is made
 
@@ -117,86 +106,92 @@ class Fleet(Chronicle, Mapping[str, Session]):
         return self._board
 
     def plan(self) -> Plan:
-        """Return what the daemon's loop would do now, and what it waits for."""
+        """Return what the daemon's loop would do now, what it waits for, what is held, and what ends a hold.
+
+        Example:
+            >>> fleet.plan()
+            Nothing to do: the sessions are as declared.
+        """
         return Plan(self._client.plan())
 
     def apply(self, *, confirm: bool = False) -> Plan:
-        """Run the loop once now; ``confirm`` releases held retirements. Return what was carried out."""
-        return Plan(self._client.apply(confirm=confirm))
-
-    def declare(self, name: str, *, dry_run: bool = False, **keys: Any) -> Declared:
-        """Write a session into sessions.toml, or change its keys; comments and order of the file are kept.
-
-        Saving the file is what makes it so: the daemon sees it and acts. The plan, the file's difference and the
-        daemon's word on it are returned, and show themselves. The commit is left to you.
-
-        Args:
-            name: The session; declared if it is not.
-            dry_run: Only say what would follow.
-            keys: Keys of ``[sessions.NAME]``, such as ``pairing="code"`` or ``labels={"team": "emea"}``. None takes a
-                key out.
-
-        Raises:
-            DeclarationError: The file would not be a declaration any more; it is left as it was.
+        """Run the loop once now; ``confirm`` releases held retirements. Return what was carried out.
 
         Example:
-            ``fleet.declare("fieldwork", labels={"team": "emea"})``
+            >>> fleet.apply()
+            Nothing to do: the sessions are as declared.
         """
-        from wakit.notebook.declaring import declare  # noqa: PLC0415
+        return Plan(self._client.apply(confirm=confirm))
 
-        return declare(self.config, self._link, name, keys, dry_run=dry_run)
-
-    def retire(self, name: str, *, dry_run: bool = False) -> Declared:
-        """Take a session out of sessions.toml; its credential goes where ``retire`` in the file says.
-
-        Args:
-            name: The session.
-            dry_run: Only say what would follow.
-
-        Raises:
-            DeclarationError: The file does not declare it, or cannot be written.
-        """
-        from wakit.notebook.declaring import retire  # noqa: PLC0415
-
-        return retire(self.config, self._link, name, dry_run=dry_run)
-
-    def sql(self, query: str, params: Mapping[str, Any] | list[Any] | None = None) -> duckdb.DuckDBPyRelation:
+    def sql(
+        self,
+        query: str,
+        params: Mapping[str, Any] | list[Any] | None = None,
+        *,
+        names: Mapping[str, Any] | None = None,
+    ) -> Answer:
         """Ask the journal; the answer is a DuckDB relation with ``.df()``, ``.pl()``, ``.arrow()`` and more.
 
-        The question is answered by a local copy that is brought up to date first, so it may name frames of your own
-        notebook and costs the daemon nothing. Without a daemon its file is read.
+        The question is answered by a local copy that is brought up to date first, so it costs the daemon nothing and
+        may name frames of your own notebook: a pandas or Polars frame, an Arrow table, or an earlier answer. Names of
+        the journal come first. Without a daemon its file is read.
 
         Args:
             query: SQL. The journal's tables are ``events`` and ``declarations``, its views ``sessions_now``,
                 ``intervals``, ``uptime_daily``, ``pairings``, ``reconnects``, ``incidents``.
             params: Values for ``?`` or ``$name``.
+            names: Where frames are looked for; the variables of whoever calls if None.
 
         Raises:
             QueryError: The query is wrong.
             JournalError: The journal cannot be read.
 
         Example:
-            ``fleet.sql("SELECT session, state FROM sessions_now").df()``
+            >>> import pyarrow as pa
+            >>> owners = pa.table({"session": ["sales"], "owner": ["Ana"]})
+            >>> fleet.sql("SELECT owner, state FROM sessions_now JOIN owners USING (session)").fetchall()
+            [('Ana', 'connected')]
         """
-        return self._journal().sql(query, params)
+        return self._journal().sql(query, params, names)
 
-    async def watch(self, since: int | None = None) -> AsyncIterator[LiveFrame | Disconnected]:
-        """Stream what happens, from now on, on the loop that asks; a restart of the daemon does not end it.
+    def watch(self, since: int | None = None) -> Watch:
+        """Stream what happens, from now on, for ``async for`` and for ``for``; a restart of the daemon does not end it.
+
+        The first frame is a :class:`~wakit.control.schemas.Hello` with everything as it is, then each change comes as
+        one (``docs/control-api.md`` lists them); a :class:`~wakit.control.schemas.Disconnected` says that the daemon is
+        away. Leaving the loop ends the connection.
 
         Args:
             since: Also the journal's events after this ``seq``.
 
         Example:
-            ``async for frame in fleet.watch(): print(frame.type)``
+            >>> for frame in fleet.watch():
+            ...     print(frame.type)
+            ...     break
+            hello
         """
-        async with aclosing(self._async_client.watch(since=since)) as frames:
-            async for frame in frames:
-                yield frame
+        return Watch(self._client, self._async_client, since)
 
     async def wait(self, *wanted: str, timeout: float = 60.0) -> Self:  # noqa: ASYNC109 - people think in seconds
-        """Wait until every enabled session is in one of these states, as :meth:`Session.wait` does for one."""
-        enabled = [self[name] for name, info in self._link.snapshot.sessions.items() if info.enabled]
-        await asyncio.gather(*(session.wait(*wanted, timeout=timeout) for session in enabled))
+        """Wait until every enabled session is in one of these states, as :meth:`Session.wait` does for one.
+
+        Example:
+            >>> asyncio.run(fleet.wait("connected", timeout=20))["sales"].state
+            'connected'
+        """
+        await asyncio.gather(*(session.wait(*wanted, timeout=timeout) for session in self._enabled()))
+        return self
+
+    def wait_blocking(self, *wanted: str, timeout: float = 60.0) -> Self:
+        """Wait like :meth:`wait` where nothing can be awaited.
+
+        Example:
+            >>> fleet.wait_blocking("connected", timeout=20)["sales"].state
+            'connected'
+        """
+        deadline = time.monotonic() + timeout
+        for session in self._enabled():
+            session.wait_blocking(*wanted, timeout=max(deadline - time.monotonic(), 0.001))
         return self
 
     async def until(self, holds: Callable[[Snapshot], bool], timeout: float = 60.0) -> Snapshot:  # noqa: ASYNC109
@@ -210,16 +205,28 @@ class Fleet(Chronicle, Mapping[str, Session]):
             NotConvergedError: It was not so in time.
 
         Example:
-            ``await fleet.until(lambda now: "shop" in now.sessions)``
+            >>> len(asyncio.run(fleet.until(lambda now: "sales" in now.sessions)).sessions)
+            2
         """
         try:
             return await asyncio.wrap_future(self._link.when(holds, timeout))
         except TimeoutError:
-            raise NotConvergedError(
-                f"The fleet is not as wanted after {timeout:g} s",
-                why=fleet_text(self._link.snapshot, datetime.now(UTC)).partition("\n")[0],
-                hint="`fleet.plan()` says what the daemon waits for",
-            ) from None
+            raise self._too_late(timeout) from None
+
+    def until_blocking(self, holds: Callable[[Snapshot], bool], timeout: float = 60.0) -> Snapshot:
+        """Wait like :meth:`until` where nothing can be awaited.
+
+        Example:
+            >>> len(fleet.until_blocking(lambda now: "sales" in now.sessions).sessions)
+            2
+        """
+        future: Future[Snapshot] = self._link.when(holds, timeout)
+        try:
+            return future.result()
+        except TimeoutError:
+            raise self._too_late(timeout) from None
+        finally:
+            future.cancel()  # after an interrupt nobody waits any more
 
     def shutdown(self, timeout: float = 15.0) -> None:
         """End the daemon in order, as ``wakit down`` does, and wait until its process is gone; closes the fleet, too.
@@ -267,6 +274,19 @@ class Fleet(Chronicle, Mapping[str, Session]):
         assert shown is not None  # None is for widgets without a view
         live, metadata = shown
         return bundle | {WIDGET_VIEW: live[WIDGET_VIEW]}, metadata
+
+    def _enabled(self) -> list[Session]:
+        return [self[name] for name, info in self._link.snapshot.sessions.items() if info.enabled]
+
+    def _declared(self) -> Iterable[str]:
+        return self._link.snapshot.sessions
+
+    def _too_late(self, seconds: float) -> NotConvergedError:
+        return NotConvergedError(
+            f"The fleet is not as wanted after {seconds:g} s",
+            why=fleet_text(self._link.snapshot, datetime.now(UTC)).partition("\n")[0],
+            hint="`fleet.plan()` says what the daemon waits for",
+        )
 
     def _journal(self) -> History:
         if self._history is None:

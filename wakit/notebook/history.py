@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from wakit.control.client import SyncClient
 from wakit.errors import NoDaemonError, QueryError
+from wakit.notebook.scope import ask, names_of_the_caller
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
 
     from wakit.journal import Mirror
+    from wakit.notebook.answer import Answer
 
 
 class History:
@@ -38,8 +39,18 @@ class History:
         self._mirror: Mirror | None = None
         self._lock = threading.Lock()
 
-    def sql(self, query: str, params: Mapping[str, Any] | list[Any] | None = None) -> duckdb.DuckDBPyRelation:
+    def sql(
+        self,
+        query: str,
+        params: Mapping[str, Any] | list[Any] | None = None,
+        names: Mapping[str, Any] | None = None,
+    ) -> Answer:
         """Bring the copy up to date and run ``query`` on it.
+
+        Args:
+            query: SQL; tables it names that the journal does not have are looked for among ``names``.
+            params: Values for ``?`` or ``$name``.
+            names: Variables that may be frames; those of the cell that asks if None.
 
         Raises:
             QueryError: The query is wrong.
@@ -47,15 +58,21 @@ class History:
         """
         import duckdb  # noqa: PLC0415 - 30 ms and 50 MB that only a question has to pay
 
+        from wakit.notebook.answer import Answer, wrong  # noqa: PLC0415
+
+        if names is None:
+            names = names_of_the_caller()
         with self._lock:
             mirror = self._current()
             try:
-                return mirror.sql(query, params=params)
+                relation = ask(mirror.connection.sql, query, params, names)
             except duckdb.Error as error:
-                kind, _, why = str(error).partition(": ")
-                raise QueryError(
-                    f"The query is wrong ({kind})", why=why, hint="`DESCRIBE events` lists its columns"
-                ) from None
+                raise wrong(error) from None
+        if relation is None:
+            raise QueryError(
+                "That is no question", why="the statement gives no rows", hint="ask with SELECT, FROM, SHOW or DESCRIBE"
+            )
+        return Answer.of(relation)
 
     def close(self) -> None:
         """Drop the copy; relations made from it end with it."""
@@ -77,8 +94,6 @@ class History:
         except BaseException:
             mirror.close()
             raise
-        # A query may name a frame of the user's cell, several calls up from here.
-        mirror.connection.execute("SET python_scan_all_frames = true")
         self._mirror = mirror
         return mirror
 

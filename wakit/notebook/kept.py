@@ -14,8 +14,7 @@ from wakit.notebook.chronicle import Chronicle
 from wakit.notebook.history import History
 
 if TYPE_CHECKING:
-    import duckdb
-
+    from wakit.notebook.answer import Answer
     from wakit.sim.month import Record
 
 
@@ -24,20 +23,34 @@ class KeptJournal(Chronicle):
 
     Args:
         path: The file; closed again after each look.
+
+    Example:
+        >>> journal.uptime("emea-1", since="2026-10-13", until="2026-10-13").relation.select("connected").fetchall()
+        [('22 h 43 min',)]
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._history = History(path)
 
-    def sql(self, query: str, params: Mapping[str, Any] | list[Any] | None = None) -> duckdb.DuckDBPyRelation:
-        """Ask the journal; the answer is a DuckDB relation with ``.df()``, ``.pl()``, ``.arrow()`` and more.
+    def sql(
+        self,
+        query: str,
+        params: Mapping[str, Any] | list[Any] | None = None,
+        *,
+        names: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """Ask the journal, as :meth:`Fleet.sql` does.
 
         Raises:
             QueryError: The query is wrong.
             JournalError: The journal cannot be read.
+
+        Example:
+            >>> journal.sql("SELECT count(*) AS n FROM declarations").to_dicts()
+            [{'n': 3}]
         """
-        return self._history.sql(query, params)
+        return self._history.sql(query, params, names)
 
     def close(self) -> None:
         """Drop the copy; relations made from it end with it."""
@@ -68,9 +81,9 @@ def read_journal(path: str | Path) -> KeptJournal:
         JournalError: There is none, or it cannot be read.
 
     Example:
-        >>> def worst(path):
-        ...     with read_journal(path) as journal:
-        ...         return journal.sql("SELECT * FROM incidents ORDER BY seconds DESC LIMIT 5").df()
+        >>> with wakit.read_journal(folder) as journal:
+        ...     journal.sql("SELECT session, state FROM sessions_now").fetchall()
+        [('sales', 'connected')]
     """
     file = Path(path)
     file = file / "journal.duckdb" if file.is_dir() else file
@@ -88,9 +101,9 @@ def example_month(seed: int = 7) -> KeptJournal:
         seed: Which story.
 
     Example:
-        >>> with example_month() as journal:
-        ...     len(journal.sql("SELECT DISTINCT session FROM events WHERE session IS NOT NULL"))
-        12
+        >>> with wakit.example_month(seed=7) as month:
+        ...     month
+        Journal month.duckdb: 2351 events of 12 sessions, 2026-09-28 to 2026-10-28
     """
     from wakit.sim.month import month  # noqa: PLC0415
 

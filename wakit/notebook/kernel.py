@@ -1,4 +1,4 @@
-"""Where in a notebook we are: is there a kernel, and which loop does it run its cells on?"""
+"""Where in a notebook we are: is there a kernel, which loop runs its cells, which cell is it; and showing something."""
 
 from __future__ import annotations
 
@@ -26,3 +26,19 @@ def running_kernel() -> Any | None:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return getattr(shell, "kernel", None)
+
+
+def running_cell() -> object:
+    """Return which cell runs, as the number that stands beside it; None where there is no kernel."""
+    return getattr(getattr(running_kernel(), "shell", None), "execution_count", None)
+
+
+def show(text: str, html: str) -> None:
+    """Show something under the running cell now; print the text where IPython is not."""
+    ipython = sys.modules.get("IPython")
+    if ipython is None or ipython.get_ipython() is None:
+        print(text)  # noqa: T201 - what display() does there, too
+        return
+    from IPython.display import display  # noqa: PLC0415 - loaded already
+
+    display({"text/plain": text, "text/html": html}, raw=True)  # type: ignore[no-untyped-call]

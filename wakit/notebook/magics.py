@@ -19,8 +19,9 @@ from wakit.notebook.connect import connect
 from wakit.notebook.fleet import Fleet
 
 if TYPE_CHECKING:
-    import duckdb
     from IPython.core.interactiveshell import InteractiveShell
+
+    from wakit.notebook.answer import Answer
 
 Order: TypeAlias = Callable[[Fleet, list[str]], Any]
 
@@ -29,8 +30,8 @@ USAGE: Final = """\
 %wakit plan                 what the daemon would do now
 %wakit pair NAME            the pairing widget
 %wakit restart|park|resume NAME
-%wakit timeline|uptime [NAME ...]
-%wakit logs NAME            the last lines of its log
+%wakit events|logs NAME     what happened to it; the last lines of its log
+%wakit timeline|uptime|reconnects|pairings [NAME ...]
 %wakit sql QUERY            a question to the journal
 %%wakit sql [--out NAME]    the same, over several lines; the answer goes into a variable, too
 %wakit connect [FOLDER]     another fleet from now on"""
@@ -41,13 +42,16 @@ _FOR_ONE: Final[Mapping[str, Order]] = MappingProxyType(
         "restart": lambda fleet, names: fleet[names[0]].restart(),
         "park": lambda fleet, names: fleet[names[0]].park(),
         "resume": lambda fleet, names: fleet[names[0]].resume(),
-        "logs": lambda fleet, names: print("\n".join(fleet[names[0]].logs())),  # noqa: T201
+        "events": lambda fleet, names: fleet[names[0]].events(),
+        "logs": lambda fleet, names: fleet[names[0]].logs(),
     }
 )
 _FOR_SOME: Final[Mapping[str, Order]] = MappingProxyType(
     {
         "timeline": lambda fleet, names: fleet.timeline(*names),
         "uptime": lambda fleet, names: fleet.uptime(*names),
+        "reconnects": lambda fleet, names: fleet.reconnects(*names),
+        "pairings": lambda fleet, names: fleet.pairings(*names),
     }
 )
 _FOR_ALL: Final[Mapping[str, Order]] = MappingProxyType(
@@ -67,14 +71,23 @@ class WakitMagics(Magics):
 
     @line_cell_magic
     def wakit(self, line: str, cell: str | None = None) -> Any:
-        """Show or order; ``%wakit help`` lists what there is."""
+        """Show or order; ``%wakit help`` lists what there is.
+
+        Example:
+            >>> shell.run_line_magic("wakit", "plan")
+            Nothing to do: the sessions are as declared.
+            >>> shell.run_cell_magic("wakit", "sql --out now", "SELECT session, state FROM sessions_now").fetchall()
+            [('sales', 'connected')]
+            >>> shell.user_ns["now"].columns
+            ['session', 'state']
+        """
         word, _, rest = line.strip().partition(" ")
         try:
             if word == "sql" or (cell is not None and not word):
                 return self._sql(rest, cell)
             if cell is not None:
                 raise UsageError(f"%%wakit knows `sql` only, not {word!r}")
-            return self._order(word, shlex.split(rest))
+            return self._order(word, _split(rest))
         except WakitError as error:  # a user's mistake is one line, as everywhere, and no traceback
             raise UsageError(_said(error)) from None
 
@@ -94,13 +107,17 @@ class WakitMagics(Magics):
             raise UsageError(f"%wakit does not know {word!r}; it knows:\n{USAGE}")
         return order(self.fleet, names)
 
-    def _sql(self, rest: str, cell: str | None) -> duckdb.DuckDBPyRelation:
+    def _sql(self, rest: str, cell: str | None) -> Answer:
         if cell is None:
-            return self.fleet.sql(rest)
-        words = shlex.split(rest)
+            if not rest.strip():
+                raise UsageError("`%wakit sql` needs a query behind it; `%%wakit sql` takes the lines below it")
+            return self.fleet.sql(rest, names=self._variables)
+        words = _split(rest)
         if words[:1] not in ([], ["--out"]) or len(words) not in (0, 2):
             raise UsageError("`%%wakit sql` takes `--out NAME` and nothing else; the query stands below it")
-        answer = self.fleet.sql(cell)
+        if words and not words[1].isidentifier():
+            raise UsageError(f"{words[1]!r} cannot be a variable")
+        answer = self.fleet.sql(cell, names=self._variables)
         if words:
             self._variables[words[1]] = answer
         return answer
@@ -108,19 +125,25 @@ class WakitMagics(Magics):
     @property
     def fleet(self) -> Fleet:
         """The notebook's fleet; attached to the nearest one when it has none."""
+        held = self._held()
+        if held is None:
+            held = self._fleet = connect()
+        return held
+
+    def _held(self) -> Fleet | None:
+        """Return the fleet that is meant, if there is one already: asking for it must not connect anything."""
+        if self._fleet is not None and not self._fleet.closed:
+            return self._fleet
         held = [value for value in self._variables.values() if isinstance(value, Fleet) and not value.closed]
-        if self._fleet is None or self._fleet.closed:
-            self._fleet = held[-1] if held else connect()
-        return self._fleet
+        return held[-1] if held else None
 
     def complete(self, _: Any, event: Any) -> list[str]:
         """Complete what follows ``%wakit``: words first, then names of sessions."""
         typed = event.line.split()
         if len(typed) + event.line.endswith(" ") <= 2:  # noqa: PLR2004 - the magic, and the word that is being typed
             return list(WORDS)
-        if typed[1] in {*_FOR_ONE, *_FOR_SOME} and self._fleet is not None:
-            return list(self._fleet)
-        return []
+        fleet = self._held()
+        return list(fleet) if fleet is not None and typed[1] in {*_FOR_ONE, *_FOR_SOME} else []
 
 
 def load(shell: InteractiveShell) -> None:
@@ -129,6 +152,13 @@ def load(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     for key in ("%wakit", "%%wakit"):
         shell.set_hook("complete_command", magics.complete, str_key=key)  # type: ignore[no-untyped-call]
+
+
+def _split(rest: str) -> list[str]:
+    try:
+        return shlex.split(rest)
+    except ValueError as error:
+        raise UsageError(f"That cannot be read: {str(error).lower()}") from None
 
 
 def _said(error: WakitError) -> str:

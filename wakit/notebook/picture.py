@@ -10,11 +10,11 @@ from wakit.errors import MissingExtraError
 
 if TYPE_CHECKING:
     import altair as alt
-    import duckdb
     import pandas as pd
     import polars as pl
     import pyarrow as pa
 
+    from wakit.notebook.answer import Answer
     from wakit.notebook.plots.rows import Drawing
 
 Draw: TypeAlias = "Callable[[pa.Table, str], Drawing]"
@@ -36,26 +36,43 @@ class Picture:
         draw: Makes the chart.
 
     Example:
-        >>> def worst_days(fleet):
-        ...     return fleet.uptime().relation.filter("share < 0.99").df()
+        >>> uptime = journal.uptime()
+        >>> uptime.title, len(uptime)
+        ('Uptime', 372)
+        >>> uptime.relation.filter("share < 0.6").select("session, connected").fetchall()
+        [('shop-2', '11 h 0 min'), ('shop-2', '0 s'), ('shop-2', '14 h 22 min')]
     """
 
-    def __init__(self, title: str, relation: duckdb.DuckDBPyRelation, draw: Draw) -> None:
+    def __init__(self, title: str, relation: Answer, draw: Draw) -> None:
         self.title = title
         self.relation = relation
         self._draw = draw
 
     def df(self) -> pd.DataFrame:
-        """Return the rows as a pandas frame."""
+        """Return the rows as a pandas frame.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
         return self.relation.df()
 
     def pl(self) -> pl.DataFrame:
-        """Return the rows as a Polars frame."""
-        return self.relation.pl()
+        """Return the rows as a Polars frame.
+
+        Raises:
+            MissingExtraError: Polars is not installed.
+        """
+        frame: pl.DataFrame = self.relation.pl()
+        return frame
 
     def arrow(self) -> pa.Table:
-        """Return the rows as an Arrow table."""
-        return self.relation.to_arrow_table()
+        """Return the rows as an Arrow table.
+
+        Example:
+            >>> journal.pairings().arrow().column_names
+            ['step', 'method', 'pairings']
+        """
+        return self.relation.arrow()
 
     @property
     def chart(self) -> alt.TopLevelMixin:
@@ -63,6 +80,10 @@ class Picture:
 
         Raises:
             MissingExtraError: Altair is not installed.
+
+        Example:
+            >>> journal.uptime().chart.properties(width=900).width
+            900
         """
         drawing = self._drawing()
         drawing.chart.datasets = drawing.datasets  # type: ignore[attr-defined] # every chart is a schema object
@@ -92,6 +113,6 @@ class Picture:
             raise MissingExtraError(
                 "Pictures need Altair",
                 why="it is not installed",
-                hint="`pip install 'wakit[plots]'`; `.df()` works without",
+                hint="`pip install 'wakit[plots]'`; `.arrow()` works without",
             )
         return self._draw(self.arrow(), self.title)

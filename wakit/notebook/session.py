@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from html import escape
 from typing import TYPE_CHECKING, Final, Literal
 
 from wakit.control.client import SyncClient
@@ -12,12 +13,12 @@ from wakit.control.schemas import PairingShown, SessionInfo
 from wakit.core.lifecycle import State, Status
 from wakit.errors import ControlError, NotConvergedError
 from wakit.notebook.link import Link
+from wakit.notebook.log import Log
 from wakit.notebook.words import session_html, session_text
 from wakit.redact import PhoneNumber
 
 if TYPE_CHECKING:
-    import duckdb
-
+    from wakit.notebook.answer import Answer
     from wakit.notebook.chronicle import Chronicle, Moment
     from wakit.notebook.picture import Picture
     from wakit.notebook.widgets.pairing import Pairing
@@ -31,9 +32,9 @@ class Session:
     The properties say what the live connection last told; they never wait.
 
     Example:
-        >>> def link_a_phone(fleet):
-        ...     sales = fleet["sales"]
-        ...     return sales.pair()  # the widget, as the last line of a cell
+        >>> sales = fleet["sales"]
+        >>> sales.state, sales.status
+        ('connected', 'connected')
     """
 
     def __init__(self, name: str, link: Link, client: SyncClient, chronicle: Chronicle) -> None:
@@ -78,6 +79,10 @@ class Session:
         Raises:
             UnknownSessionError: It is not declared.
             ControlError: The method or the number cannot be right.
+
+        Example:
+            >>> fleet["sales"].pair()  # as the last line of a cell it is the widget
+            <pairing of sales: shown in a notebook; in a terminal use `wakit pair sales`>
         """
         from wakit.notebook.widgets.pairing import Pairing  # noqa: PLC0415 - ipywidgets only where a widget is made
 
@@ -90,9 +95,8 @@ class Session:
         """Return the QR or code that is valid now, or None. It is a secret: its repr hides it, and so should you.
 
         Example:
-            >>> def payload(session):
-            ...     shown = session.pairing()
-            ...     return None if shown is None else shown.payload
+            >>> fleet["sales"].pairing() is None  # nothing is to be scanned: it is linked
+            True
         """
         try:
             return self._client.qr(self.name)
@@ -102,30 +106,80 @@ class Session:
             return None
 
     def restart(self, *, take_over: bool = False) -> Session:
-        """Replace its client; clears what waits for a person, too."""
+        """Replace its client; clears what waits for a person, too.
+
+        Args:
+            take_over: Its credential goes on here, although it was used elsewhere since this copy was made.
+
+        Raises:
+            ControlError: It is parked, not enabled, or held.
+
+        Example:
+            >>> fleet["sales"].restart().wait_blocking("connected", timeout=20).state
+            'connected'
+        """
         self._client.restart(self.name, take_over=take_over)
         return self
 
     def park(self) -> Session:
-        """Stop its client until :meth:`resume`; the credential stays."""
+        """Stop its client until :meth:`resume`, whatever the file says; the credential stays.
+
+        It is an order for now, kept by the daemon (also over its restarts) and nowhere in the file. For good, where
+        others see it and can revert it, say it in the file: ``fleet.declare("sales", enabled=False)``.
+
+        Example:
+            >>> fleet["sales"].park().name
+            'sales'
+        """
         self._client.park(self.name)
         return self
 
     def resume(self) -> Session:
-        """Undo :meth:`park`."""
-        self._client.resume(self.name)
+        """Undo :meth:`park`.
+
+        Raises:
+            ControlError: The file itself parks it; an order does not outvote the file.
+
+        Example:
+            >>> fleet["sales"].resume().wait_blocking("connected", timeout=20).state
+            'connected'
+        """
+        if not self._client.resume(self.name).enabled:
+            raise ControlError(
+                f"{self.name} stays parked",
+                why="sessions.toml says enabled = false",
+                hint=f'fleet.declare("{self.name}", enabled=True)',
+            )
         return self
 
-    def logs(self, lines: int = 200) -> list[str]:
-        """Return the last lines of its worker's log, one JSON object each, oldest first."""
-        return self._client.logs(self.name, lines)
+    def logs(self, lines: int = 200) -> Log:
+        """Return the last lines of its worker's log, one JSON object each, oldest first; it shows itself in words.
 
-    def events(self) -> duckdb.DuckDBPyRelation:
-        """Return its events from the journal, oldest first, as a DuckDB relation."""
+        Args:
+            lines: How many at most.
+
+        Example:
+            >>> len(fleet["sales"].logs(lines=2))
+            2
+        """
+        return Log(self.name, self._client.logs(self.name, lines))
+
+    def events(self) -> Answer:
+        """Return its events from the journal, oldest first, as a DuckDB relation.
+
+        Example:
+            >>> fleet["sales"].events().filter("kind = 'state'").select("state_to").fetchall()
+            [('starting',), ('connected',)]
+        """
         return self._chronicle.sql("SELECT * FROM events WHERE session = $name ORDER BY seq", {"name": self.name})
 
     def timeline(self, *, since: Moment | None = None, until: Moment | None = None) -> Picture:
-        """Show what it was when, as :meth:`wakit.notebook.fleet.Fleet.timeline`."""
+        """Show what it was when, as :meth:`wakit.notebook.fleet.Fleet.timeline`.
+
+        Example:
+            >>> fleet["sales"].timeline().relation.select("state").fetchall()
+            [('starting',), ('connected',)]
+        """
         return self._chronicle.timeline(self.name, since=since, until=until)
 
     async def wait(self, *wanted: str, timeout: float = 60.0) -> Session:  # noqa: ASYNC109 - people think in seconds
@@ -140,7 +194,9 @@ class Session:
             UnknownSessionError: It is not declared.
 
         Example:
-            ``await fleet["sales"].wait("connected", timeout=60)``
+            >>> import asyncio
+            >>> asyncio.run(fleet["sales"].wait("connected", timeout=20)).state  # in a cell: `await …`
+            'connected'
         """
         states = _wanted(wanted)
         future = self._link.session_when(self.name, _is_one_of(states), timeout)
@@ -151,7 +207,12 @@ class Session:
         return self
 
     def wait_blocking(self, *wanted: str, timeout: float = 60.0) -> Session:
-        """Wait like :meth:`wait` where nothing can be awaited; the cell holds its widgets still meanwhile."""
+        """Wait like :meth:`wait` where nothing can be awaited; the cell holds its widgets still meanwhile.
+
+        Example:
+            >>> fleet["sales"].wait_blocking("connected", timeout=20).state
+            'connected'
+        """
         states = _wanted(wanted)
         future = self._link.session_when(self.name, _is_one_of(states), timeout)
         try:
@@ -173,10 +234,16 @@ class Session:
         )
 
     def __repr__(self) -> str:
-        return session_text(self.info, datetime.now(UTC))
+        try:
+            return session_text(self.info, datetime.now(UTC))
+        except ControlError as error:  # retired meanwhile: what shows itself must not fail
+            return f"{self.name}: {error}"
 
     def _repr_html_(self) -> str:
-        return session_html(self.info, datetime.now(UTC))
+        try:
+            return session_html(self.info, datetime.now(UTC))
+        except ControlError:
+            return f"<p>{escape(repr(self))}</p>"
 
 
 def _number(phone: str | PhoneNumber | None) -> PhoneNumber | None:

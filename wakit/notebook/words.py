@@ -12,7 +12,7 @@ from html import escape
 from types import MappingProxyType
 from typing import Final
 
-from wakit.control.schemas import PlanInfo, SessionInfo
+from wakit.control.schemas import SessionInfo
 from wakit.core.actions import Action
 from wakit.notebook.snapshot import Snapshot
 
@@ -30,7 +30,17 @@ _OTHER: Final = "~"
 
 def sign(action: Action) -> str:
     """Mark an action as Terraform does: what comes, what goes, what changes, what waits."""
-    return _SIGNS.get(type(action).__name__.lower(), _OTHER)
+    return sign_of(type(action).__name__.lower())
+
+
+def sign_of(action: str) -> str:
+    """Mark an action by its name.
+
+    Example:
+        >>> sign_of("create"), sign_of("restart")
+        ('+', '~')
+    """
+    return _SIGNS.get(action, _OTHER)
 
 
 def duration(length: timedelta) -> str:
@@ -62,9 +72,18 @@ def count(sessions: Iterable[SessionInfo]) -> str:
 
 def session_text(session: SessionInfo, now: datetime) -> str:
     """Describe one session in a line."""
-    reason = f": {session.reason}" if session.reason else ""
+    said = reason(session)
     state = session.state.replace("_", " ")
-    return f"{SYMBOLS[session.status]} {session.name} {state} for {duration(now - session.since)}{reason}"
+    return f"{SYMBOLS[session.status]} {session.name} {state} for {duration(now - session.since)}" + (
+        f": {said}" if said else ""
+    )
+
+
+def reason(session: SessionInfo) -> str:
+    """Say why a session is as it is, and why what is wanted of it is not done."""
+    if not session.held or session.held in session.reason:
+        return session.reason
+    return f"{session.reason}; held: {session.held}" if session.reason else f"held: {session.held}"
 
 
 def fleet_text(snapshot: Snapshot, now: datetime) -> str:
@@ -82,21 +101,6 @@ def session_html(session: SessionInfo, now: datetime) -> str:
 def fleet_html(snapshot: Snapshot, now: datetime) -> str:
     """Describe the fleet as a static table that says when it was true."""
     return _table(snapshot.sessions.values(), f"{_headline(snapshot)}; {_moment(now)}", now)
-
-
-def plan_text(plan: PlanInfo) -> str:
-    """Describe a plan as ``wakit plan`` does: a sign and a line an action."""
-    lines = [f"{_SIGNS.get(action.action, _OTHER)} {action.text}" for action in plan.actions]
-    lines += [f"… {name}: {why}" for name, why in plan.waiting.items()]
-    lines += [f"! {name}: {why}" for name, why in plan.held.items()]
-    if plan.declaration.error:
-        lines.append(f"! sessions.toml as it is now is not in force: {plan.declaration.error}")
-    return "\n".join(lines) or "Nothing to do: the sessions are as declared."
-
-
-def plan_html(plan: PlanInfo) -> str:
-    """Describe a plan as preformatted text."""
-    return f"<pre>{escape(plan_text(plan))}</pre>"
 
 
 def _headline(snapshot: Snapshot) -> str:
@@ -117,7 +121,7 @@ def _table(sessions: Iterable[SessionInfo], caption: str, now: datetime) -> str:
         f'<td style="text-align:left;color:{_COLOURS[s.status]}">{SYMBOLS[s.status]} '
         f"{escape(s.state.replace('_', ' '))}</td>"
         f'<td style="text-align:left">{duration(now - s.since)}</td>'
-        f'<td style="text-align:left">{escape(s.reason)}</td></tr>'
+        f'<td style="text-align:left">{escape(reason(s))}</td></tr>'
         for s in sessions
     )
     return (
