@@ -3,10 +3,14 @@
 A leak is what grows with the number of times and does not stop. So each campaign takes samples as it goes on, leaves
 the first ones out (caches fill, the allocator takes its room), and asks for the slope of the rest in a thousand times.
 Counts of tasks, threads, processes, descriptors and temporary files have no noise: they may not grow at all. Memory
-has; it may grow by :data:`MEMORY_MB` in a thousand.
+has; it may grow by :data:`MEMORY_MB` in a thousand. Of the daemon's, growth and fragmentation are told apart: "used" is
+what the C allocator has given out and not got back, "gaps" what lies free between that. A leak shows in the former. The
+heap is all the memory that the process has filled: both, and Python's own arenas.
 
 The journal and the logs grow on purpose, and DuckDB keeps as much of the journal in memory as it may. Rows and that
-cache are told beside the rest and judge nothing; the daemon's heap is told without the cache.
+cache are told beside the rest and judge nothing; "used" and heap are told without the cache. What DuckDB takes besides,
+in its first thousands of commits and then no more, it is made to take before the campaign (``watched_daemon.fill``).
+The loopback WhatsApp remembers its last 50,000 entries, so its heap may grow until it has seen as many.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 from gauges import cpu_seconds, descriptors, files_below, heap_mb, load, slope, threads
 from harness import PATIENCE, Fleet, fleet_in
 from paired import Paired
@@ -34,11 +39,13 @@ from wakit.sim.scenarios import Drop
 
 DAEMON = Path(__file__).with_name("watched_daemon.py")
 MEMORY_MB = 1.0
+USED_MB = 0.5
 OBJECTS = 1000.0
 # By figure, what it may grow by in a thousand times. A count that went up by one in the whole campaign is no slope of
 # one in a thousand unless it goes on.
 ALLOWED = {
     "daemon_heap_mb": MEMORY_MB,
+    "daemon_used_mb": USED_MB,
     "daemon_objects": OBJECTS,
     "daemon_tasks": 0.5,
     "daemon_threads": 0.5,
@@ -46,6 +53,8 @@ ALLOWED = {
     "worker_heap_mb": MEMORY_MB,
     "worker_threads": 0.5,
     "worker_descriptors": 0.5,
+    "sim_threads": 0.5,
+    "sim_descriptors": 0.5,
     "processes": 0.5,
     "temporary_files": 0.5,
     "state_files": 0.5,
@@ -83,13 +92,15 @@ class Leaking:
 
     def sample(self, times: int) -> None:
         """Take the figures after so many times."""
-        pid, workers = self.daemon.pid, self.workers()
+        pid, workers, sim = self.daemon.pid, self.workers(), _sim()
         told = self.order("count")
         cached = told["cached_bytes"] / 2**20
         self.samples.append(
             {
                 "times": times,
                 "daemon_heap_mb": heap_mb(pid) - cached,
+                "daemon_used_mb": told["used_bytes"] / 2**20 - cached,
+                "daemon_gaps_mb": told["gap_bytes"] / 2**20,
                 "daemon_objects": told["objects"],
                 "daemon_tasks": told["tasks"],
                 "daemon_threads": len(threads(pid)),
@@ -97,6 +108,10 @@ class Leaking:
                 "worker_heap_mb": sum(map(heap_mb, workers)),
                 "worker_threads": sum(len(threads(worker)) for worker in workers),
                 "worker_descriptors": sum(map(descriptors, workers)),
+                "sim_heap_mb": heap_mb(sim),
+                "sim_threads": len(threads(sim)),
+                "sim_descriptors": descriptors(sim),
+                "sim_entries": self.watch.seq(),
                 "processes": len(_children(pid)),
                 "temporary_files": files_below(self.temporary),
                 "state_files": files_below(self.fleet.state),
@@ -129,11 +144,17 @@ class Leaking:
 
 def _least(key: str) -> float:
     """Return what is no growth yet, however steep a short campaign makes it look."""
-    return {"daemon_heap_mb": 2.0, "worker_heap_mb": 4.0, "daemon_objects": 500.0}.get(key, 2.0)
+    return {"daemon_heap_mb": 2.0, "daemon_used_mb": 0.5, "worker_heap_mb": 4.0, "daemon_objects": 500.0}.get(key, 2.0)
 
 
 def _children(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def _sim() -> int:
+    """Return the pid of this process's loopback WhatsApp."""
+    (found,) = (each.pid for each in psutil.Process().children() if "wakit.sim" in each.cmdline())
+    return found
 
 
 @contextmanager
@@ -158,7 +179,9 @@ def leaking(linked: Paired, settings: str) -> Iterator[Leaking]:
         try:
             _wait_served(fleet)
             fleet.wait(lambda status: status.daemon.converged, timeout=120)
-            yield Leaking(fleet, watch, temporary)
+            under = Leaking(fleet, watch, temporary)
+            under.order("fill")
+            yield under
         finally:
             fleet.end()
             for pipe in (process.stdin, process.stdout):
