@@ -3,10 +3,10 @@
 A leak is what grows with the number of times and does not stop. So each campaign takes samples as it goes on, leaves
 the first half out (caches fill, the allocator takes its room), and asks for the slope of the rest in a thousand times.
 Counts of tasks, threads, processes, descriptors and temporary files have no noise: they may not grow at all. Memory
-has; it may grow by :data:`MEMORY_MB` in a thousand. Of the daemon's, growth and fragmentation are told apart: "used" is
-what the C allocator has given out and not got back, "gaps" what lies free between that. A leak shows in the former,
-which goes up and down by a megabyte. The heap is all the memory that the process has filled: both, and Python's own
-arenas.
+has; it may grow by :data:`MEMORY_MB` in a thousand, the daemon's heap by :data:`HEAP_MB`. Of the daemon's, growth and
+fragmentation are told apart: "used" is what the C allocator has given out and not got back, "gaps" what lies free
+between that. A leak shows in the former, which goes up and down by a megabyte. The heap is all the memory that the
+process has filled: both, and Python's own arenas.
 
 The journal and the logs grow on purpose, and DuckDB keeps as much of the journal in memory as it may. Rows and that
 cache are told beside the rest and judge nothing; the heap is told without the cache, "used" never has it (DuckDB maps
@@ -41,13 +41,13 @@ from wakit.sim.scenarios import Drop
 
 DAEMON = Path(__file__).with_name("watched_daemon.py")
 MEMORY_MB = 1.0
-USED_MB = 1.0
+HEAP_MB = 2.0  # with gaps, and what DuckDB gave back of its cache but the process still has
 OBJECTS = 1000.0
 # By figure, what it may grow by in a thousand times. A count that went up by one in the whole campaign is no slope of
 # one in a thousand unless it goes on.
 ALLOWED = {
-    "daemon_heap_mb": MEMORY_MB,
-    "daemon_used_mb": USED_MB,
+    "daemon_heap_mb": HEAP_MB,
+    "daemon_used_mb": MEMORY_MB,
     "daemon_objects": OBJECTS,
     "daemon_tasks": 0.5,
     "daemon_threads": 0.5,
