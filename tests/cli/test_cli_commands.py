@@ -231,6 +231,15 @@ def test_orders_reach_the_daemon(served: Served, capsys: pytest.CaptureFixture[s
     told = capsys.readouterr().out
     assert "support: restart asked for; it is declared" in told
     SessionInfo.model_validate_json(told.splitlines()[-1])
+
+
+def test_what_the_file_parks_is_not_said_to_be_resumed(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    served.do(lambda fleet: fleet.change("sales", "parked", enabled=False))
+    assert run(["resume", "sales"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "error: sales stays parked: sessions.toml says enabled = false" in err
+    assert "hint: take `enabled = false` out of [sessions.sales]" in err
     assert run(["restart", "ventas"]) == 1
     assert "No session is called ventas" in capsys.readouterr().err
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from wakit.cli.fleet import Fleet
+from wakit.errors import ControlError
 
 
 def show_status(fleet: Fleet, *, as_json: bool) -> None:
@@ -24,10 +25,20 @@ def show_status(fleet: Fleet, *, as_json: bool) -> None:
 def give(
     fleet: Fleet, order: Literal["restart", "park", "resume"], names: Sequence[str], *, as_json: bool, **more: bool
 ) -> None:
-    """Give an order to each session, in turn; the first refusal ends it."""
+    """Give an order to each session, in turn; the first refusal ends it.
+
+    Raises:
+        ControlError: It was refused, or changes nothing because the file says otherwise.
+    """
     client = fleet.client
     for name in names:
         told = getattr(client, order)(name, **more)
+        if order == "resume" and not told.enabled:  # undone all the same: it runs once the file allows it
+            raise ControlError(
+                f"{name} stays parked",
+                why="sessions.toml says enabled = false",
+                hint=f"take `enabled = false` out of [sessions.{name}]",
+            )
         if as_json:
             print_json(told.model_dump_json())
         else:
