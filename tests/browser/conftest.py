@@ -19,24 +19,29 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "notebook"))
 from served_fleet import ServedFleet
 
 if TYPE_CHECKING:
-    from lab import Lab, Visit
+    from lab import Lab, Site, Visit
 
 _CHROMIUM = Path("/usr/bin/chromium")
 
 
 def _missing() -> str:
-    for module in ("jupyterlab", "playwright", "zxingcpp", "PIL"):
+    for module in ("jupyterlab", "voila", "marimo", "playwright", "zxingcpp", "PIL"):
         if find_spec(module) is None:
             return f"{module} is not installed: pip install -e '.[test,dev]'"
     return "" if _CHROMIUM.exists() else "Debian's chromium is not installed: apt-get install chromium"
 
 
 @pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
+def equipped() -> None:
+    """Skip what needs a browser where there is none; in CI that is a failure."""
     if why := _missing():
         if os.environ.get("CI"):
             pytest.fail(f"CI has to run the browser tests: {why}")
         pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def lab(equipped: None) -> Iterator[Lab]:
     from lab import running_lab  # noqa: PLC0415 - needs what may be missing
 
     with tempfile.TemporaryDirectory(prefix="wk") as folder, running_lab(Path(folder)) as lab:
@@ -44,8 +49,11 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture
-def visit(lab: Lab) -> Iterator[Callable[..., Visit]]:
-    """Open pages; afterwards nothing may have gone wrong on them, and nothing may have left the machine."""
+def visit(equipped: None, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visit]]:
+    """Open pages, JupyterLab's if no other server is named.
+
+    Afterwards nothing may have gone wrong on them, and nothing may have left the machine.
+    """
     from lab import Visit, launch  # noqa: PLC0415
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
 
@@ -54,8 +62,8 @@ def visit(lab: Lab) -> Iterator[Callable[..., Visit]]:
         browser = launch(stack.enter_context(sync_playwright()))
         stack.callback(browser.close)
 
-        def visiting(*, dark: bool = False, lab: Lab = lab) -> Visit:
-            visits.append(Visit(browser, lab, dark=dark))
+        def visiting(*, dark: bool = False, lab: Site | None = None) -> Visit:
+            visits.append(Visit(browser, lab or request.getfixturevalue("lab"), dark=dark))
             return visits[-1]
 
         yield visiting

@@ -17,16 +17,18 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from wakit.control.client import Client, SyncClient
 from wakit.control.schemas import Disconnected, LiveFrame, PlanInfo
 from wakit.errors import NotConvergedError, UnknownSessionError
+from wakit.notebook.boards import Boards
 from wakit.notebook.chronicle import Chronicle
 from wakit.notebook.ending import wait_for_end
 from wakit.notebook.history import History
-from wakit.notebook.kernel import running_kernel
+from wakit.notebook.kernel import as_cell, running_cell, running_kernel
 from wakit.notebook.link import Link
 from wakit.notebook.session import Session
 from wakit.notebook.snapshot import Snapshot
@@ -87,7 +89,7 @@ class Fleet(Chronicle, Mapping[str, Session]):
         sessions = {session.name: session for session in status.sessions}
         self._link = Link(self._async_client, Snapshot(sessions, status.daemon, reachable=True))
         self._history: History | None = None
-        self._board: Board | None = None
+        self._boards = Boards(self._make_board)
 
     def __getitem__(self, name: str) -> Session:
         if name not in self._link.snapshot.sessions:
@@ -109,12 +111,8 @@ class Fleet(Chronicle, Mapping[str, Session]):
         return list(self)
 
     def board(self) -> Board:
-        """Return the live board; one a fleet, shown as often as you like."""
-        if self._board is None or self._board.comm is None:
-            from wakit.notebook.widgets.board import Board  # noqa: PLC0415 - ipywidgets only where a widget is made
-
-            self._board = Board(self._link, self._begin_pairing)
-        return self._board
+        """Return the live board; one a kernel (in marimo one a cell), shown as often as you like."""
+        return self._boards.here()
 
     def plan(self) -> Plan:
         """Return what the daemon's loop would do now, and what it waits for."""
@@ -235,8 +233,7 @@ class Fleet(Chronicle, Mapping[str, Session]):
 
     def close(self) -> None:
         """End the live connection and its thread; the daemon goes on."""
-        if self._board is not None:
-            self._board.close()
+        self._boards.close()
         self._link.close()
         if self._history is not None:
             self._history.close()
@@ -268,11 +265,21 @@ class Fleet(Chronicle, Mapping[str, Session]):
         live, metadata = shown
         return bundle | {WIDGET_VIEW: live[WIDGET_VIEW]}, metadata
 
+    def _display_(self) -> Board:
+        """Show the live board in marimo, which asks for this before any HTML."""
+        return self.board()
+
+    def _make_board(self) -> Board:
+        from wakit.notebook.widgets.board import Board  # noqa: PLC0415 - ipywidgets only where a widget is made
+
+        return Board(self._link, partial(self._begin_pairing, cell=running_cell()))
+
+    def _begin_pairing(self, name: str, *, cell: str | None = None) -> Pairing:
+        info = self[name].info
+        with as_cell(cell):
+            return self[name].pair(None if info.state == "pairing" else info.pairing)
+
     def _journal(self) -> History:
         if self._history is None:
             self._history = History(self.state_dir / "journal.duckdb", self._client)
         return self._history
-
-    def _begin_pairing(self, name: str) -> Pairing:
-        info = self[name].info
-        return self[name].pair(None if info.state == "pairing" else info.pairing)
