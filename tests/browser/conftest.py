@@ -85,3 +85,12 @@ def folder() -> Iterator[Path]:
 def served(folder: Path) -> Iterator[ServedFleet]:
     with ServedFleet(folder, "sales", "support", "field").up() as served:
         yield served
+
+
+@pytest.fixture
+def pictures(pytestconfig: pytest.Config) -> Path:
+    """Where screenshots stay: ``.pytest_cache/d/pictures``; with ``WAKIT_PICTURES=docs/pictures`` they are README's."""
+    if wanted := os.environ.get("WAKIT_PICTURES"):
+        return Path(__file__).parents[2] / wanted
+    assert pytestconfig.cache is not None
+    return pytestconfig.cache.mkdir("pictures")

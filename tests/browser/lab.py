@@ -127,11 +127,11 @@ def free_port() -> int:
 
 @contextmanager
 def serving(command: list[str], port: int, environment: Mapping[str, str], log: Path) -> Iterator[Site]:
-    """Run a server until the block ends; it has to listen on ``port`` of loopback within a minute."""
+    """Run a server until the block ends; it has to listen on ``port`` of loopback within three minutes."""
     with log.open("w") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     try:
-        give_up = time.monotonic() + 60
+        give_up = time.monotonic() + 180  # a busy machine needs one for the imports
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port)).close()
@@ -192,6 +192,17 @@ class Visit:
         step = "async () => { await window.jupyterapp.commands.execute('notebook:run-cell-and-select-next'); }"
         for _ in range(count):
             self.page.evaluate(step)
+
+    def theme(self, name: str) -> None:
+        """Choose one of JupyterLab's themes, and wait until it shows."""
+        self.page.evaluate("name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name)
+        self.page.locator(f'body[data-jp-theme-name="{name}"]').wait_for()
+
+    def restart_kernel(self) -> None:
+        """Restart the kernel without asking."""
+        self.page.evaluate(
+            "async () => { await window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart(); }"
+        )
 
     def close(self) -> None:
         """Close the page; everything heard on it stays."""

@@ -72,7 +72,7 @@ def test_each_browser_has_a_board_of_its_own(app: Site, visit: Callable[..., Vis
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_pairing(app: Site, visit: Callable[..., Visit], served: ServedFleet, tmp_path: Path, *, dark: bool) -> None:
+def test_pairing(app: Site, visit: Callable[..., Visit], served: ServedFleet, pictures: Path, *, dark: bool) -> None:
     page = visit(lab=app, dark=dark).page
     page.goto(app.url)
     panel = page.locator(".wakit-pairing").first
@@ -81,7 +81,7 @@ def test_pairing(app: Site, visit: Callable[..., Visit], served: ServedFleet, tm
     served.do(lambda fake: (fake.change("support", "pairing"), fake.show("support", seconds=60)))
     picture = panel.get_by_role("img", name="QR code that links support")
     picture.wait_for()
-    assert scanned(panel.screenshot(path=tmp_path / "pairing.png")) == [PAYLOAD]
+    assert scanned(panel.screenshot(path=pictures / f"marimo-{'dark' if dark else 'light'}.png")) == [PAYLOAD]
     served.do(lambda fake: (fake.unshow("support"), fake.change("support", "connected")))
     panel.get_by_text("Connected.").wait_for()
 

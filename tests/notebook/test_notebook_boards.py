@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from wakit.notebook.boards import Boards
-from wakit.notebook.kernel import as_cell, kernel_loop, running_cell
+from wakit.notebook.kernel import as_cell, kernel_loop, marimo_cell
 
 
 class FakeBoard:
@@ -70,7 +70,7 @@ async def test_a_cell_that_runs_again_gets_a_new_board_and_others_keep_theirs(ce
 
 async def test_marimo_is_found_without_importing_it(cell: SimpleNamespace) -> None:
     assert kernel_loop() is asyncio.get_running_loop()
-    assert running_cell() == "Hbol"
+    assert marimo_cell() == "Hbol"
     assert as_cell("MJUe") == "MJUe"
     del cell.with_cell_id  # a marimo that calls it otherwise
     with as_cell("MJUe"):
@@ -80,4 +80,4 @@ async def test_marimo_is_found_without_importing_it(cell: SimpleNamespace) -> No
 def test_in_a_script_there_is_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "marimo", ModuleType("marimo"))  # as it is while it imports itself
     assert kernel_loop() is None
-    assert running_cell() is None
+    assert marimo_cell() is None

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from wakit.notebook.kernel import kernel_loop, running_cell
+from wakit.notebook.kernel import kernel_loop, marimo_cell
 
 if TYPE_CHECKING:
     from wakit.notebook.widgets.board import Board
@@ -36,7 +36,7 @@ class Boards:
 
     def here(self) -> Board:
         """Return the board of this place: the one it has shown, if that is still open, or a new one."""
-        here = (kernel_loop(), running_cell())
+        here = (kernel_loop(), marimo_cell())
         with self._lock:
             for place, board in list(self._boards.items()):
                 if not _open(board) or ((loop := place[0]) is not None and loop.is_closed()):

@@ -28,7 +28,7 @@ from wakit.notebook.boards import Boards
 from wakit.notebook.chronicle import Chronicle
 from wakit.notebook.ending import wait_for_end
 from wakit.notebook.history import History
-from wakit.notebook.kernel import as_cell, running_cell, running_kernel
+from wakit.notebook.kernel import as_cell, marimo_cell, running_kernel
 from wakit.notebook.link import Link
 from wakit.notebook.session import Session
 from wakit.notebook.snapshot import Snapshot
@@ -272,7 +272,7 @@ class Fleet(Chronicle, Mapping[str, Session]):
     def _make_board(self) -> Board:
         from wakit.notebook.widgets.board import Board  # noqa: PLC0415 - ipywidgets only where a widget is made
 
-        return Board(self._link, partial(self._begin_pairing, cell=running_cell()))
+        return Board(self._link, partial(self._begin_pairing, cell=marimo_cell()))
 
     def _begin_pairing(self, name: str, *, cell: str | None = None) -> Pairing:
         info = self[name].info

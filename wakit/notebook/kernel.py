@@ -46,7 +46,7 @@ def in_marimo() -> bool:
     return bool(running is not None and running())
 
 
-def running_cell() -> str | None:
+def marimo_cell() -> str | None:
     """Return marimo's name of the cell that runs; None elsewhere, where widgets belong to no cell.
 
     marimo's context has no public name (seen in 0.25.2).
