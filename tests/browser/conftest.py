@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -52,7 +53,8 @@ def lab(equipped: None) -> Iterator[Lab]:
 def visit(equipped: None, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visit]]:
     """Open pages, JupyterLab's if no other server is named.
 
-    Afterwards nothing may have gone wrong on them, and nothing may have left the machine.
+    Afterwards nothing may have gone wrong on them, and nothing may have left the machine. How each looked in the end is
+    kept as a picture.
     """
     from lab import Visit, launch  # noqa: PLC0415
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
@@ -67,7 +69,9 @@ def visit(equipped: None, request: pytest.FixtureRequest) -> Iterator[Callable[.
             return visits[-1]
 
         yield visiting
-        for visit in visits:
+        name = re.sub(r"\W+", "-", request.node.name).strip("-")
+        for n, visit in enumerate(visits):
+            visit.page.screenshot(path=_kept(request.config) / f"{name}-{n}.png")
             visit.close()
     assert [error for visit in visits for error in visit.errors] == []
     assert [url for visit in visits for url in visit.outside] == []
@@ -89,8 +93,12 @@ def served(folder: Path) -> Iterator[ServedFleet]:
 
 @pytest.fixture
 def pictures(pytestconfig: pytest.Config) -> Path:
-    """Where screenshots stay: ``.pytest_cache/d/pictures``; with ``WAKIT_PICTURES=docs/pictures`` they are README's."""
-    if wanted := os.environ.get("WAKIT_PICTURES"):
-        return Path(__file__).parents[2] / wanted
-    assert pytestconfig.cache is not None
-    return pytestconfig.cache.mkdir("pictures")
+    """Where pictures of widgets go: with the other screenshots, or, with ``WAKIT_PICTURES=docs/pictures``, there."""
+    wanted = os.environ.get("WAKIT_PICTURES")
+    return Path(__file__).parents[2] / wanted if wanted else _kept(pytestconfig)
+
+
+def _kept(config: pytest.Config) -> Path:
+    """Screenshots stay in ``.pytest_cache/d/pictures`` until the next run."""
+    assert config.cache is not None
+    return config.cache.mkdir("pictures")

@@ -167,7 +167,7 @@ class Visit:
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=lab.url)
         self.lab = lab
         self.page: Page = context.new_page()
-        self.page.set_default_timeout(30_000)
+        self.page.set_default_timeout(90_000)  # what is to be fast has a time of its own; a busy machine is not a fault
         self.errors: list[str] = []
         self.outside: list[str] = []
         self.page.on("console", self._heard)

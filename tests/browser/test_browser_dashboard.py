@@ -56,7 +56,6 @@ def served_by_voila(equipped: None, folder: Path) -> Iterator[Site]:
 def test_the_dashboard(served_by_voila: Site, visit: Callable[..., Visit], folder: Path, pictures: Path) -> None:
     page = visit(lab=served_by_voila).page
     page.goto(served_by_voila.url, timeout=SLOW)
-    page.set_default_timeout(60_000)
     board = page.locator(".wakit-board")
     board.get_by_text("3 connected, 1 pending, 1 failed").wait_for()
     tile = ".fleet-tiles [data-status={}]"

@@ -15,7 +15,7 @@ from test_browser_widgets import scanned
 if TYPE_CHECKING:
     from lab import Site, Visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(420)]
 APP = Path(__file__).parent / "apps" / "fleet.py"
 
 

@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from lab import Lab, Visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(420)]
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = "03-why-was-tuesday-bad.ipynb"
 
@@ -23,7 +23,7 @@ def test_the_month_is_drawn(visit: Callable[..., Visit], lab: Lab, pictures: Pat
     v.open(NOTEBOOK)
     v.command("notebook:run-all-cells")
     charts = v.page.locator(".jp-OutputArea-output .vega-embed")
-    charts.nth(3).wait_for(timeout=90_000)
+    charts.nth(3).wait_for(timeout=200_000)
     assert charts.count() == 4
     for drawn in charts.all():
         canvas = drawn.locator("canvas, svg").first

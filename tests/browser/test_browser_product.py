@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lab import Lab, Visit
     from playwright.sync_api import Locator
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(420)]
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = "notebooks/01-pair-and-inspect.ipynb"
 

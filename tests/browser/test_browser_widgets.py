@@ -14,7 +14,7 @@ from served_fleet import PAYLOAD, ServedFleet
 if TYPE_CHECKING:
     from lab import Lab, Visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(420)]
 
 ATTACH = """
 from pathlib import Path
