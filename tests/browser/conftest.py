@@ -71,7 +71,7 @@ def visit(equipped: None, request: pytest.FixtureRequest) -> Iterator[Callable[.
         yield visiting
         name = re.sub(r"\W+", "-", request.node.name).strip("-")
         for n, visit in enumerate(visits):
-            visit.page.screenshot(path=_kept(request.config) / f"{name}-{n}.png")
+            visit.page.screenshot(path=_kept(request.config) / f"{name}-{n}.png", full_page=True)
             visit.close()
     assert [error for visit in visits for error in visit.errors] == []
     assert [url for visit in visits for url in visit.outside] == []
