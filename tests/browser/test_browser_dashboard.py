@@ -55,6 +55,7 @@ def served_by_voila(equipped: None, folder: Path) -> Iterator[Site]:
 
 def test_the_dashboard(served_by_voila: Site, visit: Callable[..., Visit], folder: Path, pictures: Path) -> None:
     page = visit(lab=served_by_voila).page
+    page.set_viewport_size({"width": 1180, "height": 1300})  # the page scrolls inside itself: all of it is to be seen
     page.goto(served_by_voila.url, timeout=SLOW)
     board = page.locator(".wakit-board")
     board.get_by_text("3 connected, 1 pending, 1 failed").wait_for()
