@@ -196,7 +196,7 @@ class Visit:
     def theme(self, name: str) -> None:
         """Choose one of JupyterLab's themes, and wait until it shows."""
         self.page.evaluate("name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name)
-        self.page.locator(f'body[data-jp-theme-name="{name}"]').wait_for()
+        self.page.locator(f'body[data-jp-theme-name="{name}"]').wait_for(state="attached")  # without a size of its own
 
     def restart_kernel(self) -> None:
         """Restart the kernel without asking."""
