@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -19,24 +20,29 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "notebook"))
 from served_fleet import ServedFleet
 
 if TYPE_CHECKING:
-    from lab import Lab, Visit
+    from lab import Lab, Site, Visit
 
 _CHROMIUM = Path("/usr/bin/chromium")
 
 
 def _missing() -> str:
-    for module in ("jupyterlab", "playwright", "zxingcpp", "PIL"):
+    for module in ("jupyterlab", "voila", "marimo", "playwright", "zxingcpp", "PIL"):
         if find_spec(module) is None:
             return f"{module} is not installed: pip install -e '.[test,dev]'"
     return "" if _CHROMIUM.exists() else "Debian's chromium is not installed: apt-get install chromium"
 
 
 @pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
+def equipped() -> None:
+    """Skip what needs a browser where there is none; in CI that is a failure."""
     if why := _missing():
         if os.environ.get("CI"):
             pytest.fail(f"CI has to run the browser tests: {why}")
         pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def lab(equipped: None) -> Iterator[Lab]:
     from lab import running_lab  # noqa: PLC0415 - needs what may be missing
 
     with tempfile.TemporaryDirectory(prefix="wk") as folder, running_lab(Path(folder)) as lab:
@@ -44,8 +50,12 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture
-def visit(lab: Lab) -> Iterator[Callable[..., Visit]]:
-    """Open pages; afterwards nothing may have gone wrong on them, and nothing may have left the machine."""
+def visit(equipped: None, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visit]]:
+    """Open pages, JupyterLab's if no other server is named.
+
+    Afterwards nothing may have gone wrong on them, and nothing may have left the machine. How each looked in the end is
+    kept as a picture.
+    """
     from lab import Visit, launch  # noqa: PLC0415
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
 
@@ -54,12 +64,14 @@ def visit(lab: Lab) -> Iterator[Callable[..., Visit]]:
         browser = launch(stack.enter_context(sync_playwright()))
         stack.callback(browser.close)
 
-        def visiting(*, dark: bool = False, lab: Lab = lab) -> Visit:
-            visits.append(Visit(browser, lab, dark=dark))
+        def visiting(*, dark: bool = False, lab: Site | None = None) -> Visit:
+            visits.append(Visit(browser, lab or request.getfixturevalue("lab"), dark=dark))
             return visits[-1]
 
         yield visiting
-        for visit in visits:
+        name = re.sub(r"\W+", "-", request.node.name).strip("-")
+        for n, visit in enumerate(visits):
+            visit.page.screenshot(path=_kept(request.config) / f"{name}-{n}.png", full_page=True)
             visit.close()
     assert [error for visit in visits for error in visit.errors] == []
     assert [url for visit in visits for url in visit.outside] == []
@@ -77,3 +89,16 @@ def folder() -> Iterator[Path]:
 def served(folder: Path) -> Iterator[ServedFleet]:
     with ServedFleet(folder, "sales", "support", "field").up() as served:
         yield served
+
+
+@pytest.fixture
+def pictures(pytestconfig: pytest.Config) -> Path:
+    """Where pictures of widgets go: with the other screenshots, or, with ``WAKIT_PICTURES=docs/pictures``, there."""
+    wanted = os.environ.get("WAKIT_PICTURES")
+    return Path(__file__).parents[2] / wanted if wanted else _kept(pytestconfig)
+
+
+def _kept(config: pytest.Config) -> Path:
+    """Screenshots stay in ``.pytest_cache/d/pictures`` until the next run."""
+    assert config.cache is not None
+    return config.cache.mkdir("pictures")

