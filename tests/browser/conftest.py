@@ -20,6 +20,7 @@ from served_fleet import ServedFleet
 
 if TYPE_CHECKING:
     from lab import Lab, Visit
+    from playwright.sync_api import Browser
 
 _CHROMIUM = Path("/usr/bin/chromium")
 
@@ -32,11 +33,27 @@ def _missing() -> str:
 
 
 @pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
+def _browsable() -> None:
     if why := _missing():
         if os.environ.get("CI"):
             pytest.fail(f"CI has to run the browser tests: {why}")
         pytest.skip(why)
+
+
+@pytest.fixture
+def chromium(_browsable: None) -> Iterator[Browser]:
+    """A browser for pages of the test's own."""
+    from lab import launch  # noqa: PLC0415 - needs what may be missing
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def lab(_browsable: None) -> Iterator[Lab]:
     from lab import running_lab  # noqa: PLC0415 - needs what may be missing
 
     with tempfile.TemporaryDirectory(prefix="wk") as folder, running_lab(Path(folder)) as lab:

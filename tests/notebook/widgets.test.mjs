@@ -125,6 +125,16 @@ test("rows that were never measured are as high as the others on average", () =>
   assert.equal(guessed[2], 2 * guessed[1]);
 });
 
+test("what is spoken is short, and says the same", () => {
+  const live = board.received(board.opened({}), all(row("a"), row("b", { status: "failed" })));
+  assert.deepEqual(board.spoken(live), ["warn", "connected: 1, failed: 1"]);
+  assert.equal(board.spoken(board.opened({}))[1], "", "that it waits is no news");
+  assert.match(board.spoken({ ...live, link: "stale" })[1], /old/);
+  assert.match(board.spoken({ ...live, fleet: { ...fleet, reachable: false } })[1], /No contact/);
+  assert.match(board.spoken({ ...live, fleet: { ...fleet, error: "line 3" } })[1], /error/);
+  assert.equal(board.spoken(board.received(live, all()))[1], "no sessions");
+});
+
 test("a screen reader hears at once that nothing is live, and counts now and then", () => {
   const first = board.announced({ mood: "", words: "", at: -Infinity }, ["ok", "2 connected"], 0);
   assert.equal(first.words, "2 connected");

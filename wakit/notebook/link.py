@@ -44,7 +44,8 @@ class Link:
         self._client = client
         self._loop = asyncio.new_event_loop()
         self._moved = asyncio.Condition()
-        self._forgetful = asyncio.Event()  # the past has to be asked for
+        self._greeted = asyncio.Event()  # the stream has begun: nothing is missed from now on
+        self._forgetful = asyncio.Event()  # the past has to be asked for anew
         self._remembering = False
         self._listeners: set[Callable[[], None]] = set()
         self._lock = threading.Lock()
@@ -155,8 +156,7 @@ class Link:
             try:
                 async with aclosing(self._client.watch()) as frames:
                     async for frame in frames:
-                        if self._remembering:
-                            self._note(frame)
+                        self._note(frame)
                         if isinstance(frame, Disconnected):
                             await self._move(lost(self.snapshot, frame.reason))
                         else:
@@ -181,9 +181,13 @@ class Link:
 
     def _note(self, frame: LiveFrame | Disconnected) -> None:
         match frame:
-            case EventLogged(event=event):
+            case EventLogged(event=event) if self._remembering:
                 self.past.happened(event)
-            case Hello() | Gap():
+            case Hello():
+                self._greeted.set()
+                if not self.snapshot.reachable:
+                    self._forgetful.set()
+            case Gap():
                 self._forgetful.set()
             case Disconnected():
                 self.past.lost(datetime.now(UTC))
@@ -192,6 +196,7 @@ class Link:
 
     async def _remember(self) -> None:
         await asyncio.to_thread(import_module, "pyarrow")  # 100 ms in which the stream need not stand still
+        await self._greeted.wait()
         while True:
             self._forgetful.clear()
             self.past.asked()

@@ -11,7 +11,7 @@ import { downIn, minutesOf } from "./parts/hour.js";
 import { COLUMNS, makeLine } from "./parts/line.js";
 import { attend, element, say } from "./parts/page.js";
 import { matches, sorted } from "./parts/rows.js";
-import { announced, asOf, headline, opened, received } from "./parts/state.js";
+import { announced, asOf, headline, opened, received, spoken } from "./parts/state.js";
 import { tops, windowed } from "./parts/windowing.js";
 
 const AROUND = 400; // px of rows above and below those one sees: the browser scrolls before it asks us
@@ -154,8 +154,8 @@ function render({ model, el, host, signal }) {
     root.dataset.mood = mood;
     say(status, words);
     say(age, asOf(state));
-    const next = announced(said, [mood, words], performance.now());
-    if (next !== said) { said = next; say(aloud, words); }
+    const next = announced(said, spoken(state), performance.now());
+    if (next !== said) { said = next; say(aloud, said.words); }
     for (const th of heads) {
       const on = th.dataset.column === sort.column;
       if (on) th.setAttribute("aria-sort", sort.descending ? "descending" : "ascending");
@@ -195,7 +195,7 @@ function render({ model, el, host, signal }) {
       return line.tr;
     });
     settle(nodes, lines.get(focus)?.tr);
-    if (focus && !body.contains(lines.get(focus)?.tr)) box.focus({ preventScroll: true }); // its row is gone: stay near
+    if (focus && !withFocus()) box.focus({ preventScroll: true }); // its row, or all it could do, is gone: stay near
     if (!painted.some(([name]) => name === current)) current = painted[0]?.[0] ?? null;
     for (const [name, line] of painted) line.enter(name === current);
     measure(painted);

@@ -98,7 +98,7 @@ export function makeLine(name, act) {
     offered = names.join();
     replace(...names.map((action) => button(action, () => begin(action), { "aria-label": `${ACTIONS[action][0]} ${name}` }, ACTIONS[action][0])),
       element("span", { class: "wakit-note" }, note));
-    if (had) (actions.querySelector(`[data-action=${had}]`) ?? actions.querySelector("button")).focus();
+    if (had) (actions.querySelector(`[data-action=${had}]`) ?? actions.querySelector("button"))?.focus();
   }
 
   function begin(action) {

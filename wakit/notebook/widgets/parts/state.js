@@ -40,11 +40,28 @@ export function headline(state) {
   if (fleet.error) {
     return ["warn", `sessions.toml as it is now is not in force: ${fleet.error}${fleet.hint ? `. ${fleet.hint}` : ""}`];
   }
+  const counts = counted(rows);
+  const sum = counts.length ? counts.map(([status, n]) => `${n} ${status}`).join(", ") : "no sessions declared";
+  return [counts.some(([status]) => status === "failed") ? "warn" : "ok", fleet.converged ? `${sum}; as declared` : sum];
+}
+
+function counted(rows) {
   const counts = { connected: 0, pending: 0, disconnected: 0, failed: 0 };
   for (const row of rows.values()) counts[row.status] += 1;
-  const said = Object.entries(counts).filter(([, n]) => n).map(([status, n]) => `${n} ${status}`);
-  const sum = said.length ? said.join(", ") : "no sessions declared";
-  return [counts.failed ? "warn" : "ok", fleet.converged ? `${sum}; as declared` : sum];
+  return Object.entries(counts).filter(([, n]) => n);
+}
+
+/** The same for who listens, in few words. */
+export function spoken(state) {
+  const [mood] = headline(state);
+  switch (mood) {
+    case "stale": return [mood, "This board is old: its kernel is gone, or busy."];
+    case "gone": return [mood, "No contact with the daemon. The board goes on by itself when it is back."];
+    case "busy": return [mood, ""];
+    default:
+      if (state.fleet.error) return [mood, "sessions.toml has an error, and the one before is in force."];
+      return [mood, counted(state.rows).map(([status, n]) => `${status}: ${n}`).join(", ") || "no sessions"];
+  }
 }
 
 /** Say a snapshot's age in words for what is not live. */
