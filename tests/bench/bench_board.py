@@ -2,7 +2,8 @@
 
 The first part has the widget alone on a page. Its baseline is the same board without windowing: a box so high that all
 rows are in sight. ``frames`` are the distances between two animation frames while it scrolls; an empty page beside it
-says what the machine can do at all.
+says what the machine can do at all. ``cpu`` is processor time of the page's main thread (of a frame, there): on a busy
+machine it is what is worth reading.
 
 The second part is the whole way: a fleet in memory behind the real control server, of which each of 100 sessions
 changes once a second, the live stream, a kernel, JupyterLab, the page. Event and clock travel in the session's
@@ -33,11 +34,13 @@ from served_fleet import ServedFleet  # noqa: E402
 
 REASONS = ("", "", "", "Name look-up failed: no network here, the last try was two minutes ago", "worker ended")
 STATES = (("connected", "connected"), ("reconnecting", "disconnected"), ("declared", "pending"), ("failed", "failed"))
-TELL = """async (message) => {
-  await painted();
+FRAMES = 120
+TELL = """async (least) => {
   const begun = performance.now();
-  tell(message);
-  return await painted() - begun;
+  tell(first);
+  let now = await painted();
+  while (document.querySelectorAll("tbody tr[data-session]").length < least) now = await painted();
+  return now - begun;
 }"""
 SCROLL = """async ([box, steps]) => {
   const area = document.querySelector(box);
@@ -97,57 +100,73 @@ def run(*, sessions: int = 500, rounds: int = 3, seconds: float = 20.0) -> dict[
 
 
 def _alone(browser: Browser, sessions: int, rounds: int) -> dict[str, Any]:
-    paints: dict[str, list[float]] = {"windowed": [], "all_rows": []}
-    updates: dict[str, list[float]] = {"windowed": [], "all_rows": []}
-    idle: dict[str, list[float]] = {"windowed": [], "all_rows": []}
-    frames: dict[str, list[float]] = {"board": [], "empty": []}
-    nodes: dict[str, int] = {}
+    found: dict[str, dict[str, list[float]]] = {
+        what: {"windowed": [], "all_rows": []}
+        for what in ("first_paint", "first_paint_cpu", "hundred_changes", "hundred_changes_cpu", "idle_cpu_per_s")
+    }
+    frames: dict[str, list[float]] = {"board": [], "empty_page": []}
+    frame_cpu: dict[str, list[float]] = {"board": [], "empty_page": []}
+    elements: dict[str, int] = {}
     for _ in range(rounds):
         for way in ("windowed", "all_rows"):
             page = bare_page(browser, "board")
             if way == "all_rows":
                 page.add_style_tag(content=".wakit-board .wakit-scroll { max-height: none !important; }")
+            cpu = Cpu(page)
             now = int(time.time() * 1000)
             rows = [_row(n, now) for n in range(sessions)]
             past = {each["name"]: hour(now) for each in rows}
-            paints[way].append(page.evaluate(TELL, everything(now, rows, past)))
-            nodes[way] = page.evaluate("document.querySelectorAll('*').length")
+            page.evaluate("(message) => { window.first = message; }", everything(now, rows, past))
+            cpu.spent()
+            found["first_paint"][way].append(page.evaluate(TELL, 10 if way == "windowed" else sessions))
+            found["first_paint_cpu"][way].append(cpu.spent())
+            elements[way] = page.evaluate("document.querySelectorAll('*').length")
             if way == "windowed":
-                frames["board"] += page.evaluate(SCROLL, [".wakit-scroll", 120])
+                cpu.spent()
+                frames["board"] += page.evaluate(SCROLL, [".wakit-scroll", FRAMES])
+                frame_cpu["board"].append(cpu.spent() / FRAMES)
                 page.evaluate("document.querySelector('.wakit-scroll').scrollTop = 0")
-            for n in range(10):
+            for n in range(5):
                 told = [_row(k, now) | {"reason": f"change {n}"} for k in range(100)]
-                updates[way].append(page.evaluate(TELL, changes(now, *told)))
-            idle[way].append(_idle(page, 3))
+                page.evaluate("(message) => { window.first = message; }", changes(now, *told))
+                cpu.spent()
+                found["hundred_changes"][way].append(page.evaluate(TELL, 0))
+                found["hundred_changes_cpu"][way].append(cpu.spent())
+            page.wait_for_timeout(3000)
+            found["idle_cpu_per_s"][way].append(cpu.spent() / 3)
             page.close()
         page = browser.new_page()
         page.set_content("<div id=box style='height:400px;overflow:auto'><div style='height:20000px'></div></div>")
-        frames["empty"] += page.evaluate(SCROLL, ["#box", 120])
+        cpu = Cpu(page)
+        frames["empty_page"] += page.evaluate(SCROLL, ["#box", FRAMES])
+        frame_cpu["empty_page"].append(cpu.spent() / FRAMES)
         page.close()
-    return {
-        "first_paint": {way: round(statistics.median(took), 1) for way, took in paints.items()},
-        "hundred_changes_painted": {way: round(statistics.median(took), 1) for way, took in updates.items()},
-        "idle_cpu_ms_per_s": {way: round(statistics.median(took), 1) for way, took in idle.items()},
-        "elements": nodes,
-        "frames": {
-            of: _quantiles(took) | {"fps": round(1000 / statistics.mean(took), 1)} for of, took in frames.items()
-        },
+    medians = {
+        what: {way: round(statistics.median(took), 1) for way, took in ways.items()} for what, ways in found.items()
     }
+    scrolling = {
+        of: _quantiles(took)
+        | {"fps": round(1000 / statistics.mean(took), 1), "cpu": round(statistics.median(frame_cpu[of]), 2)}
+        for of, took in frames.items()
+    }
+    return {**medians, "elements": elements, "frames": scrolling}
 
 
-def _idle(page: Page, seconds: float) -> float:
-    """Processor time of the page's main thread while nothing is told, in ms a second."""
-    tab = page.context.new_cdp_session(page)
-    tab.send("Performance.enable")
+class Cpu:
+    """Processor time of a page's main thread, which other processes on the machine do not lengthen."""
 
-    def busy() -> float:
-        return next(
-            each["value"] for each in tab.send("Performance.getMetrics")["metrics"] if each["name"] == "TaskDuration"
-        )
+    def __init__(self, page: Page) -> None:
+        self._tab = page.context.new_cdp_session(page)
+        self._tab.send("Performance.enable", {"timeDomain": "threadTicks"})
+        self._before = 0.0
+        self.spent()
 
-    before = busy()
-    page.wait_for_timeout(seconds * 1000)
-    return float(busy() - before) * 1000 / seconds
+    def spent(self) -> float:
+        """Return the milliseconds since it was asked last."""
+        metrics = self._tab.send("Performance.getMetrics")["metrics"]
+        now = 1000 * next(each["value"] for each in metrics if each["name"] == "TaskDuration")
+        before, self._before = self._before, now
+        return float(now - before)
 
 
 def _whole_way(browser: Browser, seconds: float) -> dict[str, Any]:

@@ -58,7 +58,7 @@ export function makeLine(name, act) {
   const tr = element("tr", { role: "row", "data-session": name }, ...COLUMNS.map(([column]) => cells[column]), actions);
   let row = null;
   let hour = null;
-  let minute = 0;
+  let second = 0;
   let live = false;
   let reachable = false; // by Tab
   let offered = "";
@@ -138,6 +138,8 @@ export function makeLine(name, act) {
     get height() { measured = true; return tr.getBoundingClientRect().height; },
 
     paint(now, place, rowNow, hourNow, liveNow) {
+      // While one scrolls, most rows say what they said in the frame before.
+      if (row === rowNow && hour === hourNow && live === liveNow && second === Math.floor(now / 1000) && tr.ariaRowIndex === String(place + 2)) return;
       const words = tr.textContent.length;
       if (tr.ariaRowIndex !== String(place + 2)) tr.setAttribute("aria-rowindex", place + 2); // the head is the first
       if (row !== rowNow) {
@@ -158,11 +160,11 @@ export function makeLine(name, act) {
       say(cells.since, duration(now - row.since));
       say(cells.seen, row.seen ? `${duration(now - row.seen)} ago` : "");
       say(cells.next, nextTry(row, now));
-      if (hour !== hourNow || minute !== Math.floor(now / 60_000)) {
+      if (hour !== hourNow || Math.floor(second / 60) !== Math.floor(now / 60_000)) {
         hour = hourNow;
-        minute = Math.floor(now / 60_000);
         paintHour(minutesOf(hour, now));
       }
+      second = Math.floor(now / 1000);
       if (live !== liveNow) { live = liveNow; dress(); }
       if (!asking && offered !== offers(row).join()) offer();
       if (tr.textContent.length !== words) measured = false;
