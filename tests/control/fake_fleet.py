@@ -65,6 +65,7 @@ class FakeFleet:
         self.on_pair: Any = None
         self.kept: list[BackupInfo] = []
         self.recent: list[dict[str, Any]] = []  # what the journal says of the last hour, as the board asks for it
+        self.recalled = 0  # how often it did
         self.upgrades: list[UpgradeInfo | None] = []  # what is told of an upgrade, one after the other, once asked for
         self.replacing = False
         declaration = DeclarationInfo(path="/srv/fleet/sessions.toml", rev=3, sha256="ab" * 32, git_commit="c0ffee" * 6)
@@ -181,12 +182,13 @@ class FakeFleet:
 
     async def sql(self, query: str, params: Sequence[Any] | None, *, seconds: float, max_rows: int) -> bytes:
         """Speaks just enough SQL: one query that returns the events, everything else is an error."""
+        if "epoch_ms(ts)" in query:  # the board asks for the last hour; nobody ordered that
+            self.recalled += 1
+            return arrow(pa.Table.from_pylist(self.recent, schema=RECENT))
         self.orders.append(("sql", (query, params, seconds, max_rows)))
         self._maybe_refuse()
         if "from events" not in query.lower():
             raise QueryError("The query was refused", why="only SELECT is allowed", hint="begin with SELECT")
-        if "epoch_ms(ts)" in query:  # the board asks for the last hour
-            return arrow(pa.Table.from_pylist(self.recent, schema=RECENT))
         if "count(*)" in query:
             return arrow(pa.table({"n": [len(self.events)]}))
         rows = [event.model_dump() | {"detail": None} for event in self.events]
