@@ -21,6 +21,7 @@ from served_fleet import ServedFleet
 
 if TYPE_CHECKING:
     from lab import Lab, Site, Visit
+    from playwright.sync_api import Browser
 
 _CHROMIUM = Path("/usr/bin/chromium")
 
@@ -39,6 +40,18 @@ def equipped() -> None:
         if os.environ.get("CI"):
             pytest.fail(f"CI has to run the browser tests: {why}")
         pytest.skip(why)
+
+
+@pytest.fixture
+def chromium(equipped: None) -> Iterator[Browser]:
+    """A browser for pages of the test's own."""
+    from lab import launch  # noqa: PLC0415 - needs what may be missing
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -75,6 +75,52 @@ def test_board(visit: Callable[..., Visit], lab: Lab, served: ServedFleet, folde
     assert served.fake.orders == [("restart", "sales")]
 
 
+BUSY = """
+board = fleet.board()
+told, send = [], board.send
+def counting(content, buffers=None):
+    told.append(content["type"])
+    send(content, buffers)
+board.send = counting
+board
+"""
+
+
+def test_a_cell_that_computes_holds_the_board_and_loses_nothing(
+    visit: Callable[..., Visit], lab: Lab, served: ServedFleet, folder: Path
+) -> None:
+    """Ten thousand events while the kernel is busy: what is left of them comes at once when it is free."""
+    go = folder / "go"
+    path = lab.write(
+        f"{folder.name}.ipynb",
+        ATTACH.format(folder=str(folder)),
+        BUSY,
+        f"told.clear()\nwhile not Path({str(go)!r}).exists(): pass",
+        "print('messages:', len(told))",
+    )
+    v = visit()
+    v.open(path.name)
+    v.run_cells(2)
+    row = v.page.locator(".wakit-board tr[data-session=sales]")
+    row.get_by_role("img", name="connected for all of the last hour").wait_for()
+    v.command("notebook:run-cell-and-select-next")
+    v.page.wait_for_function("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'busy'")
+
+    def burst(fake: Any) -> None:
+        for n in range(10_000):
+            fake.change("sales", "reconnecting" if n % 2 else "failed", reason=f"event {n}")
+        fake.change("sales", "connected", reason="the last one")
+
+    served.do(burst)
+    assert row.get_attribute("data-status") == "connected"
+    assert row.get_by_text("the last one").count() == 0  # nothing can be sent by who computes
+    go.touch()
+    row.get_by_text("the last one").wait_for()
+    v.run_cells(1)
+    said = v.page.locator(".jp-OutputArea-output").get_by_text("messages:").inner_text()
+    assert 1 <= int(said.partition(": ")[2]) <= 10
+
+
 def test_board_pairs_in_place(visit: Callable[..., Visit], lab: Lab, served: ServedFleet, folder: Path) -> None:
     served.do(lambda fake: fake.change("field", "declared"))
     v = visit()

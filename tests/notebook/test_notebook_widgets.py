@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -13,7 +13,8 @@ import pytest
 import segno
 from served_fleet import PAYLOAD, ServedFleet, session
 
-from wakit.control.schemas import PairingShown, SessionInfo
+from wakit.control.schemas import EventInfo, EventLogged, PairingShown, SessionInfo
+from wakit.errors import JournalError
 from wakit.notebook.fleet import Fleet
 from wakit.notebook.snapshot import Snapshot
 from wakit.notebook.widgets.board import Board, difference, everything
@@ -54,7 +55,10 @@ class Browser:
 @pytest.fixture
 async def board(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Browser]:
     widget = Board(fleet._link, fleet._begin_pairing, loop=asyncio.get_running_loop())
-    yield Browser(widget, monkeypatch)
+    browser = Browser(widget, monkeypatch)
+    await browser.hears(lambda message: bool(message.get("past")))  # the journal was asked, and nothing more is to come
+    browser.heard.clear()
+    yield browser
     widget.close()
 
 
@@ -90,14 +94,93 @@ async def test_board_sends_only_what_changed(board: Browser, served: ServedFleet
 
 
 async def test_a_burst_is_a_few_messages(board: Browser, served: ServedFleet) -> None:
+    """Ten thousand events, each in the journal and each another state: what a browser gets is what is left of them."""
+    states = ("reconnecting", "connected")
+
     def burst(fake: Any) -> None:
-        for n in range(2_000):
-            fake.change("sales", "reconnecting", attempt=n)
+        for n in range(10_000):
+            fake.change("sales", states[n % 2], attempt=n)
+            fake.log(session="sales", state_from=states[1 - n % 2], state_to=states[n % 2])
         fake.change("sales", "connected", reason="the last one")
 
-    served.do(burst)
-    await board.hears(lambda message: any(row["reason"] == "the last one" for row in message["rows"]))
-    assert len(board.heard) < 60  # seconds of frames, at most 33 messages each
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    await loop.run_in_executor(None, lambda: served.do(burst))
+    await board.hears(lambda message: any(row["reason"] == "the last one" for row in message.get("rows", ())))
+    assert len(board.heard) <= 5 + 4 * (loop.time() - begun)  # four a second however long a slow machine takes for it
+
+
+async def test_a_cell_that_computes_loses_nothing_and_costs_one_message(board: Browser, served: ServedFleet) -> None:
+    """While it does, its loop stands still; so does this one here, for as long as the link needs to hear all of it."""
+    served.do(lambda fake: fake.change("sales", "reconnecting", attempt=0))
+    await board.hears(lambda message: any(row["attempt"] == 0 for row in message.get("rows", ())))
+    board.heard.clear()
+    link = board.widget._link
+
+    def meanwhile(fake: Any) -> None:
+        for n in range(1, 501):
+            fake.change("sales", "reconnecting", attempt=n)
+            fake.change("support", "failed" if n % 2 else "connected", reason=str(n))
+
+    served.do(meanwhile)
+    link.when(lambda now: now.sessions["support"].reason == "500", 20).result()  # the loop stands still
+    assert board.heard == []
+    await board.hears(lambda message: True)
+    (message,) = board.heard
+    assert {row["name"]: (row["attempt"], row["reason"]) for row in message["rows"]} == {
+        "sales": (500, ""),
+        "support": (0, "500"),
+    }
+
+
+async def test_the_last_hour_is_asked_for_once_and_then_followed(
+    fleet: Fleet, served: ServedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    lost = int((now - timedelta(minutes=20)).timestamp() * 1000)
+    first, second = (
+        {"seq": n + 1, "at": lost + n * 60_000, "session": "sales", "was": was, "state": state, "run_id": "run-1"}
+        for n, (was, state) in enumerate([("connected", "reconnecting"), ("reconnecting", "connected")])
+    )
+    served.fake.recent = [first, second]
+    boards = [
+        Browser(Board(fleet._link, fleet._begin_pairing, loop=asyncio.get_running_loop()), monkeypatch) for _ in "12"
+    ]
+    for board in boards:
+        told = await board.hears(lambda message: "sales" in message.get("past", {}))
+        hour = told["past"]["sales"]
+        assert (hour["kind"], hour["whole"]) == ("connected", True)
+        assert sum(down for _, _, down, _ in hour["minutes"]) == 60_000
+        board.heard.clear()
+    event = EventInfo(seq=3, ts=now, kind="state", session="sales", state_from="connected", state_to="failed")
+    served.do(lambda fake: fake.tell(EventLogged(event=event)))
+    for board in boards:
+        told = await board.hears(lambda message: "sales" in message.get("past", {}))
+        hour = told["past"]["sales"]
+        assert (hour["kind"], hour["whole"]) == ("failed", False)
+        assert len(hour["minutes"]) <= 21  # not the forty minutes before the last change
+        board.say(type="hello")
+        told = await board.hears(lambda message: message["type"] == "all")
+        assert told["past"]["sales"]["whole"]
+        assert told["past"]["sales"]["minutes"][-1][1] == "failed"
+        assert (
+            "past" not in board.widget.get_state()["opening"] or board.widget.opening["past"] == {}
+        )  # saved: none of it
+        board.widget.close()
+    assert served.fake.recalled == 1
+
+
+async def test_a_board_without_a_journal_still_knows_since_when(
+    fleet: Fleet, served: ServedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuses(*_: Any, **__: Any) -> bytes:
+        raise JournalError("The journal cannot be read now")
+
+    monkeypatch.setattr(served.fake, "sql", refuses)
+    board = Browser(Board(fleet._link, fleet._begin_pairing, loop=asyncio.get_running_loop()), monkeypatch)
+    told = await board.hears(lambda message: "sales" in message.get("past", {}))
+    assert told["past"]["sales"]["kind"] == "connected"
+    board.widget.close()
 
 
 async def test_board_says_when_the_daemon_is_gone(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,12 +196,13 @@ async def test_board_says_when_the_daemon_is_gone(folder: Any, monkeypatch: pyte
         board.widget.close()
 
 
-async def test_row_buttons(board: Browser, served: ServedFleet) -> None:
-    board.say(type="restart", session="sales", id="1")
+@pytest.mark.parametrize("verb", ["restart", "park", "resume"])
+async def test_row_buttons(board: Browser, served: ServedFleet, verb: str) -> None:
+    board.say(type=verb, session="sales", id="1")
     answer = await board.hears(lambda message: message.get("id") == "1")
     assert answer["error"] is None
-    assert ("restart", "sales") in served.fake.orders
-    board.say(type="restart", session="nobody", id="2")
+    assert (verb, "sales") in served.fake.orders
+    board.say(type=verb, session="nobody", id="2")
     answer = await board.hears(lambda message: message.get("id") == "2")
     assert "No session is called nobody" in answer["error"]
     board.say(type="pair", session="sales", id="3")

@@ -14,11 +14,14 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import aclosing, suppress
+from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any, Final, Literal, TypeVar
 
 from wakit.control.client import Client
-from wakit.control.schemas import Disconnected, LiveFrame, SessionInfo
+from wakit.control.schemas import Disconnected, EventLogged, Gap, Hello, LiveFrame, SessionInfo
 from wakit.errors import NoDaemonError, WakitError
+from wakit.notebook.past import Past, hour_before, recall
 from wakit.notebook.snapshot import Snapshot, follow, lost
 from wakit.redact import PhoneNumber
 
@@ -37,9 +40,13 @@ class Link:
 
     def __init__(self, client: Client, opening: Snapshot) -> None:
         self.snapshot = opening
+        self.past = Past()
         self._client = client
         self._loop = asyncio.new_event_loop()
         self._moved = asyncio.Condition()
+        self._greeted = asyncio.Event()  # the stream has begun: nothing is missed from now on
+        self._forgetful = asyncio.Event()  # the past has to be asked for anew
+        self._remembering = False
         self._listeners: set[Callable[[], None]] = set()
         self._lock = threading.Lock()
         self._closed = False
@@ -68,6 +75,14 @@ class Link:
 
         return stop
 
+    def remember(self) -> None:
+        """Keep :attr:`past` from now on; until the journal has answered, it is empty. Safe to call again."""
+        with self._lock:
+            if self._remembering:
+                return
+            self._remembering = True
+        self._submit(self._remember())
+
     def stream(self, session: str, take: Callable[[LiveFrame | Disconnected], None]) -> Callable[[], None]:
         """Stream one session's QRs and codes to ``take``, in the link's thread; return what ends it."""
         future = self._submit(self._stream(session, take))
@@ -80,6 +95,14 @@ class Link:
     def restart(self, session: str) -> Future[SessionInfo]:
         """Order a restart from a thread that must not block, like the kernel's while it answers the browser."""
         return self._submit(self._client.restart(session))
+
+    def park(self, session: str) -> Future[SessionInfo]:
+        """Order that its client stops until it is resumed, likewise."""
+        return self._submit(self._client.park(session))
+
+    def resume(self, session: str) -> Future[SessionInfo]:
+        """Undo :meth:`park`, likewise."""
+        return self._submit(self._client.resume(session))
 
     def pair(self, session: str, method: Literal["qr", "code"], phone: PhoneNumber | None) -> Future[SessionInfo]:
         """Order a pairing, likewise."""
@@ -133,6 +156,7 @@ class Link:
             try:
                 async with aclosing(self._client.watch()) as frames:
                     async for frame in frames:
+                        self._note(frame)
                         if isinstance(frame, Disconnected):
                             await self._move(lost(self.snapshot, frame.reason))
                         else:
@@ -147,10 +171,44 @@ class Link:
         async with self._moved:
             self.snapshot = snapshot
             self._moved.notify_all()
+        self._tell()
+
+    def _tell(self) -> None:
         with self._lock:
             listeners = tuple(self._listeners)
         for listener in listeners:
             listener()
+
+    def _note(self, frame: LiveFrame | Disconnected) -> None:
+        match frame:
+            case EventLogged(event=event) if self._remembering:
+                self.past.happened(event)
+            case Hello():
+                self._greeted.set()
+                if not self.snapshot.reachable:
+                    self._forgetful.set()
+            case Gap():
+                self._forgetful.set()
+            case Disconnected():
+                self.past.lost(datetime.now(UTC))
+            case _:
+                pass
+
+    async def _remember(self) -> None:
+        await asyncio.to_thread(import_module, "pyarrow")  # 100 ms in which the stream need not stand still
+        await self._greeted.wait()
+        while True:
+            self._forgetful.clear()
+            self.past.asked()
+            since = hour_before(datetime.now(UTC))
+            try:
+                rows = await recall(self._client.sql, since)
+            except WakitError:  # no daemon, or a journal that cannot be asked now: what is known without it
+                rows = []
+            self.past.answered(rows, since, self.snapshot.sessions.values())
+            self._tell()
+            await asyncio.sleep(_PAUSE)  # a stream that has one gap may have many
+            await self._forgetful.wait()
 
     async def _stream(self, session: str, take: Callable[[LiveFrame | Disconnected], None]) -> None:
         async with aclosing(self._client.watch(pairing=session)) as frames:

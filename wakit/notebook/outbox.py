@@ -15,6 +15,8 @@ from collections.abc import Callable
 from typing import Final
 
 SPACING: Final = 0.03  # seconds: below what an eye takes for "at once", and at most 33 messages a second
+_FLOOD: Final = 100  # posts within a spacing: thousands a second, of which nobody can see each
+_LULL: Final = 0.25  # seconds between deliveries while it floods
 
 
 class Outbox:
@@ -23,7 +25,8 @@ class Outbox:
     Args:
         loop: Where ``deliver`` runs; None makes an outbox that delivers nothing (there is no kernel to deliver in).
         deliver: Called without arguments; sends whatever is new by then.
-        spacing: The least time between two deliveries, in seconds. The first of a burst goes out at once.
+        spacing: The least time between two deliveries, in seconds. The first of a burst goes out at once, and while
+            it floods (100 posts within a spacing) a quarter of a second lies between.
     """
 
     def __init__(
@@ -35,11 +38,13 @@ class Outbox:
         self._last = float("-inf")
         self._lock = threading.Lock()
         self._posted = False
+        self._waiting = 0  # posts since the last delivery
         self._closed = loop is None
 
     def post(self) -> None:
         """Ask for a delivery; from any thread, in microseconds."""
         with self._lock:
+            self._waiting += 1
             if self._posted or self._closed or self._loop is None:
                 return
             try:
@@ -58,6 +63,14 @@ class Outbox:
         assert self._loop is not None
         wait = self._last + self._spacing - self._loop.time()
         if wait > 0:
+            self._loop.call_later(wait, self._unless_it_floods)
+        else:
+            self._run()
+
+    def _unless_it_floods(self) -> None:
+        assert self._loop is not None
+        wait = self._last + _LULL - self._loop.time()
+        if self._waiting > _FLOOD and wait > 0:
             self._loop.call_later(wait, self._run)
         else:
             self._run()
@@ -68,6 +81,6 @@ class Outbox:
             if self._closed:
                 return
             # Before delivering: what changes while `deliver` reads must bring it here again.
-            self._posted = False
+            self._posted, self._waiting = False, 0
         self._last = self._loop.time()
         self._deliver()

@@ -11,8 +11,8 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from pathlib import Path
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, Literal
 
 import anywidget
 import traitlets
@@ -22,9 +22,11 @@ from wakit.errors import WakitError
 from wakit.notebook.kernel import kernel_loop
 from wakit.notebook.link import Link
 from wakit.notebook.outbox import Outbox
+from wakit.notebook.past import Hour, news
 from wakit.notebook.snapshot import Snapshot
+from wakit.notebook.widgets.bundle import script, style
 
-_HERE: Final = Path(__file__).parent
+_NO_NEWS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 def row(session: SessionInfo) -> dict[str, Any]:
@@ -41,6 +43,8 @@ def row(session: SessionInfo) -> dict[str, Any]:
         "next": int(session.next_try_at.timestamp() * 1000) if session.next_try_at else None,
         "worker": session.worker_pid,
         "paired": session.paired,
+        "enabled": session.enabled,
+        "account": session.account,
         "labels": session.labels,
     }
 
@@ -57,14 +61,22 @@ def head(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def everything(snapshot: Snapshot, now: float) -> dict[str, Any]:
-    """Give the whole board as it is ``now`` (seconds since 1970)."""
+def everything(snapshot: Snapshot, now: float, hours: Mapping[str, Hour] = _NO_NEWS) -> dict[str, Any]:
+    """Give the whole board as it is ``now`` (seconds since 1970), with the sessions' last hours."""
     rows = [row(session) for session in snapshot.sessions.values()]
-    return {"now": int(now * 1000), "fleet": head(snapshot), "rows": rows}
+    past = {name: told for name, told in news({}, hours).items() if name in snapshot.sessions}
+    return {"now": int(now * 1000), "fleet": head(snapshot), "rows": rows, "past": past}
 
 
-def difference(old: Snapshot, new: Snapshot, now: float) -> dict[str, Any] | None:
-    """Give what changed between two snapshots, or None if the board looks the same."""
+def difference(old: Snapshot, new: Snapshot, now: float, past: Mapping[str, Any] = _NO_NEWS) -> dict[str, Any] | None:
+    """Give what changed between two snapshots, or None if the board looks the same.
+
+    Args:
+        old: What was sent.
+        new: What is to be shown.
+        now: Seconds since 1970.
+        past: What is new in the sessions' last hours, as :func:`wakit.notebook.past.news` gives it.
+    """
     before, after = old.sessions, new.sessions
     # Identity first: sessions that did not change are the same objects (see snapshot.py), and 500 comparisons of equal
     # models at every step would cost more than all the rest.
@@ -74,7 +86,8 @@ def difference(old: Snapshot, new: Snapshot, now: float) -> dict[str, Any] | Non
     survivors = [name for name in before if name in after]
     # The browser appends what it does not know; every other order has to be told.
     reordered = list(after) != survivors + [name for name in after if name not in before]
-    if not (rows or gone or fleet or reordered):
+    past = {name: told for name, told in past.items() if name in after}
+    if not (rows or gone or fleet or reordered or past):
         return None
     return {
         "type": "changes",
@@ -82,6 +95,7 @@ def difference(old: Snapshot, new: Snapshot, now: float) -> dict[str, Any] | Non
         "fleet": fleet,
         "rows": rows,
         "gone": gone,
+        "past": past,
         "order": list(after) if reordered else None,
     }
 
@@ -96,8 +110,8 @@ class Board(anywidget.AnyWidget):
         clock: Seconds since 1970.
     """
 
-    _esm = _HERE / "board.js"
-    _css = _HERE / "board.css"
+    _esm = script("board")
+    _css = style("board")
     opening = traitlets.Dict().tag(sync=True)
     filter = traitlets.Unicode(help="What the views' filter is set to; each may be changed by hand").tag(sync=True)
 
@@ -113,11 +127,13 @@ class Board(anywidget.AnyWidget):
         self._pairing = pairing
         self._clock = clock
         self._sent = link.snapshot
+        self._hours: Mapping[str, Hour] = {}
         self._where = loop or kernel_loop()
         super().__init__(opening=everything(self._sent, clock()))
         self.on_msg(self._receive)
         self._outbox = Outbox(self._where, self._deliver)
         self._deaf = link.listen(self._outbox.post)
+        link.remember()
 
     def close(self) -> None:
         """Take the board off the page and stop following."""
@@ -127,9 +143,9 @@ class Board(anywidget.AnyWidget):
         super().close()
 
     def _deliver(self) -> None:
-        snapshot = self._link.snapshot
-        message = difference(self._sent, snapshot, self._clock())
-        self._sent = snapshot
+        snapshot, hours = self._link.snapshot, self._link.past.hours
+        message = difference(self._sent, snapshot, self._clock(), news(self._hours, hours))
+        self._sent, self._hours = snapshot, hours
         if message is not None:
             self.send(message)
 
@@ -137,18 +153,19 @@ class Board(anywidget.AnyWidget):
         """Answer the browser; what it says is checked like any input."""
         match content:
             case {"type": "hello"}:
-                self._sent = self._link.snapshot
-                self.send({"type": "all", **everything(self._sent, self._clock())})
-            case {"type": "restart", "session": str(name), "id": str(order)}:
-                self._restart(name, order)
+                self._sent, self._hours = self._link.snapshot, self._link.past.hours
+                self.send({"type": "all", **everything(self._sent, self._clock(), self._hours)})
+            case {"type": ("restart" | "park" | "resume") as verb, "session": str(name), "id": str(order)}:
+                self._order(verb, name, order)
             case {"type": "pair", "session": str(name), "id": str(order)}:
                 self._pair(name, order)
             case _:
                 pass  # a newer view than this kernel: it shows that nothing came of it
 
-    def _restart(self, name: str, order: str) -> None:
+    def _order(self, verb: Literal["restart", "park", "resume"], name: str, order: str) -> None:
+        give = {"restart": self._link.restart, "park": self._link.park, "resume": self._link.resume}[verb]
         try:
-            future = self._link.restart(name)
+            future = give(name)
         except WakitError as error:
             self._answer(order, error=error)
             return

@@ -7,51 +7,10 @@
  * what it shows changes; only the countdown moves in between. What has expired is taken out of the DOM.
  */
 
-const PATIENCE = 4000; // ms without an answer from the kernel before the view says so
-const QUIET = 4; // modules of white around the code
-const SVG = "http://www.w3.org/2000/svg";
-
-/** Draw the dark modules as one SVG path: a run of dark modules in a row is one bar. */
-export function pathOf(rows, quiet = QUIET) {
-  const bars = [];
-  rows.forEach((row, y) => {
-    for (const run of row.matchAll(/1+/g)) {
-      const width = run[0].length;
-      bars.push(`M${run.index + quiet} ${y + quiet}h${width}v1h-${width}z`);
-    }
-  });
-  return bars.join("");
-}
-
-/** Whole pixels a module, at least 4: cameras lose smaller ones, and fractions blur the edges. */
-export function moduleSize(modules, room) {
-  return Math.max(4, Math.floor(room / (modules + 2 * QUIET)));
-}
-
-/** Read a phone number as E.164; null if it is none. Spaces, dashes, dots, parentheses are notation (E.123). */
-export function phoneNumber(text) {
-  const compact = text.replace(/[ \-.()]/g, "");
-  return /^\+[1-9][0-9]{7,14}$/.test(compact) ? compact : null;
-}
-
-/** Say what is wrong with a number, or "" if nothing is. Empty is fine: the file may have one. */
-export function numberProblem(text) {
-  const compact = text.replace(/[ \-.()]/g, "");
-  if (compact === "" || phoneNumber(text)) return "";
-  if (/[^+0-9]/.test(compact)) return "A phone number has only digits after its +.";
-  if (compact.startsWith("00")) return "Write + instead of 00 before the country code.";
-  if (!compact.startsWith("+")) return "Begin with + and the country code, as in +34 600 000 001.";
-  const digits = compact.length - 1;
-  if (digits < 8) return `That is too short: ${digits} of at least 8 digits.`;
-  if (digits > 15) return `That is too long: ${digits} of at most 15 digits.`;
-  return "A country code does not begin with 0.";
-}
-
-/** Seconds as people read a countdown: rounded up, so that 0 means over. */
-export function countdown(ms) {
-  const s = Math.max(0, Math.ceil(ms / 1000));
-  return s < 60 ? `${s} s` : `${Math.floor(s / 60)}:${String(s % 60).padStart(2, "0")} min`;
-}
+import { qr } from "./parts/drawing.js";
+import { numberProblem, phoneNumber } from "./parts/numbers.js";
+import { attend, element, say } from "./parts/page.js";
+import { countdown } from "./parts/words.js";
 
 const PHASES = {
   asking: ["…", "Waiting for the kernel…"],
@@ -76,42 +35,10 @@ export function sentence(view) {
   return [symbol, words];
 }
 
-function element(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else node.setAttribute(name, value);
-  }
-  node.append(...children);
-  return node;
-}
-
-function say(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-function drawing(rows, room, label) {
-  const side = rows.length + 2 * QUIET;
-  const pixels = moduleSize(rows.length, room) * side;
-  const svg = document.createElementNS(SVG, "svg");
-  const attributes = { viewBox: `0 0 ${side} ${side}`, width: pixels, height: pixels, role: "img", "aria-label": label, "shape-rendering": "crispEdges", class: "wakit-qr" };
-  for (const [name, value] of Object.entries(attributes)) svg.setAttribute(name, value);
-  const paper = document.createElementNS(SVG, "rect");
-  paper.setAttribute("width", "100%");
-  paper.setAttribute("height", "100%");
-  paper.setAttribute("fill", "#fff"); // black on white in dark themes too: many cameras fail on the inverse
-  const ink = document.createElementNS(SVG, "path");
-  ink.setAttribute("d", pathOf(rows));
-  ink.setAttribute("fill", "#000");
-  svg.append(paper, ink);
-  return svg;
-}
-
 function render({ model, el, signal }) {
   const name = model.get("session");
   let view = { phase: "asking" };
   let deadline = null; // of what is shown, on performance.now()'s clock
-  let patience = 0;
   let number = "";
   let large = false;
   let painted = "";
@@ -125,7 +52,7 @@ function render({ model, el, signal }) {
   // A countdown read aloud each second is noise; the live region above says when something happens.
   const left = element("p", { class: "wakit-left", role: "timer", "aria-live": "off" });
   const buttons = element("div", { class: "wakit-buttons" });
-  const root = element("section", { class: "wakit-pairing", "aria-label": `Pair ${name}` },
+  const root = element("section", { class: "wakit wakit-pairing", "aria-label": `Pair ${name}` },
     element("h3", {}, `Pair ${name}`), status, detail, problem, stage, left, buttons);
   root.addEventListener("keydown", (event) => event.stopPropagation());
   el.replaceChildren(root);
@@ -191,7 +118,7 @@ function render({ model, el, signal }) {
         if (expired) stage.append(element("p", { class: "wakit-hint" }, "This one has expired; the next is on its way…"));
         else {
           const room = large ? 720 : 340;
-          stage.append(drawing(view.rows, Math.min(room, (el.clientWidth || room) - 32), `QR code that links ${name}. Scan it with WhatsApp on the phone.`));
+          stage.append(qr(view.rows, Math.min(room, (el.clientWidth || room) - 32), `QR code that links ${name}. Scan it with WhatsApp on the phone.`));
         }
         buttons.append(
           button(large ? "Smaller" : "Larger", () => { large = !large; repaint(); }, { "aria-pressed": String(large) }),
@@ -241,39 +168,24 @@ function render({ model, el, signal }) {
     if (shows && rest <= 0 && !painted.includes("|true|")) paint();
   }
 
-  function ask() {
-    clearTimeout(patience);
-    patience = setTimeout(() => { if (view.phase === "asking") { view = { phase: "silent" }; paint(); } }, PATIENCE);
-    model.send({ type: "hello" });
-  }
-
-  function onMessage(message) {
+  const leave = attend(model, (message) => {
     if (message.type !== "view") return;
     view = message;
     // A length, not a moment: the browser's clock may differ from the daemon's.
     deadline = typeof message.left === "number" ? performance.now() + message.left : null;
     paint();
-  }
-
-  function onComm(changed) {
-    view = { phase: changed?.comm_live ? "asking" : "stale" };
+  }, (phase) => {
+    view = { phase };
     deadline = null;
     paint();
-    if (changed?.comm_live) ask();
-  }
-
-  model.on("msg:custom", onMessage);
-  model.on("comm_live_update", onComm);
+  });
   const clock = setInterval(tick, 500);
   signal?.addEventListener("abort", () => clearInterval(clock));
   paint();
-  ask();
   return () => {
     clearInterval(clock);
-    clearTimeout(patience);
     stage.replaceChildren();
-    model.off("msg:custom", onMessage);
-    model.off("comm_live_update", onComm);
+    leave();
   };
 }
 

@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import anywidget
 import traitlets
@@ -24,11 +23,11 @@ from wakit.notebook.kernel import kernel_loop
 from wakit.notebook.link import Link
 from wakit.notebook.outbox import Outbox
 from wakit.notebook.widgets.board import sentence
+from wakit.notebook.widgets.bundle import script, style
 from wakit.notebook.widgets.qr import modules
 from wakit.redact import PhoneNumber
 
 Method = Literal["qr", "code"]
-_HERE: Final = Path(__file__).parent
 
 
 class Phase(StrEnum):
@@ -107,8 +106,8 @@ class Pairing(anywidget.AnyWidget):
         clock: The time now, with its zone.
     """
 
-    _esm = _HERE / "pairing.js"
-    _css = _HERE / "pairing.css"
+    _esm = script("pairing")
+    _css = style("pairing")
     session = traitlets.Unicode().tag(sync=True)
 
     def __init__(
