@@ -87,6 +87,7 @@ def chaos(seed: int, *, sessions: int, seconds: float, say: Callable[[str], None
         )
     figures = {"back_after_seconds": round(back, 1) if back is not None else None, "bound": round(bound)}
     figures |= {"daemon_served_after": [round(seconds, 1) for seconds in trouble.owner.served_after]}
+    figures |= {"unanswered_of_which_waited_for_cpu": people.unanswered}
     figures |= watch.figures() | {"load": os.getloadavg(), "seconds": round(time.monotonic() - began)}
     return Verdict(seed, faults, broken, figures | {"faults": dict(sorted(trouble.done.items()))})
 

@@ -14,6 +14,7 @@ import pytest
 
 from .book import Book
 from .owner import orphans_of
+from .patience import Clock, read_clock
 from .returns import Returns
 from .run import chaos, deadline
 from .script import KINDS, draw
@@ -90,6 +91,35 @@ def test_a_new_daemon_begins_anew_and_the_old_one_does_not(tmp_path: Path) -> No
     login = {"state_from": "declared", "state_to": "connected"}
     assert judged(book, login, login | {"run_id": "r2"}) == []
     assert judged(book, login, login) == ["a (journal 2): state was connected, not declared"]
+
+
+def test_a_name_that_was_never_linked_and_left_is_a_new_one(tmp_path: Path) -> None:
+    book = Book(tmp_path / "sessions.toml", "")
+    book.retirable.add("a")
+    book.add("a", "+999770000002")
+    left, back = {"state_from": "declared", "state_to": "retired"}, {"state_from": "declared", "state_to": "starting"}
+    assert judged(book, left, back) == []
+    book.lines.clear()
+    book.add("a", "+999770000001")
+    assert judged(book, left, back) == ["a (journal 2): state was retired, not declared"]
+
+
+def test_a_daemon_that_had_no_cpu_is_not_slow() -> None:
+    before = Clock(7, 100.0, 3.0)
+    assert before.share_waited(Clock(7, 110.0, 11.0)) == pytest.approx(0.8)
+    assert before.share_waited(Clock(7, 110.0, 3.5)) == pytest.approx(0.05)
+    assert before.share_waited(Clock(8, 110.0, 0.0)) == 1.0
+
+
+def test_the_clock_of_a_daemon_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "chaos.patience.locate", lambda _config: SimpleNamespace(daemon=SimpleNamespace(pid=os.getpid()))
+    )
+    first, second = read_clock(tmp_path), read_clock(tmp_path)
+    assert first is not None
+    assert second is not None
+    assert 0 <= first.waited <= second.waited
+    assert first.at < second.at
 
 
 def test_who_was_parked_stays_so_whoever_runs_the_fleet(tmp_path: Path) -> None:

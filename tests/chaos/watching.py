@@ -12,6 +12,7 @@ from typing import Any
 from wakit.errors import NoDaemonError
 from wakit.sim.requests import Entry, What
 
+from .book import Line
 from .returns import Returns
 from .stage import Stage
 from .trouble import Trouble
@@ -103,7 +104,7 @@ class Watch(threading.Thread):
         if event["kind"] != "state":
             return
         before, after = event["state_from"], event["state_to"]
-        if self._states.get(name, before) != before:
+        if self._states.get(name, before) != before and not self._begins_anew(line, before):
             self._say(event, f"was {self._states[name]}, not {before}")
         self._states[name] = after
         self.returns.state(line.number, name, event["at"], after, event["reason"])
@@ -117,6 +118,10 @@ class Watch(threading.Thread):
             self._say(event, "is connected, and a person had parked it")
         if after == "connected" and before != "degraded":
             self.connected[line.number].append(event["at"])
+
+    def _begins_anew(self, line: Line, before: str) -> bool:
+        """Return whether a name is one that left the file, was never linked, and so was forgotten."""
+        return self._states[line.name] == "retired" and before == "declared" and line.number not in self._paired
 
     def _judge_sim(self) -> None:
         status = self._stage.whatsapp.sim.status()
