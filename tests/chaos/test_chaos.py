@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+from e2e.harness import gone
 
 from .book import Book
 from .owner import orphans_of
@@ -143,6 +144,20 @@ def test_returns_are_those_that_nobody_helped() -> None:
     returns.state("x", "x", 12.0, "connected", "logged in")
     assert returns.seconds == [6.0, 2.0]
     assert returns.longest == "x after 6.0 s: reconnecting (why)"
+
+
+def test_who_has_ended_is_gone_although_nobody_has_reaped_it() -> None:
+    code = (
+        "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', '']); print(p.pid, flush=True); "
+        "sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdin
+        assert parent.stdout
+        orphan = psutil.Process(int(parent.stdout.readline()))
+        assert gone([orphan])
+        assert not gone([psutil.Process(parent.pid)], timeout=0.0)
+        parent.stdin.close()
 
 
 def test_a_worker_is_known_by_its_daemon_when_that_is_gone() -> None:

@@ -153,7 +153,7 @@ class Watch(threading.Thread):
                 if bisect_right(moments, moment + _APART) < count:
                     self._note(f"{line.name}: the journal tells of a login that the sim has not seen")
                     break
-            for entry, following in zip(seen, [*moments[1:], time.time()], strict=True):
+            for entry, following in zip(seen, [*moments, time.time()][1:], strict=True):
                 until = min(self.closed.get(entry.connection or 0, following), following)
                 if until - entry.at < _LASTED + self._slow():
                     continue
