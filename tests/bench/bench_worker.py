@@ -25,15 +25,15 @@ from typing import Any
 import psutil
 import pytest
 
-from wakit.core.declaration import Endpoint, Pairing
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from support.linking import Unlinked, link_on
+
+from wakit.core.declaration import Endpoint
 from wakit.core.placement import assign
-from wakit.redact import PhoneNumber
-from wakit.sim.client import SimClient
 from wakit.sim.endpoint import SimEndpoint, running_sim
 from wakit.whatsapp.port import (
     Connected,
-    QrShown,
-    SessionReport,
     SessionStart,
     WorkerExited,
     WorkerLaunch,
@@ -69,32 +69,11 @@ class Bench:
     def __init__(self, folder: Path, endpoint: SimEndpoint) -> None:
         self.folder = folder
         self.endpoint = Endpoint(endpoint.proxy, str(endpoint.ca_file), endpoint.noise_root_key)
-        self._epoch = 0
+        self._epoch = 1  # that they were linked in
 
-    def order(self, name: str, pairing: Pairing | None = None) -> SessionStart:
-        directory = self.folder / name
-        directory.mkdir(mode=0o700, exist_ok=True)
+    def order(self, name: str) -> SessionStart:
         self._epoch += 1
-        return SessionStart(name=name, directory=str(directory), epoch=self._epoch, pairing=pairing)
-
-    async def pair(self, sim: SimClient, names: Sequence[str]) -> None:
-        reports: asyncio.Queue[WorkerReport] = asyncio.Queue()
-        host = _host(reports)
-        orders = tuple(self.order(name, Pairing.QR) for name in names)
-        await host.launch(WorkerLaunch(worker_id="pairing", sessions=orders, endpoint=self.endpoint))
-        left, scanned = set(names), set[str]()
-        while left:
-            match await reports.get():
-                case SessionReport(session=name, event=QrShown(payload=payload)) if name not in scanned:
-                    scanned.add(name)
-                    await sim.scan(PhoneNumber(f"+346100{names.index(name):05d}"), payload.reveal())
-                case SessionReport(session=name, event=Connected()):
-                    left.discard(name)
-                case WorkerExited(cause=cause):
-                    raise RuntimeError(cause)
-                case _:
-                    pass
-        await host.close()
+        return SessionStart(name=name, directory=str(self.folder / name), epoch=self._epoch)
 
     async def wakit(self, workers: Sequence[Sequence[str]], into: Round) -> None:
         reports: asyncio.Queue[WorkerReport] = asyncio.Queue()
@@ -172,9 +151,10 @@ async def _measure(counts: Sequence[int], rounds: int) -> dict[str, Any]:
     result: dict[str, Any] = {}
     try:
         async with running_sim(folder / "sim") as sim:
-            bench = Bench(folder, await sim.endpoint())
+            endpoint = await sim.endpoint()
+            bench = Bench(folder, endpoint)
             names = [f"s{number}" for number in range(max(counts))]
-            await bench.pair(sim, names)
+            await link_on(endpoint, [Unlinked(s, f"+346100{n:05d}", folder / s) for n, s in enumerate(names)])
             for count in counts:
                 some = names[:count]
                 placed = assign(some, running=0, setting="auto")

@@ -9,7 +9,6 @@ A name's number is always the same; the sessions of Baileys are devices of their
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import json
 import os
@@ -25,14 +24,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from support.linking import Unlinked, link
 from support.npm import install
 from support.whatsapp import LoopbackWhatsApp, loopback_whatsapp
-
-from wakit.core.declaration import Endpoint, Pairing
-from wakit.redact import PhoneNumber
-from wakit.sim.client import SimClient
-from wakit.whatsapp.port import Connected, QrShown, SessionReport, SessionStart, WorkerExited, WorkerLaunch
-from wakit.worker.host import WorkerHost
 
 STORE = Path(f"/tmp/wakit-bench-{os.getuid()}-neonize-{version('neonize')}")
 BAILEYS = ("baileys@7.0.0-rc14", "https-proxy-agent@7.0.6")
@@ -125,7 +119,7 @@ def _complete(names: Sequence[str], *, baileys: bool) -> None:
     with loopback_whatsapp(STORE / "whatsapp") as whatsapp, tempfile.TemporaryDirectory(dir=STORE) as making:
         for start in range(0, len(ours), _AT_ONCE):
             some = ours[start : start + _AT_ONCE]
-            asyncio.run(_pair(whatsapp, Path(making), some))
+            _pair(whatsapp, Path(making), some)
             _keep(Path(making), some, STORE / "sessions")
         for start in range(0, len(theirs), _AT_ONCE):
             some = theirs[start : start + _AT_ONCE]
@@ -142,37 +136,8 @@ def _number(name: str, kind: int) -> str:
     return f"+3461{kind}{int(name[1:]):05d}"
 
 
-async def _pair(whatsapp: LoopbackWhatsApp, folder: Path, names: Sequence[str]) -> None:
-    """Link sessions in one worker: quicker than a worker for each, and nothing else is to be made here."""
-    reports: asyncio.Queue[object] = asyncio.Queue()
-
-    async def unpaced(_session: str) -> None:
-        return
-
-    host = WorkerHost(on_report=reports.put_nowait, permit=unpaced, on_log=lambda _source, _line: None)
-    orders = []
-    for name in names:
-        (folder / name).mkdir(mode=0o700)
-        orders.append(SessionStart(name=name, directory=str(folder / name), epoch=1, pairing=Pairing.QR))
-    at = whatsapp.endpoint
-    endpoint = Endpoint(at.proxy, str(at.ca_file), at.noise_root_key)
-    left, scanned = set(names), set[str]()
-    async with SimClient(whatsapp.sim.admin) as sim:
-        await host.launch(WorkerLaunch(worker_id="pairing", sessions=tuple(orders), endpoint=endpoint))
-        try:
-            while left:
-                match await asyncio.wait_for(reports.get(), 60):
-                    case SessionReport(session=name, event=QrShown(payload=payload)) if name not in scanned:
-                        scanned.add(name)
-                        await sim.scan(PhoneNumber(_number(name, 0)), payload.reveal())
-                    case SessionReport(session=name, event=Connected()):
-                        left.discard(name)
-                    case WorkerExited(cause=cause):
-                        raise RuntimeError(cause)
-                    case _:
-                        pass
-        finally:
-            await host.close()
+def _pair(whatsapp: LoopbackWhatsApp, folder: Path, names: Sequence[str]) -> None:
+    link(whatsapp.endpoint, [Unlinked(name, _number(name, 0), folder / name) for name in names])
     for name in names:  # what a closed client left in its log belongs into the file that is copied
         _checkpoint(folder / name / "creds.db")
 

@@ -15,6 +15,7 @@ class Line:
     Attributes:
         declared: It is in the file.
         parked: A person parked it, beside what the file says.
+        parked_at: When the command said that it is (Unix seconds); it stays so until it is resumed or leaves the file.
         may_pair: It may show a code: a person asked, or it was never linked.
     """
 
@@ -23,6 +24,7 @@ class Line:
     declared: bool = True
     enabled: bool = True
     parked: bool = False
+    parked_at: float | None = None
     team: str = ""
     device: str = ""
     proxy: str = ""
@@ -69,7 +71,7 @@ class Book:
     def remove(self, line: Line) -> None:
         with self.lock:
             self.retirable.add(line.name)
-            line.declared = False
+            line.declared, line.parked_at = False, None
 
     def text(self) -> str:
         with self.lock:

@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wakit.core.retry import AFTER_DIAL
-from wakit.errors import NoDaemonError
+from wakit.errors import ControlError
 from wakit.reconciler.loop import RESYNC
 from wakit.worker.bounds import Limits
 
 from .forwarder import forwarder
+from .people import People
 from .script import BAN_SECONDS, Fault, draw
 from .stage import DIALS_PER_SECOND, STALE_AFTER, Stage, staged
-from .trouble import People, Trouble
+from .trouble import Trouble
 from .watching import Watch
 
 # whatsmeow gives a server that answers nothing up after three minutes (docs/design/sim.md).
@@ -79,9 +80,14 @@ def chaos(seed: int, *, sessions: int, seconds: float, say: Callable[[str], None
         watch.look()
         watch.compare_logins()
         broken += (
-            _at_rest(stage) + watch.broken + [f"{type(e).__name__}: {e}" for e in (people.failure, watch.failure) if e]
+            _at_rest(stage)
+            + watch.broken
+            + trouble.owner.broken
+            + [f"{type(e).__name__}: {e}" for e in (people.failure, watch.failure) if e]
         )
     figures = {"back_after_seconds": round(back, 1) if back is not None else None, "bound": round(bound)}
+    figures |= {"daemon_served_after": [round(seconds, 1) for seconds in trouble.owner.served_after]}
+    figures |= {"unanswered_of_which_waited_for_cpu": people.unanswered}
     figures |= watch.figures() | {"load": os.getloadavg(), "seconds": round(time.monotonic() - began)}
     return Verdict(seed, faults, broken, figures | {"faults": dict(sorted(trouble.done.items()))})
 
@@ -102,7 +108,7 @@ def _all_in_service(stage: Stage, patience: float) -> float | None:
         try:
             if stage.fleet.client().status().daemon.converged and not _missing(stage):
                 return time.monotonic() - began
-        except NoDaemonError:
+        except ControlError:
             pass
         time.sleep(0.5)
     return None

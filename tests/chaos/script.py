@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -33,6 +34,10 @@ EDITS: Final = (
     "broken", "empty", "half", "most gone", "ask to park", "ask to resume", "ask to restart",
 )  # fmt: skip
 BAN_SECONDS: Final = 15
+# The daemon itself is killed about so often (seconds), and started again after so many at most.
+DAEMON_EVERY: Final = 120.0
+_NOTICED_WITHIN: Final = 5.0
+_STARTING: Final = 3.0
 
 
 @dataclass(frozen=True)
@@ -41,10 +46,10 @@ class Fault:
 
     Attributes:
         at: Seconds after the beginning.
-        kind: One of :data:`KINDS`.
+        kind: One of :data:`KINDS`, or "daemon killed".
         whom: Which session, counted from 0 among those there are then.
         seconds: How long it lasts.
-        how: What kind of edit, or the reason of a refusal.
+        how: What kind of edit, the reason of a refusal, or how many seconds after its start the daemon is killed again.
     """
 
     at: float
@@ -61,7 +66,8 @@ class Fault:
 def draw(seed: int, sessions: int, seconds: float) -> list[Fault]:
     """Draw the faults of a run: about one a second and hundred sessions, at least one every two seconds.
 
-    Every kind comes at least once, if the run is long enough for as many faults as there are kinds.
+    Every kind comes at least once, if the run is long enough for as many faults as there are kinds. The daemon is
+    killed once in each two minutes or part of them, every other time again while everybody is starting.
     """
     chance = Random(seed)
     rate = max(0.5, sessions / 100)
@@ -73,7 +79,16 @@ def draw(seed: int, sessions: int, seconds: float) -> list[Fault]:
     weights = [weight for weight, _, _ in KINDS.values()]
     kinds += chance.choices(list(KINDS), weights, k=len(moments) - len(kinds))
     chance.shuffle(kinds)
-    return [_fault(chance, at, kind, sessions) for at, kind in zip(moments, kinds, strict=True)]
+    faults = [_fault(chance, at, kind, sessions) for at, kind in zip(moments, kinds, strict=True)]
+    return sorted([*faults, *_daemon_killed(chance, seconds)], key=lambda fault: fault.at)
+
+
+def _daemon_killed(chance: Random, seconds: float) -> Iterator[Fault]:
+    count = max(1, round(seconds / DAEMON_EVERY))
+    for number in range(count):
+        at = seconds / count * (number + chance.uniform(0.2, 0.8))
+        again = str(round(chance.uniform(0, _STARTING), 1)) if number % 2 else ""
+        yield Fault(at, "daemon killed", 0, round(chance.uniform(0, _NOTICED_WITHIN), 1), again)
 
 
 def _fault(chance: Random, at: float, kind: str, sessions: int) -> Fault:

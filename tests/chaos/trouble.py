@@ -1,4 +1,4 @@
-"""Carries out faults, and plays the people of the fleet: whoever is asked for answers, as the hints say."""
+"""Carries out faults."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 
-from wakit.control.schemas import SessionInfo
-from wakit.errors import ControlError, NoDaemonError, WakitError
+from wakit.errors import ControlError, WakitError
 from wakit.redact import PhoneNumber
 from wakit.sim.scenarios import (
     Deaf,
@@ -34,6 +33,7 @@ from wakit.sim.scenarios import (
 )
 
 from .book import Line
+from .owner import Owner
 from .script import BAN_SECONDS, Fault
 from .stage import Stage
 
@@ -50,6 +50,7 @@ _ONLINE: dict[str, OnlineScenario] = {
     "deaf": Deaf(),
 }
 _HOG = "while True: pass"
+_FILE_READ = 30.0  # seconds until the names of the last edit are known
 
 
 class Trouble:
@@ -61,6 +62,7 @@ class Trouble:
         proxy: Port of a proxy on loopback.
 
     Attributes:
+        owner: Starts the daemon again that was killed.
         replaced: How many connections were told by a scenario that they were replaced.
         done: How many faults of each kind met somebody.
     """
@@ -76,6 +78,7 @@ class Trouble:
         self._hogs: list[subprocess.Popen[bytes]] = []
         self._stopped_now: set[int] = set()
         self._new = 0
+        self.owner = Owner(stage)
         self.replaced = 0
         self.done: Counter[str] = Counter()
 
@@ -83,6 +86,9 @@ class Trouble:
         """Carry one fault out; what it undoes later, a timer does."""
         if fault.kind == "edit":
             self._edit(fault)
+            return
+        if fault.kind == "daemon killed":
+            self.done[fault.kind] += self.owner.strike(fault)
             return
         line = self._line(fault)
         if fault.kind in _ONLINE:
@@ -204,9 +210,15 @@ class Trouble:
                 line.proxy = "" if line.proxy else f"http://127.0.0.1:{self._proxy}"
             case "ask to park" | "ask to resume" | "ask to restart":
                 with suppress(WakitError):
-                    verb = fault.how.split()[-1]
-                    getattr(self._client, verb)(line.name)
-                    line.parked = {"park": True, "resume": False}.get(verb, line.parked)
+                    self._ask(line, fault.how.split()[-1])
+
+    def _ask(self, line: Line, verb: str) -> None:
+        line.parked_at = None if verb == "resume" else line.parked_at
+        getattr(self._client, verb)(line.name)
+        if verb == "park":
+            line.parked, line.parked_at = True, time.time()
+        elif verb == "resume":
+            line.parked = False
 
     def _damage(self, how: str) -> None:
         """Leave a file that must retire nobody; a later edit, or the end, writes a whole one."""
@@ -239,67 +251,25 @@ class Trouble:
             _end(hog)
         self._sim.disarm()
         self._sim.listen(True)
+        self.owner.close()
         book = self._book
         with book.lock:
             for line in book.lines:
                 line.declared = line.enabled = True
             book.save()
-        for line in book.lines:
-            if line.parked:
-                with suppress(ControlError):
-                    self._client.resume(line.name)
-                    line.parked = False
+        # Everybody: who was parked as the daemon was killed may be so although nobody was told that it is.
+        parked, until = list(book.lines), time.monotonic() + _FILE_READ
+        while parked and time.monotonic() < until:
+            parked = [line for line in parked if not self._resumed(line)]
+            time.sleep(0.2 if parked else 0.0)
+
+    def _resumed(self, line: Line) -> bool:
+        with suppress(ControlError):
+            self._ask(line, "resume")
+            return True
+        return False
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait()
-
-
-class People(threading.Thread):
-    """Answers every second: scans what is shown, links what was unlinked, restarts what waits for it."""
-
-    def __init__(self, stage: Stage) -> None:
-        super().__init__(name="people")
-        self._stage = stage
-        self._client = stage.fleet.client()
-        self._over = threading.Event()
-        self._since: dict[str, float] = {}
-        self.failure: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            while not self._over.wait(1.0):
-                with suppress(NoDaemonError):
-                    self._look()
-        except BaseException as error:  # noqa: BLE001 - told where the run is judged
-            self.failure = error
-
-    def close(self) -> None:
-        self._over.set()
-        self.join()
-
-    def _look(self) -> None:
-        waiting = [info for info in self._client.status().sessions if info.needs_person]
-        names = {info.name for info in waiting}
-        self._since = {name: since for name, since in self._since.items() if name in names}
-        for info in waiting:
-            # A person takes a while; what is shown is scanned at once.
-            since = self._since.setdefault(info.name, time.monotonic())
-            if info.state == "pairing" or time.monotonic() - since > 2:
-                with suppress(WakitError):
-                    self._answer(info)
-
-    def _answer(self, info: SessionInfo) -> None:
-        line = self._stage.book.past.get(info.name)
-        if line is None or line.name != info.name or info.held:
-            return
-        if info.state == "pairing":
-            shown = self._client.qr(info.name)
-            if shown.payload:
-                self._stage.whatsapp.sim.scan(line.number, shown.payload)
-        elif info.paired:
-            self._client.restart(info.name)
-        else:
-            line.may_pair = True
-            self._client.pair(info.name)

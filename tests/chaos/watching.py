@@ -12,15 +12,18 @@ from typing import Any
 from wakit.errors import NoDaemonError
 from wakit.sim.requests import Entry, What
 
+from .book import Line
+from .returns import Returns
 from .stage import Stage
 from .trouble import Trouble
 
 _EVENTS = """
-SELECT seq, epoch(ts) AS at, session, kind, state_from, state_to, reason, run_id
+SELECT seq, epoch(ts) AS at, session, kind, state_from, state_to, reason, run_id, worker_pid
 FROM events WHERE seq > ? ORDER BY seq LIMIT 50000
 """
 # The two journals are of two processes on one machine: the same clock, read a moment apart.
 _APART = 3.0
+_STOPS_WITHIN = 10.0  # a client that was parked
 # A login that lasted this long was told by a worker that is neither stopped nor starved.
 _LASTED = 15.0
 
@@ -41,6 +44,9 @@ class Watch(threading.Thread):
         self._cursor = 0
         self._sim_cursor = stage.since
         self._states: dict[str, str] = {}
+        self._run, self._last = "", 0.0
+        self.returns = Returns()
+        self.workers: set[int] = set()
         self._paired = set(paired)
         self.broken: list[str] = []
         self.connected: defaultdict[str, list[float]] = defaultdict(list)
@@ -67,7 +73,7 @@ class Watch(threading.Thread):
             for event in self._client.sql(_EVENTS, [self._cursor]).to_pylist():
                 self._cursor = event["seq"]
                 self.events += 1
-                self._judge(event)
+                self.judge(event)
         for entry in self._stage.whatsapp.sim.journal(self._sim_cursor):
             self._sim_cursor = entry.seq
             if entry.what is What.LOGIN and entry.number is not None:
@@ -76,7 +82,16 @@ class Watch(threading.Thread):
                 self.closed[entry.connection] = entry.at
         self._judge_sim()
 
-    def _judge(self, event: dict[str, Any]) -> None:
+    def judge(self, event: dict[str, Any]) -> None:
+        """Judge an event of the journal."""
+        if event["run_id"] != self._run:  # a new daemon remembers what was noted, and tells what is news
+            if self._run:
+                self.returns.daemon_died(self._last)
+            self._run = event["run_id"]
+            self._states.clear()
+        self._last = event["at"]
+        if event["kind"] == "worker_spawned":
+            self.workers.add(event["worker_pid"])
         name = event["session"]
         line = self._stage.book.past.get(name) if name else None
         if name is None:
@@ -89,17 +104,24 @@ class Watch(threading.Thread):
         if event["kind"] != "state":
             return
         before, after = event["state_from"], event["state_to"]
-        if self._states.get(name, before) != before:
+        if self._states.get(name, before) != before and not self._begins_anew(line, before):
             self._say(event, f"was {self._states[name]}, not {before}")
         self._states[name] = after
+        self.returns.state(line.number, name, event["at"], after, event["reason"])
         self.states[line.number].append((event["at"], after, event["reason"]))
         if after == "retired" and line.number in self._paired and name not in self._stage.book.retirable:
             self._say(event, "is retired, and no edit took it out of the file")
         if after in ("paired", "connected"):
             self._paired.add(line.number)
             line.may_pair = False
+        if after == "connected" and line.parked_at is not None and event["at"] > line.parked_at + _STOPS_WITHIN:
+            self._say(event, "is connected, and a person had parked it")
         if after == "connected" and before != "degraded":
             self.connected[line.number].append(event["at"])
+
+    def _begins_anew(self, line: Line, before: str) -> bool:
+        """Return whether a name is one that left the file, was never linked, and so was forgotten."""
+        return self._states[line.name] == "retired" and before == "declared" and line.number not in self._paired
 
     def _judge_sim(self) -> None:
         status = self._stage.whatsapp.sim.status()
@@ -131,7 +153,7 @@ class Watch(threading.Thread):
                 if bisect_right(moments, moment + _APART) < count:
                     self._note(f"{line.name}: the journal tells of a login that the sim has not seen")
                     break
-            for entry, following in zip(seen, [*moments[1:], time.time()], strict=True):
+            for entry, following in zip(seen, [*moments, time.time()][1:], strict=True):
                 until = min(self.closed.get(entry.connection or 0, following), following)
                 if until - entry.at < _LASTED + self._slow():
                     continue
@@ -148,11 +170,13 @@ class Watch(threading.Thread):
     def _slow(self) -> float:
         return 25.0  # the longest that a worker is stopped
 
-    def figures(self) -> dict[str, int]:
+    def figures(self) -> dict[str, object]:
         """Return what was seen."""
         return {
             "events": self.events,
             "broken_off_in_a_handshake": self.breaches,
             "connected_in_journal": sum(map(len, self.connected.values())),
             "logins_in_sim": sum(map(len, self.logins.values())),
+            "workers_started": len(self.workers),
+            **self.returns.figures(),
         }

@@ -216,9 +216,20 @@ def seen(before: StatusInfo | None, frame: LiveFrame) -> StatusInfo:
 
 
 def gone(processes: list[psutil.Process], *, timeout: float = 10.0) -> bool:
-    """Wait until processes have ended."""
-    _, alive = psutil.wait_procs(processes, timeout=timeout)
-    return not alive
+    """Wait until processes have ended; that init has not reaped an orphan yet (PID 1 may be slow) is not its life."""
+    until = time.monotonic() + timeout
+    while any(map(_lives, processes)):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)  # the end of a process that is not ours is told to nobody
+    return True
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from harness import WAKIT, Fleet, fleet_in, gone, json_lines
 
 from wakit.control.schemas import SessionInfo, StatusInfo
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 BY_QR, BY_CODE = "+34600000101", "+34600000102"
 SESSIONS = f'[sessions.desk]\n[sessions.shop]\npairing = "code"\nphone = "{BY_CODE}"\n'
@@ -120,7 +120,8 @@ def test_a_killed_daemon_comes_back_without_a_qr(fleet: Fleet, whatsapp: Foreign
     assert gone(workers), "a worker outlived its daemon"
 
     fleet.up()
-    waited = fleet.run("up", "--wait")
+    # Longer than the command waits by itself, or a slow machine ends it before it can say what it waits for.
+    waited = fleet.run("up", "--wait", "--timeout", "120", timeout=180)
     assert waited.returncode == 0, waited.stderr
     assert {name: each["state"] for name, each in sessions(fleet).items()} == {"desk": "connected", "shop": "connected"}
     assert shown(fleet) == codes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -191,6 +193,29 @@ def test_parked_by_a_person_until_resumed_also_for_the_next_daemon(fleet: Fleet)
     fleet.run(fleet.desk.resume("a"))
     fleet.advance(2)
     assert fleet.state("a") is State.CONNECTED
+
+
+def test_parked_is_said_once_it_would_survive_the_daemon(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.run(fleet.desk.park("a"))
+    fleet.restart(kill=True)
+    fleet.advance(5)
+    assert [fleet.state(name) for name in "ab"] == [State.PARKED, State.CONNECTED]
+    fleet.run(fleet.desk.resume("a"))
+    fleet.restart(kill=True)
+    fleet.advance(5)
+    assert fleet.state("a") is State.CONNECTED
+
+
+def test_parked_on_a_full_disk_is_parked_and_says_for_how_long(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_name: str, **_changes: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    fleet.paired("a")
+    monkeypatch.setattr(fleet.vault, "update", full)
+    refused(fleet, lambda: fleet.desk.park("a"), "No space left on device")
+    fleet.advance(1)
+    assert fleet.state("a") is State.PARKED
 
 
 def test_who_parks_after_asking_for_a_restart_means_it(fleet: Fleet) -> None:

@@ -308,6 +308,25 @@ def test_a_person_who_restarts_one_after_an_upgrade_brings_all_back(fleet: Fleet
     assert {fleet.state(name) for name in "abc"} == {State.CONNECTED}
 
 
+def test_who_restarts_a_refused_one_twice_brings_it_back_all_the_same(fleet: Fleet) -> None:
+    outdated(fleet)
+    fleet.workers.launch_takes = 5.0
+    fleet.run(fleet.desk.restart("a"))
+    fleet.advance(1)
+    fleet.run(fleet.desk.restart("a"))  # it is starting: whoever asked saw an older word
+    fleet.workers.silent = False
+    fleet.advance(30)
+    assert [fleet.state(name) for name in "abc"] == [State.CONNECTED] * 3
+
+
+def test_a_connected_one_that_a_person_restarts_meanwhile_comes_back(fleet: Fleet) -> None:
+    outdated(fleet)
+    fleet.workers.silent = False
+    fleet.run(fleet.desk.restart("b"))
+    fleet.advance(10)
+    assert [fleet.state(name) for name in "abc"] == [State.OUTDATED, State.CONNECTED, State.RECONNECTING]
+
+
 def test_a_new_daemon_begins_without_the_alarm(fleet: Fleet) -> None:
     outdated(fleet)
     fleet.restart()

@@ -302,7 +302,7 @@ class Executor:
         # Level-based: with nothing running and nothing to wait for, the next plan starts it. Decided before the client
         # is stopped: what it tells meanwhile comes on top, and one that is unlinked at this very moment must not be
         # taken for one that was pairing because a person asked.
-        tracked.request = None
+        asked, tracked.request = tracked.request is Request.RESTART, None
         tracked.ask_again()
         tracked.begin()
         try:
@@ -310,6 +310,9 @@ class Executor:
         except Exception:
             tracked.request = Request.RESTART
             raise
+        if asked and tracked.request is None and tracked.credential is Credential.PRESENT and _is_free(tracked):
+            # Half of what was asked for. A breaker that is open holds the other half back unless it still is.
+            tracked.request = Request.RESTART
 
     async def _retire(self, tracked: Tracked, action: Retire) -> None:
         # Before anything is awaited: what a person asks for while it is retired is about its next life.
@@ -399,3 +402,7 @@ class Executor:
         now = self._ports.now()
         apart |= {t.name: f"blamed/{t.name}" for t in sessions if is_blamed(t.blamed_at, now)}
         return assign(names, running=running, setting=setting, apart=apart)
+
+
+def _is_free(tracked: Tracked) -> bool:
+    return not tracked.waits_for_person and tracked.next_try_at is None

@@ -69,11 +69,11 @@ class Wishes:
 
     async def park(self, name: str) -> Tracked:
         """Stop the client until ``resume``."""
-        return self._set_parked(declared(self._roster, name), parked=True)
+        return await self._set_parked(declared(self._roster, name), parked=True)
 
     async def resume(self, name: str) -> Tracked:
         """Undo ``park``."""
-        return self._set_parked(declared(self._roster, name), parked=False)
+        return await self._set_parked(declared(self._roster, name), parked=False)
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -138,11 +138,20 @@ class Wishes:
         except ValueError as error:
             raise ControlError(f"{name} is not paired", why=str(error), hint="give it as +34600000001") from None
 
-    def _set_parked(self, tracked: Tracked, *, parked: bool) -> Tracked:
+    async def _set_parked(self, tracked: Tracked, *, parked: bool) -> Tracked:
+        """Stop a client or let it run; returns once the next daemon, however this one ends, would do the same."""
+        name, vault = tracked.name, self._roster.ports.vault
         tracked.parked = parked
         if parked:  # the newer word; what was asked for before is not to wait for the day it is resumed
             tracked.request = None
             tracked.end_pairing()
-        self._reconciler.executor.note(tracked, lambda: self._roster.ports.vault.update(tracked.name, parked=parked))
         self._reconciler.wake()
+        try:
+            await self._reconciler.executor.in_turn(name, lambda: vault.update(name, parked=parked))
+        except OSError as error:
+            raise ControlError(
+                f"{name} is {'parked' if parked else 'resumed'}, but only until the daemon ends",
+                why=f"it could not be noted: {error.strerror or type(error).__name__}",
+                hint=f"mend the disk, then `wakit {'park' if parked else 'resume'} {name}` again",
+            ) from error
         return tracked
