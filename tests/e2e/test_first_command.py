@@ -72,7 +72,7 @@ def test_up_sim_wait_and_the_commands_after_it(shipped: Fleet) -> None:
 
 def test_the_commands_in_the_readme_are_the_ones_that_are_tried() -> None:
     """``test_up_sim_wait…`` runs these by the interpreter at hand; the first-time set-up is tried on fresh clones."""
-    first, after, tests = readme_blocks("")
+    first, after, tests, _dashboard = readme_blocks("")
     assert first.endswith(".venv/bin/wakit up --sim --wait\n")
     assert first.count("\n") == 1
     assert re.findall(r"wakit (\w+)", after) == ["status", "events", "down"]

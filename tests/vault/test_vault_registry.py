@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 import pytest
 from credentials import NUMBER, Clock, pair, run_sql, store
+from filelock import FileLock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_vault_crashes import Disk, Lost, failing
@@ -712,13 +713,13 @@ def test_where_the_folder_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_file_system_without_locks_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import filelock._unix  # noqa: PLC0415 - only to play a file system that knows no flock
+    native = sys.modules[FileLock.__module__]  # wherever this release of filelock keeps it
 
     def refuse(_descriptor: int) -> bool:
         raise OSError(37, "No locks available")
 
     with monkeypatch.context() as patch:
-        patch.setattr(filelock._unix, "lock_fd_nonblocking", refuse)
+        patch.setattr(native, "lock_fd_nonblocking", refuse)
         with pytest.raises(StateDirectoryError, match="No locks available"):
             open_accounts(tmp_path / "fleet", environ={"XDG_STATE_HOME": str(tmp_path)})
     assert open_accounts(tmp_path / "fleet", environ={"XDG_STATE_HOME": str(tmp_path)}).note == ""

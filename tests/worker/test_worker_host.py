@@ -167,6 +167,9 @@ class Stage:
         self.was_placed.set()
         return worker
 
+    def dismiss(self) -> None:
+        """Nobody is made ready here."""
+
     def _take(self, report: WorkerReport) -> None:
         self.reports.append(report)
         self.reported.set()

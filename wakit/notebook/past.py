@@ -100,8 +100,8 @@ def step(hour: Hour, at: int, kind: str) -> Hour:
 
     Example:
         >>> lost = step(step(Hour("none", 0), 60_000, "connected"), 90_000, "disconnected")
-        >>> step(lost, 150_000, "connected").minutes[1:]
-        (Minute(minute=1, worst='disconnected', down=30000, losses=1), Minute(minute=2, worst='disconnected', ...))
+        >>> [(each.minute, each.down, each.losses) for each in step(lost, 150_000, "connected").minutes[1:]]
+        [(1, 30000, 1), (2, 30000, 0)]
     """
     at = max(at, hour.at)
     minutes = {each.minute: each for each in hour.minutes}
