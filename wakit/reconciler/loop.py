@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -54,6 +55,7 @@ class Reconciler:
         self._on_convergence = on_convergence
         self._converged = False
         self._wake = asyncio.Event()
+        self._acted = asyncio.Event()
         self._stopping = False
         self._last = Plan()
         self.executor = Executor(roster, self.wake)
@@ -174,8 +176,16 @@ class Reconciler:
             self.outages.look()
             decided = self.decide()
             self.act(decided)
+            self._acted.set()
             moments = (decided.wake_at, self.executor.wake_at(), self.outages.wake_at())
             await self._pause(min((moment for moment in moments if moment), default=None))
+
+    async def begun(self, seconds: float) -> None:
+        """Wait until what the first plan begins is done; for so long at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._acted.wait()
+                await self.executor.drain()
 
     def decide(self) -> Plan:
         """Return what would be done now; does nothing."""
