@@ -90,6 +90,27 @@ async def test_a_past_longer_than_the_outbox_is_replayed_whole(client: Client, f
         assert (await soon(frames)).event.seq == 5_001
 
 
+async def test_who_has_read_enough_leaves_at_once_however_much_is_still_to_come(
+    client: Client, fleet: FakeFleet, folder: Path
+) -> None:
+    for _ in range(5_000):
+        fleet.log(reason="x" * 2000)
+    async with asyncio.timeout(8):  # the library alone waits ten seconds for an answer that lies behind all of it
+        async with aclosing(client.live(since=0)) as frames:
+            assert isinstance(await soon(frames), Hello)
+        await fleet.readers_are(0)
+
+    def read_one() -> LiveFrame:
+        frames = SyncClient(folder).live(since=0)
+        first = next(iter(frames))
+        frames.close()
+        return first
+
+    async with asyncio.timeout(8):
+        assert isinstance(await asyncio.to_thread(read_one), Hello)
+        await fleet.readers_are(0)
+
+
 async def test_a_sleeping_reader_of_the_past_hinders_neither_others_nor_the_end(fleet: FakeFleet, folder: Path) -> None:
     for _ in range(5_000):
         fleet.log(reason="x" * 2000)

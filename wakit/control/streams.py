@@ -22,8 +22,15 @@ if TYPE_CHECKING:
 _FRAME: Final[TypeAdapter[LiveFrame]] = TypeAdapter(LiveFrame, config={"defer_build": True})
 # A Hello holds every session, so it has no bound that a client could know; the daemon is trusted. No compression: it
 # would cost more than the copy through the kernel. No proxy: this never leaves the machine, whatever the environment
-# says.
-_OPTIONS: Final[dict[str, Any]] = {"max_size": None, "compression": None, "proxy": None, "open_timeout": 10}
+# says. No long goodbye: the daemon's answer to it comes behind all frames that nobody will read any more, which the
+# library stops reading while its own queue is full, and would wait ten seconds for.
+_OPTIONS: Final[dict[str, Any]] = {
+    "max_size": None,
+    "compression": None,
+    "proxy": None,
+    "open_timeout": 10,
+    "close_timeout": 0.2,
+}
 
 
 async def frames(socket: Path, uri: str) -> AsyncGenerator[LiveFrame, None]:
