@@ -28,7 +28,7 @@ from wakit.cli.doctor import examining, machine
 from wakit.cli.pairing import Step
 from wakit.cli.render_pairing import Terminal, qr_lines
 from wakit.cli.run import run
-from wakit.control.schemas import ActionInfo, OutageInfo, PairingShown, SessionInfo, StatusInfo
+from wakit.control.schemas import ActionInfo, OutageInfo, PairingFrame, PairingShown, SessionInfo, StatusInfo
 from wakit.errors import ControlError, Exit, HeldError
 from wakit.runtime import locate
 
@@ -475,6 +475,16 @@ def test_pair_that_nobody_scans_is_3(served: Served, folder: Path) -> None:
             "event": "expired", "session": "support", "state": "declared", "reason": "nobody scanned", "at": "",
         }  # fmt: skip
         assert process.ended() == 3
+
+
+def test_a_code_is_told_once_however_often_the_session_changes_meanwhile(served: Served, folder: Path) -> None:
+    with pairing_process(folder) as process:
+        process.next()
+        served.do(lambda f: f.show("support", payload=None, code="ABCD-1234"))
+        assert process.next()["event"] == "code"
+        served.do(lambda f: f.tell(PairingFrame(session="support", shown=f.shown["support"])))
+        served.do(lambda f: f.change("support", "connected", since=datetime.now(UTC), reason="logged in"))
+        assert process.next()["event"] == "connected"
 
 
 class PairingProcess:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -33,11 +33,16 @@ def link(fleet: Fleet, whatsapp: LoopbackWhatsApp, number: str) -> None:
 
 
 def copy(source: Fleet, to: Fleet, *parts: str) -> None:
-    """What ``cp -r`` makes of a state directory, or of parts of it."""
+    """What ``cp -r`` makes of a state directory, or of parts of it; a backup may be in the making at that moment."""
     to.write("[sessions.a]\n")
     to.state.mkdir(mode=0o700, exist_ok=True)
+    passing = shutil.ignore_patterns("*.tmp", "*.sock")
     for part in parts or (".",):
-        subprocess.run(["cp", "-r", f"{source.state}/{part}", to.state], check=True)
+        path = source.state / part
+        if path.is_dir():
+            shutil.copytree(path, to.state / part, dirs_exist_ok=True, ignore=passing)
+        else:
+            shutil.copy2(path, to.state / part)
 
 
 def session(fleet: Fleet, name: str = "a") -> SessionInfo:

@@ -105,10 +105,11 @@ async def steps(client: Client, asked: Asked) -> AsyncGenerator[Step, None]:
         before = (session.state, session.since)
         session = await client.pair(asked.name, method=asked.method, phone=asked.phone)
         begun = False  # to show a code; from then on, being `declared` again means that nobody used one
+        told: PairingShown | None = None  # the stream repeats it with every change of the session
         yield Step("waiting", session)
         async for frame in frames:
-            if isinstance(frame, PairingFrame) and frame.shown is not None:
-                begun = True
+            if isinstance(frame, PairingFrame) and frame.shown not in (None, told):
+                begun, told = True, frame.shown
                 yield Step(frame.shown.event, session, frame.shown)
             elif isinstance(frame, SessionChanged) and frame.session.name == asked.name:
                 changed = (frame.session.state, frame.session.reason) != (session.state, session.reason)
