@@ -52,7 +52,7 @@ def test_the_board_is_live(app: Site, visit: Callable[..., Visit], served: Serve
         board.locator("tr[data-session=sales][data-status=connected]").wait_for()
     boards.first.get_by_role("button", name="Restart sales").click()
     boards.first.get_by_role("button", name="Yes, restart").click()
-    boards.first.get_by_text("restarted").wait_for()
+    boards.first.get_by_text("restarted", exact=True).wait_for()
     assert served.fake.orders == [("restart", "sales")]
 
 
