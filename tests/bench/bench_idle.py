@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from gauges import cpu_seconds, load, threads
+from gauges import load, threads
 from harness import Fleet
 from paired import paired
 from ways import DiedError, Watch, bare, wakit, wakit_fleet
@@ -24,19 +24,19 @@ _SETTLE = 15.0  # the backups of what has just proved good are over
 
 def shares(pids: Sequence[int], seconds: float) -> tuple[dict[int, float], dict[int, dict[str, float]]]:
     """Return the per cent of a core that each process took during a span, and its threads by name."""
-    before = {pid: (cpu_seconds([pid]), threads(pid)) for pid in pids}
+    before = {pid: threads(pid) for pid in pids}
     began = time.monotonic()
     time.sleep(seconds)
     span = time.monotonic() - began
     whole: dict[int, float] = {}
     parts: dict[int, dict[str, float]] = {}
-    for pid, (spent, each) in before.items():
-        whole[pid] = 100 * (cpu_seconds([pid]) - spent) / span
+    for pid, each in before.items():
         by_name: defaultdict[str, float] = defaultdict(float)
         for tid, (name, now) in threads(pid).items():
             # The main thread has the process's own number: there the event loop runs, in a worker the relay with it.
             named = "main" if tid == pid else name
             by_name[named] += 100 * (now - each.get(tid, ("", 0.0))[1]) / span
+        whole[pid] = sum(by_name.values())  # without threads that ended meanwhile
         parts[pid] = {name: share for name, share in by_name.items() if share > 0}
     return whole, parts
 
