@@ -94,7 +94,7 @@ class Leaking:
 
     def sample(self, times: int) -> None:
         """Take the figures after so many times."""
-        pid, workers, sim = self.daemon.pid, self.workers(), _sim()
+        pid, workers, sim = self.daemon.pid, self.workers(), _sim(self.watch.paired)
         told = self.order("count")
         cached = told["cached_bytes"] / 2**20
         self.samples.append(
@@ -153,9 +153,10 @@ def _children(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
-def _sim() -> int:
-    """Return the pid of this process's loopback WhatsApp."""
-    (found,) = (each.pid for each in psutil.Process().children() if "wakit.sim" in each.cmdline())
+def _sim(linked: Paired) -> int:
+    """Return the pid of the loopback WhatsApp that these sessions meet; this process may have others."""
+    state = str(linked.whatsapp.state)
+    (found,) = (each.pid for each in psutil.Process().children() if {"wakit.sim", state} <= set(each.cmdline()))
     return found
 
 

@@ -7,6 +7,7 @@ look at the whole. So an event that is lost, doubled or late costs at most the t
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -181,11 +182,12 @@ class Reconciler:
             await self._pause(min((moment for moment in moments if moment), default=None))
 
     async def begun(self, seconds: float) -> None:
-        """Wait until what the first plan begins is done; for so long at most."""
+        """Wait until what the first plan begins is done; for so long at most, and it goes on all the same."""
+        until = time.monotonic() + seconds
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._acted.wait()
-                await self.executor.drain()
+        await self.executor.watch(until - time.monotonic())
 
     def decide(self) -> Plan:
         """Return what would be done now; does nothing."""
