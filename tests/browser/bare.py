@@ -16,7 +16,8 @@ _SETUP = """async ([source, opening]) => {
   const heard = {};
   window.sent = [];
   const model = {
-    get: (trait) => (trait === "filter" ? "" : opening), set() {}, save_changes() {}, send: (message) => sent.push(message),
+    get: (trait) => (trait === "filter" ? "" : opening),
+    set() {}, save_changes() {}, send: (message) => sent.push(message),
     on: (name, act) => (heard[name] ??= []).push(act), off() {},
   };
   window.tell = (message) => heard["msg:custom"].forEach((act) => act(message));
