@@ -18,7 +18,10 @@ _BLAMED = (
     "SELECT session, max(ts) AS last FROM events WHERE kind = 'worker_exit' AND ts > CAST(? AS TIMESTAMP)"
     " AND session IS NOT NULL AND (detail->>'culprit')::BOOLEAN GROUP BY session"
 )
-_LAST_STATES = "SELECT session, state FROM sessions_now WHERE list_contains(string_split(?, ' '), session)"
+_LAST_STATES = (
+    "SELECT session, arg_max(state_to, seq) AS state FROM events"
+    " WHERE kind = 'state' AND session IN (SELECT unnest(string_split(?, ' '))) GROUP BY session"
+)
 _SETBACKS = """
 WITH later AS (
     SELECT seq, ts, session, kind, state_to, coalesce(code, '') AS code, reason,
