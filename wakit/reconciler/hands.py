@@ -9,14 +9,18 @@ from wakit.reconciler.tracked import Tracked
 from wakit.redact import Secret
 
 
-class Hands(Protocol):
+class Writer(Protocol):
+    """Writes to the vault for those that must not wait for it."""
+
+    def note(self, tracked: Tracked, write: Callable[[], object]) -> None:
+        """Write to the vault, in order with this session's other writes, without holding up the loop."""
+
+
+class Hands(Writer, Protocol):
     """What a report may set in motion."""
 
     def release(self, tracked: Tracked, *, why: str) -> None:
         """Begin to take the session out of its worker; it stays busy until that is done."""
-
-    def note(self, tracked: Tracked, write: Callable[[], object]) -> None:
-        """Write to the vault, in order with this session's other writes, without holding up the loop."""
 
     def hold_account(self, tracked: Tracked, user: Secret) -> None:
         """Have the worker hold the account that its session was linked to just now."""

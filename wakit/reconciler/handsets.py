@@ -7,24 +7,17 @@ an hour. Whether silence means anything is :mod:`wakit.core.phone`'s to say.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from wakit.core.observation import Credential
 from wakit.core.phone import PhoneHealth, hear, judge_phone, quiet_words
+from wakit.reconciler.hands import Writer
 from wakit.reconciler.roster import Roster
 from wakit.reconciler.tracked import Tracked
 
 _LOOK_EVERY: Final = 600.0
 _SAY_EVERY: Final = timedelta(days=1)
-
-
-class Hands(Protocol):
-    """What has to be written."""
-
-    def note(self, tracked: Tracked, write: Callable[[], object]) -> None:
-        """Write to the vault, in order with this session's other writes, without holding up the loop."""
 
 
 class Handsets:
@@ -35,7 +28,7 @@ class Handsets:
         hands: Writes to the vault.
     """
 
-    def __init__(self, roster: Roster, hands: Hands) -> None:
+    def __init__(self, roster: Roster, hands: Writer) -> None:
         self._roster = roster
         self._hands = hands
         self._said: dict[str, datetime] = {}

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib import import_module
-from typing import Final, TypeAlias, assert_never
+from typing import Final, assert_never
 
 from wakit import __version__
 from wakit.control.address import (
@@ -63,11 +63,7 @@ _WORKERS_FIRST: Final = 1.0  # seconds that the control socket waits for the fir
 _PRUNE_EVERY: Final = 24 * 3600.0
 _WELL_AGAIN: Final = 60.0  # seconds a part must have run for its next failure to be a first one again
 _LONGEST_PAUSE: Final = 60.0
-_TRIES: Final = 20
-_SETTLE: Final = 0.05  # seconds between two reads of the file that have to agree
 _log = logging.getLogger("wakit.daemon")
-_FIXED: Final = ("state_dir", "strategy", "endpoint", "health")
-Adapt: TypeAlias = Callable[[Declaration], Declaration]
 
 
 def _now() -> datetime:

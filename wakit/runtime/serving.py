@@ -39,7 +39,6 @@ _TRIES: Final = 20
 _SETTLE: Final = 0.05  # seconds between two reads of the file that have to agree
 _FIXED: Final = ("state_dir", "strategy", "endpoint", "health")
 _MOST_READY: Final = 2 * (os.cpu_count() or 1)  # as many as are spawned side by side
-
 _READY_FOR: Final = 60.0  # seconds until one that was not taken is ended, whatever the fleet is up to
 
 Adapt: TypeAlias = Callable[[Declaration], Declaration]
@@ -107,7 +106,7 @@ async def serve(place: Place, *, stop: asyncio.Event, options: DaemonOptions | N
             if place.sim:
                 sim, adapt = await _rehearse(place, stack)
             _make_ready(placer, layout, adapt(declaration))
-            asyncio.get_running_loop().call_later(_READY_FOR, placer.dismiss)
+            stack.callback(asyncio.get_running_loop().call_later(_READY_FOR, placer.dismiss).cancel)
             opened = Opened(place, layout, declaration, adapt, placer, sim, stop, chosen)
             await (await rooms).run(opened)
     chosen.ending.closed()
