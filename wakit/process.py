@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+_PR_SET_NAME: Final = 15
+_PR_SET_CHILD_SUBREAPER: Final = 36
 _ZOMBIE_OR_DEAD: Final = "ZX"
 
 
@@ -58,11 +60,25 @@ def die_with(parent: int, number: signal.Signals) -> bool:
     Returns:
         False if the parent has ended already, and the kernel tells nobody.
     """
+    _prctl(_PR_SET_PDEATHSIG, int(number))
+    return os.getppid() == parent
+
+
+def adopt_orphans(wanted: bool) -> None:
+    """Say whether grandchildren whose parents end become children of this process, instead of the system's first."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, int(wanted))
+
+
+def call_itself(name: str) -> None:
+    """Give this process the name that ``ps -o comm`` shows; the kernel keeps fifteen bytes of it."""
+    _prctl(_PR_SET_NAME, name.encode())
+
+
+def _prctl(option: int, argument: int | bytes) -> None:
     if sys.platform.startswith("linux"):
         import ctypes  # noqa: PLC0415 - commands that only ask for a birth are typed often
 
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
-    return os.getppid() == parent
+        ctypes.CDLL(None).prctl(option, argument, 0, 0, 0)
 
 
 def _read(path: str) -> str:

@@ -45,6 +45,7 @@ def wakit_share(fleet: Fleet, watch: Watch, count: int, seconds: float) -> dict[
     """Return what wakit takes."""
     with wakit(fleet, watch) as running:
         watch.all_in(running, count)
+        fleet.served()
         fleet.wait(lambda status: status.daemon.converged)
         time.sleep(_SETTLE)
         workers = sorted({s.worker_pid for s in fleet.status().sessions if s.worker_pid})

@@ -29,6 +29,7 @@ def workers_mb(fleet: Fleet, watch: Watch, aboard: int) -> tuple[float, float, i
     declare(fleet, names[:aboard], parked=names[aboard:])
     with wakit(fleet, watch) as running:
         watch.all_in(running, aboard)
+        fleet.served()
         fleet.wait(lambda status: status.daemon.converged)
         time.sleep(_QUIET)
         pids = {s.worker_pid for s in fleet.status().sessions if s.worker_pid}

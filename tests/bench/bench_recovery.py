@@ -64,6 +64,7 @@ def killed(aboard: int, rounds: int, settings: str) -> list[float]:
         for number in range(rounds):
             with wakit(fleet, watch) as running:
                 watch.all_in(running, aboard)
+                fleet.served()
                 fleet.wait(lambda status: status.daemon.converged)
                 seconds.append(recovered_after(fleet, linked.names[number % aboard]))
     return seconds
@@ -95,6 +96,7 @@ Blow = Callable[[Watch, Running, int], list[float]]
 def _wakit(fleet: Fleet, watch: Watch, count: int) -> Iterator[Running]:
     with wakit(fleet, watch) as running:
         watch.all_in(running, count)
+        fleet.served()
         fleet.wait(lambda status: status.daemon.converged)
         yield running
 

@@ -119,9 +119,9 @@ def declare(fleet: Fleet, enabled: Sequence[str], parked: Sequence[str] = ()) ->
 
 @contextmanager
 def wakit(fleet: Fleet, watch: Watch) -> Iterator[Running]:
-    """Run wakit's daemon on a fleet."""
+    """Run wakit's daemon on a fleet. Like the other ways it is asked nothing; ``fleet.served()`` waits for that."""
     seq, began = watch.seq(), time.time()
-    fleet.up()
+    fleet.start()
     daemon = fleet.daemon
     assert daemon is not None
     try:

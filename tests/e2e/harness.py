@@ -85,6 +85,11 @@ class Fleet:
 
     def up(self, *arguments: str) -> None:
         """Start the daemon in the foreground of a process of its own, and wait until it serves."""
+        self.start(*arguments)
+        self.served()
+
+    def start(self, *arguments: str) -> None:
+        """Start the daemon in the foreground of a process of its own; nobody asks it anything yet."""
         with (self.folder / "up.out").open("ab") as output:
             self.daemon = subprocess.Popen(
                 [*self.wrap, *WAKIT, "up", *arguments],
@@ -95,6 +100,10 @@ class Fleet:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def served(self) -> None:
+        """Wait until the daemon that was started serves."""
+        assert self.daemon is not None
         deadline = time.monotonic() + PATIENCE
         while not self._serves():
             if self.daemon.poll() is not None or time.monotonic() > deadline:

@@ -64,6 +64,7 @@ from wakit.whatsapp.port import (
 )
 from wakit.worker.bounds import Limits
 from wakit.worker.custody import take
+from wakit.worker.forkserver import WORKER_NAME
 
 
 @pytest.fixture
@@ -488,6 +489,7 @@ async def test_an_endpoint_that_is_not_loopback_starts_nothing(tmp_path: Path, e
         await crew.launch("w1", crew.order("sales", Pairing.QR))
     assert crew.reports == []
     assert crew.host.workers() == {}
+    await crew.host.close()
 
 
 async def test_workers_that_ended_leave_nothing_open(tmp_path: Path, endpoint: Endpoint):
@@ -500,6 +502,8 @@ async def test_workers_that_ended_leave_nothing_open(tmp_path: Path, endpoint: E
 
     before = await fail_once()
     assert [await fail_once() for _ in range(3)] == [before] * 3
+    assert [child for child in psutil.Process().children() if child.name() == WORKER_NAME] == []
+    await crew.host.close()
     assert [child for child in psutil.Process().children() if "wakit.worker" in child.cmdline()] == []
 
 

@@ -170,6 +170,9 @@ class Stage:
     def dismiss(self) -> None:
         """Nobody is made ready here."""
 
+    async def close(self) -> None:
+        """Nothing is kept here."""
+
     def _take(self, report: WorkerReport) -> None:
         self.reports.append(report)
         self.reported.set()

@@ -1,6 +1,6 @@
 """A worker that was launched and is gone leaves nothing in the daemon, whatever it costs while it lives.
 
-The workers are the lightest there can be: a shell that says hello and waits. So hundreds of lives take seconds, and
+The workers are the lightest there can be: they say hello and wait. So hundreds of lives take seconds, and
 what grows is the host's. Real workers are crashed in ``tests/e2e/test_leaks.py``.
 """
 
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from pathlib import Path
 
 import pytest
 
 from wakit.whatsapp.port import WorkerExited, WorkerLaunch, WorkerReport
+from wakit.worker.forking import ForkServer
 from wakit.worker.host import WorkerHost
 from wakit.worker.messages import PROTOCOL, Hello, encode
 from wakit.worker.placement import LocalPlacer
@@ -20,17 +22,28 @@ from wakit.worker.placement import LocalPlacer
 _AT_ONCE = 4
 _WARM = 8
 _LIVES = 50
+# Called as Python is: -P -m wakit.worker DESCRIPTOR PARENT.
+_LIGHT = """\
+#!{interpreter}
+import sys
+from wakit.worker import forkserver
+
+def work(channel, _parent):
+    channel.sendall({hello})
+    while channel.recv(1 << 16):
+        pass
+
+forkserver.serve(int(sys.argv[4]), int(sys.argv[5]), work)
+"""
 
 
 @pytest.fixture
 def light(tmp_path: Path) -> LocalPlacer:
-    """Place workers that say hello and then only read, with no interpreter and no library in them."""
-    hello = "".join(f"\\{byte:03o}" for byte in encode(Hello(protocol=PROTOCOL, pid=1)))
+    """Place workers that say hello and then only read: forked as all are, with no library in them."""
     script = tmp_path / "light"
-    # dash knows no descriptor above 9. It is called as Python is: -P -m wakit.worker DESCRIPTOR PARENT.
-    script.write_text(f'#!/bin/bash\nprintf \'{hello}\' >&"$4"\nexec cat <&"$4" >/dev/null\n')
+    script.write_text(_LIGHT.format(interpreter=sys.executable, hello=encode(Hello(protocol=PROTOCOL, pid=1))))
     script.chmod(0o700)
-    return LocalPlacer(interpreter=str(script))
+    return LocalPlacer(ForkServer(interpreter=str(script)))
 
 
 def _descriptors() -> int:
@@ -62,3 +75,4 @@ async def test_lives_of_workers_leave_nothing_behind(light: LocalPlacer) -> None
     assert after[:2] == (descriptors, tasks)
     assert after[2] - objects < _LIVES  # a quarter of an object a life
     assert not host.workers()
+    await host.close()

@@ -7,25 +7,33 @@ from pathlib import Path
 
 import psutil
 import pytest
-from crew import Crew, fresh_number
+from crew import PATIENCE, Crew, fresh_number
 
 from wakit.core.declaration import Endpoint
 from wakit.errors import EndpointError, WorkerError
 from wakit.sim.client import SimClient
 from wakit.whatsapp.port import Connected, WorkerExited, WorkerLaunch
+from wakit.worker.forkserver import WORKER_NAME
 
 
 def waiting() -> list[psutil.Process]:
     """The workers of this process, oldest first."""
-    return sorted(
-        (child for child in psutil.Process().children() if "wakit.worker" in child.cmdline()), key=lambda p: p.pid
-    )
+    return sorted((child for child in psutil.Process().children() if child.name() == WORKER_NAME), key=lambda p: p.pid)
+
+
+async def all_waiting(count: int) -> list[psutil.Process]:
+    """The workers, once so many are there."""
+    async with asyncio.timeout(PATIENCE):
+        while len(found := waiting()) != count:  # noqa: ASYNC110 - processes of another process: nobody tells
+            await asyncio.sleep(0.01)
+    return found
 
 
 @pytest.fixture
-def ready(crew: Crew) -> Crew:
+async def ready(crew: Crew) -> Crew:
     """A crew whose host has two workers ready."""
     crew.placer.make_ready(2, crew.endpoint)
+    await all_waiting(2)
     return crew
 
 
@@ -50,7 +58,7 @@ async def test_one_that_died_meanwhile_is_replaced(ready: Crew) -> None:
 async def test_those_that_nobody_needs_are_ended(ready: Crew) -> None:
     assert len(waiting()) == 2
     ready.host.dismiss()
-    assert waiting() == []
+    assert await all_waiting(0) == []
 
 
 async def test_one_is_not_used_for_another_endpoint(ready: Crew) -> None:
@@ -68,7 +76,7 @@ async def test_an_endpoint_that_cannot_be_used_is_told_when_it_is_needed(crew: C
 
 async def test_they_end_with_whoever_made_them_ready(crew: Crew) -> None:
     crew.placer.make_ready(1, crew.endpoint)
-    (process,) = waiting()
+    (process,) = await all_waiting(1)
     placed = await crew.placer.place("w1")
     placed.writer.close()  # as the end of the host would
     await asyncio.wait_for(placed.exited(), 20)

@@ -167,11 +167,13 @@ def main(arguments: Sequence[str]) -> int:
 def _be_daemon(place: Place, report: _Report) -> int:
     from wakit.cli.serving import serve_until_signal  # noqa: PLC0415 - only in the child
     from wakit.runtime import DaemonOptions  # noqa: PLC0415
+    from wakit.worker.forking import started_ahead  # noqa: PLC0415
 
     log = logging.getLogger("wakit.daemon")
     try:
-        options = DaemonOptions(on_ready=lambda _: report.say({"ready": os.getpid()}))
-        ended = options.ending.run(serve_until_signal(place, options))
+        with started_ahead() as forks:
+            options = DaemonOptions(on_ready=lambda _: report.say({"ready": os.getpid()}), forks=forks)
+            ended = options.ending.run(serve_until_signal(place, options))
     except WakitError as error:
         report.say(_told(error))
         log.error("%s", error)  # noqa: TRY400 - a person's mistake has no traceback

@@ -30,40 +30,41 @@ from wakit.errors import Exit, UnknownSessionError
 if TYPE_CHECKING:
     from wakit.control.port import Fleet as Served
     from wakit.runtime import DaemonOptions
+    from wakit.worker.forking import ForkServer
 
 _REDRAW: Final = 0.1  # seconds: at most so often
 _TICK: Final = 1.0  # seconds: at least so often, because ages grow
 _SHARE: Final = 5  # times as long as a drawing took, nothing is drawn
 
 
-def run(fleet: Fleet, *, as_json: bool) -> int:
-    """Run the daemon until it is ended; return the exit code: 130 after Ctrl-C, else 0."""
+def run(fleet: Fleet, forks: ForkServer, *, as_json: bool) -> int:
+    """Run the daemon until it is ended, its workers forked by that server; return the exit code: 130 after Ctrl-C."""
     shown, told = standard("stdout"), standard("stderr")
     with Outlet(told) as errors:
         if shown is None or not shown.isatty() or as_json:
             gap = _json_gap if as_json else _gap
             with Outlet(shown, gap=gap) as outlet, logging_to(LinesHandler(errors.say), logging.WARNING):
-                ended = _tell(fleet, _Lines(outlet.say, as_json=as_json))
+                ended = _tell(fleet, forks, _Lines(outlet.say, as_json=as_json))
         else:
             with Painter(shown) as painter:
                 # On the same terminal an entry goes above the table, else through it.
                 say = painter.note if told is not None and told.isatty() else errors.say
                 with logging_to(LinesHandler(say), logging.WARNING):
-                    ended = _draw(fleet, _Board(painter))
+                    ended = _draw(fleet, forks, _Board(painter))
     return Exit.INTERRUPTED if ended is signal.SIGINT else Exit.OK
 
 
-def _tell(fleet: Fleet, lines: _Lines) -> signal.Signals | None:
+def _tell(fleet: Fleet, forks: ForkServer, lines: _Lines) -> signal.Signals | None:
     from wakit.runtime import DaemonOptions  # noqa: PLC0415 - every room comes with it
 
-    options = DaemonOptions(on_ready=lines.on_ready, on_change=lines.on_change)
+    options = DaemonOptions(on_ready=lines.on_ready, on_change=lines.on_change, forks=forks)
     return options.ending.run(serve_until_signal(fleet.place, options))
 
 
-def _draw(fleet: Fleet, board: _Board) -> signal.Signals | None:
+def _draw(fleet: Fleet, forks: ForkServer, board: _Board) -> signal.Signals | None:
     from wakit.runtime import DaemonOptions  # noqa: PLC0415 - every room comes with it
 
-    options = DaemonOptions(on_ready=board.on_ready, on_change=board.on_change)
+    options = DaemonOptions(on_ready=board.on_ready, on_change=board.on_change, forks=forks)
     return options.ending.run(_draw_while_it_serves(fleet, board, options))
 
 

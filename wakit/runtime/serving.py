@@ -29,6 +29,7 @@ from wakit.runtime.ending import Ending
 from wakit.runtime.place import Place
 from wakit.vault.folder import DATABASE
 from wakit.vault.layout import Layout, open_layout
+from wakit.worker.forking import ForkServer
 from wakit.worker.placement import LocalPlacer
 
 if TYPE_CHECKING:
@@ -52,11 +53,13 @@ class DaemonOptions:
         on_ready: Called once with the desk, when the control socket answers.
         on_change: Called with the name of each session that changed.
         ending: Told how far its end is.
+        forks: What forks its workers, where that was started before.
     """
 
     on_ready: Callable[[Desk], None] = lambda _desk: None
     on_change: Callable[[str], None] = lambda _name: None
     ending: Ending = field(default_factory=Ending)
+    forks: ForkServer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +101,10 @@ async def serve(place: Place, *, stop: asyncio.Event, options: DaemonOptions | N
     rooms: asyncio.Task[Any] = asyncio.create_task(asyncio.to_thread(import_module, "wakit.runtime.daemon"))
     declaration = await _settled(place.config)
     layout = open_layout(place.state_dir)
-    placer = LocalPlacer()
+    placer = LocalPlacer(chosen.forks)
     with _only_one(layout):
         async with AsyncExitStack() as stack:
-            stack.callback(placer.dismiss)
+            stack.push_async_callback(placer.close)
             sim, adapt = None, _fixing(declaration)
             if place.sim:
                 sim, adapt = await _rehearse(place, stack)

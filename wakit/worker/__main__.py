@@ -1,5 +1,10 @@
-"""``python -m wakit.worker CHANNEL PARENT``: a worker process. Only the host starts one."""
+"""``python -m wakit.worker CHANNEL PARENT``: what forks workers. Only :mod:`wakit.worker.forking` starts it."""
 
-from wakit.worker.child import main
+from __future__ import annotations
 
-main()
+import sys
+
+from wakit.worker import forkserver
+from wakit.worker.child import work
+
+forkserver.serve(int(sys.argv[1]), int(sys.argv[2]), work)

@@ -1,5 +1,7 @@
 """A worker process: how it is born, and how it dies with its parent.
 
+It was forked by the fork server (:mod:`wakit.worker.forkserver`), which has loaded everything but the Go library.
+
 The order of birth is the point: the endpoint comes first, in a launch order or in a word to get ready for one; then the
 environment that Go reads when it is loaded, then the library, then the endpoint's key over the library's own, and only
 then the hello and the first client (:mod:`wakit.worker.service`).
@@ -15,7 +17,6 @@ import os
 import resource
 import signal
 import socket
-import sys
 import traceback
 from importlib import import_module, util
 from pathlib import Path
@@ -47,15 +48,19 @@ if TYPE_CHECKING:
 _CHUNK: Final = 1 << 16
 
 
-def main() -> NoReturn:
-    """Run a worker; never returns."""
-    channel, parent = int(sys.argv[1]), int(sys.argv[2])
+def work(channel: socket.socket, parent: int) -> NoReturn:
+    """Be a worker; never returns.
+
+    Args:
+        channel: The worker's end of the socket to the host.
+        parent: The host's pid.
+    """
     _die_with(parent)
     os.umask(0o077)
     _set_limits()
     code = ExitCode.BUG
     try:
-        code = _work(socket.socket(fileno=channel))
+        code = _work(channel)
     except BaseException:  # noqa: BLE001 - the process ends here, and its last words must be said
         traceback.print_exc()
     leave(code)

@@ -199,6 +199,7 @@ class WorkerHost:
             self._links[name].kill("the daemon is ending", asked=True)
         names = list(self._links)
         await asyncio.gather(*(self.stop(name, grace=grace, why="the daemon is ending") for name in names))
+        await self._placer.close()
 
     def _is_closed(self) -> bool:
         return self._closed

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -38,12 +39,13 @@ def _stand_still() -> NoReturn:
 
 
 def _main() -> None:
-    is_worker = "wakit.worker" in sys.orig_argv
+    forks_workers = "wakit.worker" in sys.orig_argv
     session, _, flag = os.environ.get("WAKIT_TEST_PANIC", "").partition("=")
-    if flag and is_worker:
-        threading.Thread(target=_panic_when_told, args=(session, Path(flag)), daemon=True).start()
+    if flag and forks_workers:
+        watch = partial(threading.Thread, target=_panic_when_told, args=(session, Path(flag)), daemon=True)
+        os.register_at_fork(after_in_child=lambda: watch().start())
     disk = os.environ.get("WAKIT_TEST_SLOW_DISK", "")
-    if disk and not is_worker:
+    if disk and not forks_workers:
         _slow_down(Path(disk))
 
 

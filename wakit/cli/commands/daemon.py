@@ -4,11 +4,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from wakit.cli.options import Config, Json, Sim, fleet_of
+
+if TYPE_CHECKING:
+    from wakit.cli.fleet import Fleet
 
 _PATIENCE: Final = 60.0  # seconds `up --wait` waits
 
@@ -52,28 +57,35 @@ def up(
     outlives this command. Where a daemon runs already and wakit was upgraded since, its workers are replaced one at a
     time.
     """
-    from wakit.cli.fleet import Fleet
-
     if timeout is not None and not wait:
         raise typer.BadParameter("it is how long --wait waits, which was not given", context, param_hint="--timeout")
     typed = context.get_parameter_source("sim_phones")
     if typed is not None and typed.name == "COMMANDLINE" and not sim:
         raise typer.BadParameter("it is about --sim, which was not given", context, param_hint="--sim-phones")
-    fleet = Fleet(config or context.obj, sim=sim, phones_by_hand=sim_phones is SimPhones.MANUAL)
+    asked = partial(_asked, config or context.obj, sim=sim, by_hand=sim_phones is SimPhones.MANUAL)
     if wait:
         from wakit.cli import background
 
-        background.bring_up_and_wait(fleet, seconds=_PATIENCE if timeout is None else timeout, as_json=json)
+        background.bring_up_and_wait(asked(), seconds=_PATIENCE if timeout is None else timeout, as_json=json)
     elif detach:
         from wakit.cli import background
 
-        background.bring_up(fleet, as_json=json)
+        background.bring_up(asked(), as_json=json)
     else:
-        from wakit.cli import foreground, upgrading
+        from wakit.worker.forking import started_ahead
 
-        if upgrading.replace(fleet, quiet=json):
-            return
-        raise typer.Exit(foreground.run(fleet, as_json=json))
+        with started_ahead() as forks:
+            from wakit.cli import foreground, upgrading
+
+            if upgrading.replace(fleet := asked(), quiet=json):
+                return
+            raise typer.Exit(foreground.run(fleet, forks, as_json=json))
+
+
+def _asked(config: Path | None, *, sim: bool, by_hand: bool) -> Fleet:
+    from wakit.cli.fleet import Fleet
+
+    return Fleet(config, sim=sim, phones_by_hand=by_hand)
 
 
 def down(
