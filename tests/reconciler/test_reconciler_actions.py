@@ -870,7 +870,7 @@ def test_a_link_that_was_overlooked_is_found_when_an_action_fails_on_it(fleet: F
     assert fleet.vault.find("a").credential is Credential.ARCHIVED
 
 
-def test_whoever_waits_for_the_first_launches_does_not_end_them_when_its_time_is_over(fleet: Fleet) -> None:
+def test_whoever_waits_for_the_first_starts_does_not_end_them_when_its_time_is_over(fleet: Fleet) -> None:
     fleet.paired("a", "b")
     fleet.restart()
 
@@ -880,6 +880,6 @@ def test_whoever_waits_for_the_first_launches_does_not_end_them_when_its_time_is
 
     real = fleet.workers.launch
     fleet.workers.launch = launch  # type: ignore[method-assign, assignment]
-    fleet.run(fleet.reconciler.begun(1.0))
+    fleet.run(fleet.reconciler.started(1.0))
     fleet.advance(60)
     assert {fleet.state(name) for name in "ab"} == {State.CONNECTED}

@@ -176,11 +176,6 @@ class Executor:
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def watch(self, seconds: float) -> None:
-        """Wait until what is under way now is done, for so long at most; unlike a wait that is cut off, touch none."""
-        if self._tasks and seconds > 0:
-            await asyncio.wait(self._tasks, timeout=seconds)
-
     def idle(self) -> bool:
         """Return whether nothing is under way."""
         return not self._tasks

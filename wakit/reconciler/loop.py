@@ -7,7 +7,6 @@ look at the whole. So an event that is lost, doubled or late costs at most the t
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -56,7 +55,7 @@ class Reconciler:
         self._on_convergence = on_convergence
         self._converged = False
         self._wake = asyncio.Event()
-        self._acted = asyncio.Event()
+        self._all_started = asyncio.Event()
         self._stopping = False
         self._last = Plan()
         self.executor = Executor(roster, self.wake)
@@ -177,17 +176,14 @@ class Reconciler:
             self.outages.look()
             decided = self.decide()
             self.act(decided)
-            self._acted.set()
             moments = (decided.wake_at, self.executor.wake_at(), self.outages.wake_at())
             await self._pause(min((moment for moment in moments if moment), default=None))
 
-    async def begun(self, seconds: float) -> None:
-        """Wait until what the first plan begins is done; for so long at most, and it goes on all the same."""
-        until = time.monotonic() + seconds
+    async def started(self, seconds: float) -> None:
+        """Wait until nobody is starting any more; for so long at most, and they go on all the same."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._acted.wait()
-        await self.executor.watch(until - time.monotonic())
+                await self._all_started.wait()
 
     def decide(self) -> Plan:
         """Return what would be done now; does nothing."""
@@ -214,6 +210,8 @@ class Reconciler:
                 self._rest(tracked, waiting and (tracked.why_waits or waiting))
         self._forget()
         self._last = decided
+        if self.executor.idle() and not any(each.state is State.STARTING for each in self.roster.sessions.values()):
+            self._all_started.set()
         if self.converged() is not self._converged:
             self._converged = not self._converged
             self._on_convergence()

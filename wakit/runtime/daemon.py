@@ -59,7 +59,7 @@ from wakit.whatsapp.port import Dial, SessionReport, WorkerReport
 from wakit.worker.bounds import Limits
 from wakit.worker.host import WorkerHost
 
-_WORKERS_FIRST: Final = 1.0  # seconds that the control socket waits for the first workers
+_SESSIONS_FIRST: Final = 1.5  # seconds that the control socket waits for sessions that are starting
 _PRUNE_EVERY: Final = 24 * 3600.0
 _WELL_AGAIN: Final = 60.0  # seconds a part must have run for its next failure to be a first one again
 _LONGEST_PAUSE: Final = 60.0
@@ -236,8 +236,8 @@ async def _run(daemon: _Daemon, opened: Opened) -> None:
     try:
         async with AsyncExitStack() as served:
             try:
-                # The workers first: to load the web server takes as long as to check a hundred credentials.
-                await reconciler.begun(_WORKERS_FIRST)
+                # The sessions first: to load the web server takes as long as to have a hundred of them log in.
+                await reconciler.started(_SESSIONS_FIRST)
                 server = await asyncio.to_thread(import_module, "wakit.control.server")
                 await served.enter_async_context(server.serve_unix(server.create_app(daemon.desk), daemon.address.path))
                 write_record(place.state_dir, _record(facts))
