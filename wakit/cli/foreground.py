@@ -19,15 +19,15 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from wakit.cli import progress, render
+from wakit.cli import progress
 from wakit.cli.daemon_log import LinesHandler, logging_to
 from wakit.cli.fleet import Fleet
 from wakit.cli.outlet import Outlet, standard
-from wakit.cli.painting import Painter
 from wakit.cli.serving import serve_until_signal
 from wakit.errors import Exit, UnknownSessionError
 
 if TYPE_CHECKING:
+    from wakit.cli.painting import Painter
     from wakit.control.port import Fleet as Served
     from wakit.runtime import DaemonOptions
     from wakit.worker.forking import ForkServer
@@ -46,6 +46,8 @@ def run(fleet: Fleet, forks: ForkServer, *, as_json: bool) -> int:
             with Outlet(shown, gap=gap) as outlet, logging_to(LinesHandler(errors.say), logging.WARNING):
                 ended = _tell(fleet, forks, _Lines(outlet.say, as_json=as_json))
         else:
+            from wakit.cli.painting import Painter  # noqa: PLC0415 - rich, only for a terminal
+
             with Painter(shown) as painter:
                 # On the same terminal an entry goes above the table, else through it.
                 say = painter.note if told is not None and told.isatty() else errors.say
@@ -125,16 +127,20 @@ class _Lines:
         self._say = say
         self._as_json = as_json
         self._served: Served | None = None
+        self._render: Any = None
         self._shown = False
         self._told: dict[str, tuple[str, str]] = {}
         self._progress = progress.Lines((lambda _line: None) if as_json else say, time.monotonic)
 
     def on_ready(self, served: Any) -> None:
         """Say who serves, and every session as it is."""
+        from wakit.cli import render  # noqa: PLC0415 - rich, when the sessions have started
+
+        self._render = render
         self._served = served
         told = served.status()
         if not self._as_json:
-            self._say(str(render.footer(told.daemon, datetime.now(UTC))))
+            self._say(str(self._render.footer(told.daemon, datetime.now(UTC))))
         for session in told.sessions:
             self.on_change(session.name)
         self._shown = True
@@ -154,7 +160,7 @@ class _Lines:
         if self._told.get(name) == (session.state, session.reason):
             return
         self._told[name] = session.state, session.reason
-        self._say(session.model_dump_json() if self._as_json else render.change(session, datetime.now(UTC)))
+        self._say(session.model_dump_json() if self._as_json else self._render.change(session, datetime.now(UTC)))
         self._progress.take(session)
         if self._shown:
             self._progress.tell()

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Final
-
-from rich.console import RenderableType
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Final
 
 from wakit.control.schemas import SessionInfo
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 _WIDTH: Final = 30
 _EVERY: Final = 1.0  # seconds
@@ -42,6 +40,10 @@ def words(sessions: Iterable[SessionInfo]) -> str:
 
 def bar(sessions: Iterable[SessionInfo]) -> RenderableType:
     """Return a bar with the counts by state; an empty line once everybody is connected, or where there is only one."""
+    from rich.progress_bar import ProgressBar  # noqa: PLC0415 - a daemon that only writes lines does without rich
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
     counted = [session for session in sessions if wanted(session)]
     connected = sum(session.state == "connected" for session in counted)
     if connected == len(counted) or len(counted) == 1:

@@ -17,11 +17,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from dotenv.parser import parse_stream
-from pydantic_settings import EnvSettingsSource
 
 from wakit.declare.positions import KeyPath
 from wakit.declare.problems import closest
-from wakit.declare.schema import FLEET_TABLES, FleetVariables
+from wakit.declare.schema import FLEET_TABLES
 from wakit.declare.values import EnvText
 from wakit.errors import DeclarationError, Location
 
@@ -77,19 +76,11 @@ def read_variables(environ: Mapping[str, str], dotenv: str | None, dotenv_displa
         if name not in known:
             _note_unknown(variable, known, result)
     result.by_key = {known[name]: variable for name, variable in taken.items()}
-    result.settings = _GivenVariables(taken)()
+    if taken:
+        from wakit.declare.variables import nested  # noqa: PLC0415 - pydantic-settings, only where it has something to do
+
+        result.settings = nested({name: variable.value for name, variable in taken.items()})
     return result
-
-
-class _GivenVariables(EnvSettingsSource):
-    """pydantic-settings' environment source, over variables that were handed in."""
-
-    def __init__(self, variables: Mapping[str, Variable]) -> None:
-        self._given = variables
-        super().__init__(FleetVariables)
-
-    def _load_env_vars(self) -> Mapping[str, str | None]:
-        return {name.lower(): variable.value for name, variable in self._given.items()}
 
 
 def _names() -> dict[str, KeyPath]:

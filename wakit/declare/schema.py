@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, PlainValidator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from wakit.core.declaration import Pairing, RetirePolicy
 from wakit.core.turns import HIGHEST, LOWEST
@@ -39,7 +38,7 @@ class VaultTable(Table):
     interval: Annotated[float, PlainValidator(values.duration(1.0, 365 * _DAY, "6h"))] = 6 * 3600.0
     keep: Annotated[int, PlainValidator(values.whole(1, 10_000, "5"))] = 5
     max_bytes: Annotated[int, PlainValidator(values.size(10**6, 10**15, "1GiB"))] = 1 << 30
-    recipients: Annotated[tuple[str, ...], NoDecode, PlainValidator(values.recipients)] = ()
+    recipients: Annotated[tuple[str, ...], PlainValidator(values.recipients)] = ()
 
 
 class HealthTable(Table):
@@ -90,12 +89,6 @@ class FleetTables(WakitTable):
     restarts: RestartsTable = RestartsTable()
     journal: JournalTable = JournalTable()
     endpoint: EndpointTable | None = None
-
-
-class FleetVariables(BaseSettings, FleetTables):
-    """The same keys by the names they have in the environment: ``WAKIT_RETIRE``, ``WAKIT_PACING__DIALS``."""
-
-    model_config = SettingsConfigDict(env_prefix="WAKIT_", env_nested_delimiter="__", env_ignore_empty=True)
 
 
 class SharedSessionKeys(Table):

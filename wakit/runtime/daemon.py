@@ -49,7 +49,6 @@ from wakit.reconciler.upkeep import Upkeep
 from wakit.runtime.bookkeeping import JournalLedger
 from wakit.runtime.ending import wind_down
 from wakit.runtime.pace import Outside, Pace
-from wakit.runtime.rehearsal import Phones
 from wakit.runtime.release import installed_release
 from wakit.runtime.serving import Opened
 from wakit.runtime.staffing import Staff
@@ -90,6 +89,8 @@ async def run(opened: Opened) -> None:
         stack.push_async_callback(journal.close)
         daemon = _join(opened, journal, await release)
         if opened.sim is not None and not opened.place.phones_by_hand:
+            from wakit.runtime.rehearsal import Phones  # noqa: PLC0415 - the simulator only where one is asked for
+
             phones = Phones(daemon.roster, opened.sim)
             stack.push_async_callback(phones.close)
             daemon.watchers.append(phones.look)

@@ -8,14 +8,20 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 _AT_FDCWD: Final = -100  # linux/fcntl.h
 _AT_SYMLINK_NOFOLLOW: Final = 0x100
 _STATX_BTIME: Final = 0x800  # linux/stat.h, like the layout: the mask comes first, stx_btime at byte 80
 _SIZE: Final = 256
 _BTIME: Final = 80
+
+
+@cache
+def _statx() -> Any:
+    return getattr(ctypes.CDLL(None), "statx", None)
 
 
 def born(path: Path) -> int:
@@ -25,7 +31,7 @@ def born(path: Path) -> int:
         >>> born(Path("/nonexistent"))
         0
     """
-    statx = getattr(ctypes.CDLL(None), "statx", None)
+    statx = _statx()
     if statx is None:
         return 0
     found = ctypes.create_string_buffer(_SIZE)

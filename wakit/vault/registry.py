@@ -95,8 +95,8 @@ class Registry:
                 why="it lacks what the library needs",
                 hint=f"`wakit restore {seat.name}` puts a backup back; `wakit pair {seat.name}` links the phone anew",
             )
-        self._judge(seat, device, self.in_use)  # an outdated copy is told so at once, and not that it has to wait
-        with self._held(seat.name, device.user):
+        # An outdated copy is told so at once, and not that it has to wait.
+        with self._held(seat.name, device.user, lambda: self._judge(seat, device, self.in_use)):
             turn, last = self._judge(seat, device, lambda _user: "")  # nobody else runs it: we hold it
             yield Permission(remark(seat, turn, last), lambda epoch: self._take(seat, device, epoch))
 
@@ -185,12 +185,13 @@ class Registry:
         return AccountHold(lock=str(self._lock(device.user)), note=str(note), token=use.token)
 
     @contextmanager
-    def _held(self, name: str, user: Secret) -> Iterator[None]:
+    def _held(self, name: str, user: Secret, before_waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
         path = self._lock(user)
         lock = _lock(path)
         try:
             lock.acquire(blocking=False)
         except Timeout:
+            before_waiting()
             raise HeldError(
                 f"The account of {name!r} is in use on this machine",
                 why=describe_holder(path.with_suffix(".json")),
