@@ -11,10 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wakit.control.blocking import SyncClient
 from wakit.runtime import Place, locate
 
 if TYPE_CHECKING:
+    from wakit.control.blocking import SyncClient
     from wakit.control.client import Client
     from wakit.control.schemas import PlanInfo
 
@@ -41,6 +41,8 @@ class Fleet:
     @property
     def client(self) -> SyncClient:
         """The daemon, blocking."""
+        from wakit.control.blocking import SyncClient  # noqa: PLC0415 - whoever becomes the daemon asks none
+
         return SyncClient(self.place.state_dir)
 
     @property

@@ -29,6 +29,8 @@ def replace(fleet: Fleet, *, quiet: bool) -> bool:
     Raises:
         ControlError: Not every worker could be replaced.
     """
+    if fleet.place.daemon is None:
+        return False
     client = fleet.client
     try:
         before = client.status().daemon

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from wakit.core.actions import Create
 from wakit.core.declaration import Endpoint, Pairing, SessionSpec
@@ -28,6 +29,8 @@ from wakit.redact import PhoneNumber, scrub
 from wakit.vault import StartTicket
 from wakit.vault.recovery import Recovery
 from wakit.whatsapp.port import SessionStart, WorkerLaunch
+
+_PORTION: Final = 8  # credentials that one thread checks, one after the other
 
 
 def in_words(error: BaseException) -> str:
@@ -191,10 +194,15 @@ class Starter:
         return force.declaration.fleet.endpoint if force else None
 
     async def _tickets(self, candidates: Sequence[_Candidate]) -> list[StartTicket | BaseException]:
-        return await asyncio.gather(
-            *(self._in_turn(c.tracked.name, partial(c.prepare, c.tracked.name)) for c in candidates),
-            return_exceptions=True,
+        """Have the credentials checked; in the place of one that cannot be used stands why."""
+        portions = [candidates[first : first + _PORTION] for first in range(0, len(candidates), _PORTION)]
+        tickets = await asyncio.gather(
+            *(
+                self._in_turn.together([each.tracked.name for each in portion], partial(_prepared, portion))
+                for portion in portions
+            )
         )
+        return [ticket for portion in tickets for ticket in portion]
 
     def _recovered(self, tracked: Tracked, recovery: Recovery) -> None:
         self._roster.log(
@@ -249,3 +257,13 @@ def _order(candidate: _Candidate, ticket: StartTicket, pairing: Pairing | None) 
         device_name=candidate.spec.device_name,
         account=ticket.account,
     )
+
+
+def _prepared(portion: Sequence[_Candidate]) -> list[StartTicket | BaseException]:
+    tickets: list[StartTicket | BaseException] = []
+    for each in portion:
+        try:
+            tickets.append(each.prepare(each.tracked.name))
+        except Exception as error:  # noqa: BLE001 - it is told of that session, and the others start
+            tickets.append(error)
+    return tickets

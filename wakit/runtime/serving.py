@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _TRIES: Final = 20
 _SETTLE: Final = 0.05  # seconds between two reads of the file that have to agree
 _FIXED: Final = ("state_dir", "strategy", "endpoint", "health")
-_MOST_READY: Final = 2 * (os.cpu_count() or 1)  # as many as are spawned side by side
+_MOST_READY: Final = 2 * (os.cpu_count() or 1)  # as many as start side by side
 _READY_FOR: Final = 60.0  # seconds until one that was not taken is ended, whatever the fleet is up to
 
 Adapt: TypeAlias = Callable[[Declaration], Declaration]
@@ -126,9 +126,9 @@ async def _rehearse(place: Place, stack: AsyncExitStack) -> tuple[SimClient, Ada
 
 
 def _make_ready(placer: LocalPlacer, layout: Layout, declaration: Declaration) -> None:
-    """Have the workers spawned that will be wanted first, for those that were linked and for some that will pair.
+    """Have the workers forked that will be wanted first, for those that were linked and for some that will pair.
 
-    An estimate, for it costs little to be wrong: too few are spawned later, too many are ended.
+    An estimate, for it costs little to be wrong: too few are forked later, too many are ended.
     """
     fleet = declaration.fleet
     wanted = [session.name for session in declaration.sessions.values() if session.enabled]

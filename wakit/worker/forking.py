@@ -25,6 +25,10 @@ _BORN_WITHIN: Final = 60.0
 """Seconds until a worker must be there: a server that was started just now loads its modules first."""
 
 
+class ServerEndedError(WorkerError):
+    """The server ended before the worker was there; a new one may do better."""
+
+
 class Child:
     """A worker's process. Made and used in the event loop of the process that has become its parent.
 
@@ -88,6 +92,7 @@ class Newborn:
 
         Raises:
             WorkerError: It could not be forked.
+            ServerEndedError: What was to fork it has ended.
             TimeoutError: The server does not answer.
         """
         async with asyncio.timeout(_BORN_WITHIN):
@@ -234,7 +239,7 @@ class ForkServer:
             last = scrub(words.decode(errors="replace").strip().rpartition("\n")[2])
             why = f"the server that forks workers ended with code {code}" + (f": {last}" if last else "")
             while self._asked:
-                self._asked.popleft().fail(_refused(why))
+                self._asked.popleft().fail(_refused(why, ServerEndedError))
             process.adopt_orphans(False)
 
     def _spawn(self, channel: int) -> subprocess.Popen[bytes]:
@@ -269,7 +274,7 @@ def started_ahead() -> Iterator[ForkServer]:
         server.close()
 
 
-def _refused(why: str) -> WorkerError:
-    return WorkerError(
+def _refused(why: str, kind: type[WorkerError] = WorkerError) -> WorkerError:
+    return kind(
         "A worker could not be started", why=why, hint="check the limits on processes and open files (`ulimit -a`)"
     )

@@ -19,10 +19,11 @@ from typing import Final, Protocol
 
 from wakit.core.declaration import Endpoint
 from wakit.errors import WorkerError
-from wakit.worker.forking import Child, ForkServer, Newborn
+from wakit.worker.forking import Child, ForkServer, Newborn, ServerEndedError
 from wakit.worker.messages import Prepare, encode
 
 _BUFFER: Final = 1 << 16
+_GONE_WITHIN: Final = 5.0  # seconds for what was killed to be seen gone
 
 
 class Placed(Protocol):
@@ -104,13 +105,20 @@ class LocalPlacer:
 
     async def place(self, worker_id: str) -> Placed:
         """Take a worker that was made ready, or have one forked, and connect to it."""
+        try:
+            return await self._place(worker_id)
+        except ServerEndedError:
+            return await self._place(worker_id)  # by a new one
+
+    async def _place(self, worker_id: str) -> Placed:
         newborn = None
         try:
             newborn = self._take_ready() or self._server.fork()
             return await LocalWorker.attach(await newborn.child(), newborn.channel, newborn.output)
         except OSError as error:
-            if isinstance(error, TimeoutError):
-                self._server.close()  # it hangs; the next one is a new one
+            if newborn is not None:
+                self._server.close()  # it does not answer, or what it gave cannot be used; the next one is a new one
+                self._discard(newborn)
             why = os.strerror(error.errno) if error.errno else "the server that forks workers does not answer"
             hint = "check the limits on processes and open files (`ulimit -a`)"
             raise WorkerError(f"Worker {worker_id} could not be started", why=why, hint=hint) from error
@@ -122,9 +130,11 @@ class LocalPlacer:
     async def close(self) -> None:
         """End what waits, and the server, and see them gone."""
         self.dismiss()
-        while self._discarded:
-            with contextlib.suppress(WorkerError, TimeoutError):
-                await (await self._discarded.pop().child()).exited()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GONE_WITHIN):
+                while self._discarded:
+                    with contextlib.suppress(WorkerError):
+                        await (await self._discarded.pop().child()).exited()
         self._server.close()
 
     def _discard(self, newborn: Newborn) -> None:

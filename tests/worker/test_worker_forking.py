@@ -1,0 +1,172 @@
+"""The fork server: real processes, forked, lost and found again."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+from crew import PATIENCE, Crew, fresh_number
+
+from wakit.errors import WorkerError
+from wakit.sim.client import SimClient
+from wakit.whatsapp.port import Connected
+from wakit.worker import forking
+from wakit.worker.forking import Child, ForkServer, started_ahead
+from wakit.worker.forkserver import NAME, WORKER_NAME
+from wakit.worker.placement import LocalPlacer
+
+_PR_GET_CHILD_SUBREAPER = 37  # linux/prctl.h
+
+
+def adopts_orphans() -> bool:
+    answer = ctypes.c_int(-1)
+    ctypes.CDLL(None).prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(answer), 0, 0, 0)
+    return bool(answer.value)
+
+
+def libraries(pid: int) -> str:
+    return Path(f"/proc/{pid}/maps").read_text("utf-8")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ForkServer]:
+    server = ForkServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+async def placer(server: ForkServer) -> AsyncIterator[LocalPlacer]:
+    placer = LocalPlacer(server)
+    yield placer
+    await placer.close()
+
+
+async def ended(child: Child) -> int:
+    child.kill()
+    return await asyncio.wait_for(child.exited(), PATIENCE)
+
+
+async def forked(server: ForkServer) -> Child:
+    newborn = server.fork()
+    child = await newborn.child()
+    newborn.channel.close()
+    return child
+
+
+async def test_a_worker_is_a_child_of_the_host_and_the_leader_of_its_session(server: ForkServer) -> None:
+    newborn = server.fork()
+    child = await newborn.child()
+    process = psutil.Process(child.pid)
+    assert process.ppid() == psutil.Process().pid
+    assert process.name() == WORKER_NAME
+    assert server.pid is not None
+    assert psutil.Process(server.pid).name() == NAME
+    assert os.getsid(child.pid) == child.pid
+    newborn.end()
+    assert await asyncio.wait_for(child.exited(), PATIENCE) == -signal.SIGKILL
+    assert not psutil.pid_exists(child.pid), "it is reaped"
+
+
+async def test_orphans_are_adopted_only_while_a_worker_is_awaited(server: ForkServer) -> None:
+    assert not adopts_orphans()
+    newborn = server.fork()
+    assert adopts_orphans()
+    child = await newborn.child()
+    assert not adopts_orphans()
+    newborn.end()
+    await ended(child)
+
+
+async def test_the_server_has_one_thread_and_never_the_go_library(crew: Crew, sim: SimClient) -> None:
+    await crew.pair(sim, {"sales": fresh_number()})
+    worker = await crew.launch("w1", crew.order("sales"))
+    await crew.expect(Connected, "sales")
+    (server,) = [child for child in psutil.Process().children() if child.name() == NAME]
+    assert server.num_threads() == 1
+    assert "neonize" in libraries(worker)
+    assert "neonize" not in libraries(server.pid)
+
+
+async def test_the_end_of_the_server_is_felt_by_no_worker(crew: Crew, sim: SimClient) -> None:
+    await crew.pair(sim, {"sales": fresh_number(), "support": fresh_number()})
+    worker = await crew.launch("w1", crew.order("sales"))
+    await crew.expect(Connected, "sales")
+    (server,) = [child for child in psutil.Process().children() if child.name() == NAME]
+    server.kill()
+    assert await crew.launch("w2", crew.order("support")) != worker
+    await crew.expect(Connected, "support")
+    assert crew.exits()[1:] == [], "only the one that paired has ended"
+    assert psutil.Process(worker).is_running()
+
+
+async def test_whoever_waited_when_the_server_ended_is_told(server: ForkServer) -> None:
+    server.start()
+    assert server.pid is not None
+    psutil.Process(server.pid).suspend()
+    newborn = server.fork()
+    psutil.Process(server.pid).kill()
+    with pytest.raises(WorkerError, match="the server that forks workers ended with code -9"):
+        await newborn.child()
+    newborn.end()
+    await ended(await forked(server))
+
+
+async def test_a_server_that_hangs_is_replaced(
+    server: ForkServer, placer: LocalPlacer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.start()
+    assert server.pid is not None
+    psutil.Process(server.pid).suspend()
+    monkeypatch.setattr(forking, "_BORN_WITHIN", 0.01)
+    with pytest.raises(WorkerError, match="does not answer"):
+        await placer.place("w1")
+    monkeypatch.undo()
+    placed = await placer.place("w1")
+    placed.kill()
+    assert await placed.exited() == -signal.SIGKILL
+    await placed.close()
+
+
+async def test_what_a_server_that_cannot_start_said_last_is_told(tmp_path: Path) -> None:
+    script = tmp_path / "python"
+    script.write_text(f"#!{sys.executable}\nraise SystemExit('no module named +34600000001')\n")
+    script.chmod(0o700)
+    placer = LocalPlacer(ForkServer(interpreter=str(script)))
+    with pytest.raises(WorkerError) as caught:
+        await placer.place("w1")
+    assert "ended with code 1: no module named" in str(caught.value)
+    assert "600000001" not in str(caught.value)
+    await placer.close()
+
+
+async def test_an_interpreter_that_is_not_there_is_told(tmp_path: Path) -> None:
+    placer = LocalPlacer(ForkServer(interpreter=str(tmp_path / "python")))
+    with pytest.raises(WorkerError, match="No such file"):
+        await placer.place("w1")
+    await placer.close()
+
+
+async def test_a_server_without_a_place_for_a_process_says_so(server: ForkServer) -> None:
+    await ended(await forked(server))
+    assert server.pid is not None
+    psutil.Process(server.pid).rlimit(psutil.RLIMIT_NOFILE, (3, 3))  # not one descriptor more
+    newborn = server.fork()
+    with pytest.raises(WorkerError):
+        await newborn.child()
+    newborn.end()
+
+
+def test_one_that_was_started_ahead_ends_with_its_block() -> None:
+    with started_ahead() as server:
+        assert server.pid is not None
+        process = psutil.Process(server.pid)
+    assert not process.is_running()
+    assert server.pid is None
