@@ -303,17 +303,58 @@ async def test_a_commit_and_a_checkout_are_told(file: Path) -> None:
         assert await state(watcher) == (True, "side", False)
 
 
+async def test_git_is_asked_again_only_when_the_repository_is_another_one(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    ask = following.git_files
+
+    def counted(path: Path) -> tuple[Path, Path] | None:
+        asked.append(path)
+        return ask(path)
+
+    looked = threading.Semaphore(0)
+    marks = following.places.git_marks
+
+    def seen(path: Path) -> tuple[tuple[str, int, int, int], ...]:
+        looked.release()
+        return marks(path)
+
+    def several_times() -> None:
+        for _ in range(4):
+            assert looked.acquire(timeout=LONG)
+
+    monkeypatch.setattr(following, "git_files", counted)
+    monkeypatch.setattr(following.places, "git_marks", seen)
+    async with watching(file, timing=Timing(resync=0.02)) as watcher:
+        await asyncio.to_thread(several_times)
+        assert len(asked) == 1
+        git = ("git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
+        for command in ("init -q -b main", f"add {file.name}", "commit -q -m one"):
+            subprocess.run([*git, *command.split()], cwd=file.parent, check=True, capture_output=True)
+        while True:
+            change = await told(watcher)
+            assert isinstance(change, Loaded)
+            if change.declaration.git is not None and not change.declaration.git.dirty:
+                break
+        before = len(asked)
+        await asyncio.to_thread(several_times)
+        assert len(asked) == before
+
+
 async def test_without_inotify_it_is_read_again_and_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> object:
         raise OSError(errno.ENOSPC, "OS file watch limit reached")
 
-    monkeypatch.setattr(following, "RustNotify", refused)
+    monkeypatch.setattr(following, "FolderEvents", refused)
     async with watching(file, timing=Timing(poll=0.02)) as watcher:
         file.write_text(TWO)
         assert await sessions(watcher) == ["a", "b"]
 
 
 async def test_an_event_that_was_lost_is_made_up_for(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    woken = threading.Event()
+
     class Deaf:
         def __init__(self, *_: object) -> None:
             pass
@@ -324,10 +365,14 @@ async def test_an_event_that_was_lost_is_made_up_for(file: Path, monkeypatch: py
         def __exit__(self, *_: object) -> None:
             pass
 
-        def watch(self, _debounce: int, _step: int, timeout: int, stop: threading.Event) -> str:
-            return "stop" if stop.wait(timeout / 1000) else "timeout"
+        def wake(self) -> None:
+            woken.set()
 
-    monkeypatch.setattr(following, "RustNotify", Deaf)
+        def wait(self, seconds: float) -> bool:
+            woken.wait(seconds)
+            return False
+
+    monkeypatch.setattr(following, "FolderEvents", Deaf)
     async with watching(file, timing=Timing(resync=0.05)) as watcher:
         file.write_text(TWO)
         assert await sessions(watcher) == ["a", "b"]
@@ -359,13 +404,10 @@ async def test_cancelling_leaves_no_thread_and_no_descriptor(file: Path) -> None
 
     await once()
     threads, before = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
-    turns = 12
-    for _ in range(turns):
+    for _ in range(12):
         await once()
     assert threading.active_count() == threads
-    # inotify's own thread closes its descriptors a moment after it was told to, so the last turns' may still be there;
-    # a leak would leave one a turn at least.
-    assert len(list(Path("/proc/self/fd").iterdir())) - before < turns
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 async def test_a_wait_that_times_out_does_not_end_the_watch(file: Path) -> None:

@@ -11,11 +11,9 @@ intention (an empty file, half a file, none at all):
   :attr:`Timing.suspicious`, because half a declaration can be a valid one with fewer sessions;
 - what does not load, or is missing, has :attr:`Timing.grace` to become whole before it is told as broken.
 
-inotify comes through watchfiles' low-level interface, in a thread of our own: its ``awatch`` waits in anyio's pool,
-whose threads outlive a cancelled watch, and neither it nor ``watch`` tells when the watch stands, which is when the
-first look must happen lest a save falls in between. Where inotify cannot be had (its limits are used up)
-the files are read every :attr:`Timing.poll` seconds until it can. watchfiles' own polling is not used: it compares
-times in whole seconds, so a second save within one is lost.
+The thread sleeps until inotify has something to tell (:mod:`wakit.declare.inotify`). The first look happens once the
+watch stands, lest a save falls in between. Where inotify cannot be had (its limits are used up) the files are read
+every :attr:`Timing.poll` seconds until it can.
 """
 
 from __future__ import annotations
@@ -28,19 +26,15 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeAlias, assert_never
-
-from watchfiles._rust_notify import RustNotify  # documented as its low-level interface
+from typing import TypeAlias, assert_never
 
 from wakit.core.declaration import Declaration
 from wakit.declare import places
 from wakit.declare.gitstate import git_files, read_git_state
+from wakit.declare.inotify import FolderEvents
 from wakit.declare.loading import Source, parse, read_source
 from wakit.declare.problems import DeclarationErrors
 from wakit.errors import DeclarationError, Location
-
-_DEBOUNCE_MS: Final = 100  # events are gathered for so long at most
-_STEP_MS: Final = 25  # and told once so long passed without another; also how soon a stop is noticed
 
 _log = logging.getLogger(__name__)
 
@@ -125,15 +119,19 @@ class Follower:
         self._timing = timing or Timing()
         self._polling = polling
         self._stop = threading.Event()
+        self._waits_on: FolderEvents | None = None
         self._git_files: tuple[Path, Path] | None = None
+        self._git_marks: object = None  # as they were when git was asked
         self._seen: _Sight | None = None
         self._good = known
         self._good_bytes = b""  # what _good was made of, once a look has confirmed it
         self._broken: str | None = None
 
     def stop(self) -> None:
-        """End :meth:`run` within some 50 ms; may be called from any thread, more than once."""
+        """End :meth:`run` at once, or after the look under way; may be called from any thread, more than once."""
         self._stop.set()
+        if (waits_on := self._waits_on) is not None:
+            waits_on.wake()
 
     def run(self) -> None:
         """Look and tell until stopped; blocks.
@@ -151,15 +149,23 @@ class Follower:
 
     def _follow(self) -> None:
         """Follow the file until its folders are not the ones that are watched, or the resync period is over."""
-        self._git_files = git_files(self._path)
+        self._find_git()
         folders = self._folders()
         ends = time.monotonic() + self._timing.resync
         with closing(self._hints([folder for folder, _, _ in folders])) as hints:
             for _ in hints:
                 self._look()
-                # A folder was replaced, a link points elsewhere, or it is time to ask git anew where it lives.
+                # A folder was replaced, a link points elsewhere, or it is time to see anew where git lives.
                 if self._stop.is_set() or self._folders() != folders or time.monotonic() >= ends:
                     break
+
+    def _find_git(self) -> None:
+        """Ask git where it lives, unless that cannot have changed since it said so."""
+        marks = places.git_marks(self._path)
+        if marks != self._git_marks:
+            self._git_files = git_files(self._path)
+            # What it could not say (it took too long, it refuses a stranger's repository) it may say the next time.
+            self._git_marks = marks if self._git_files is not None or not marks else None
 
     def _folders(self) -> frozenset[places.FolderIdentity]:
         folders = places.folders_of(self._path)
@@ -170,7 +176,7 @@ class Follower:
         if not self._polling:
             try:
                 yield from self._events(folders)
-            except (OSError, RuntimeError) as error:  # no inotify left, or a folder vanished before its watch stood
+            except OSError as error:  # no inotify left, or a folder vanished before its watch stood
                 _log.debug("no file system events, reading every %s s instead: %s", self._timing.poll, error)
             else:
                 return
@@ -179,10 +185,11 @@ class Follower:
             yield
 
     def _events(self, folders: list[str]) -> Generator[None, None, None]:
-        timeout = max(1, int(self._timing.resync * 1000))
-        with RustNotify(folders, False, False, 0, False, False) as notify:
+        with FolderEvents(folders) as events:
+            self._waits_on = events
             yield
-            while notify.watch(_DEBOUNCE_MS, _STEP_MS, timeout, self._stop) != "stop":
+            while not self._stop.is_set():  # set before it wakes us, so a wait that begins after it ends at once
+                events.wait(self._timing.resync)
                 yield
 
     def _look(self) -> None:
