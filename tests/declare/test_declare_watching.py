@@ -57,6 +57,11 @@ def replace(file: Path, text: str) -> None:
     new.replace(file)
 
 
+def git(folder: Path, *command: str) -> None:
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", *identity, *command], cwd=folder, check=True, capture_output=True)
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     file = tmp_path / "sessions.toml"
@@ -281,10 +286,6 @@ async def test_dotenv_counts(file: Path) -> None:
 
 
 async def test_a_commit_and_a_checkout_are_told(file: Path) -> None:
-    def git(*command: str) -> None:
-        identity = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
-        subprocess.run(["git", *identity, *command], cwd=file.parent, check=True, capture_output=True)
-
     async def state(watcher: Watcher) -> tuple[bool, str | None, bool]:
         change = await told(watcher)
         assert isinstance(change, Loaded)
@@ -292,15 +293,53 @@ async def test_a_commit_and_a_checkout_are_told(file: Path) -> None:
         assert found is not None
         return found.commit is not None, found.branch, found.dirty
 
-    git("init", "-q", "-b", "main")
+    git(file.parent, "init", "-q", "-b", "main")
     async with watching(file) as watcher:
-        git("add", file.name)
-        git("commit", "-q", "-m", "one")
+        git(file.parent, "add", file.name)
+        git(file.parent, "commit", "-q", "-m", "one")
         # The index and HEAD move one after the other; in between the file differs from HEAD.
         while (seen := await state(watcher)) != (True, "main", False):
             assert seen == (True, "main", True)
-        git("checkout", "-q", "-b", "side")
+        git(file.parent, "checkout", "-q", "-b", "side")
         assert await state(watcher) == (True, "side", False)
+
+
+async def test_git_is_asked_again_only_when_the_repository_is_another_one(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    ask = following.git_files
+
+    def counted(path: Path) -> tuple[Path, Path] | None:
+        asked.append(path)
+        return ask(path)
+
+    looked = threading.Semaphore(0)
+    marks = following.places.git_marks
+
+    def seen(path: Path) -> tuple[tuple[str, int, int, int], ...]:
+        looked.release()
+        return marks(path)
+
+    def several_times() -> None:
+        for _ in range(4):
+            assert looked.acquire(timeout=LONG)
+
+    monkeypatch.setattr(following, "git_files", counted)
+    monkeypatch.setattr(following.places, "git_marks", seen)
+    async with watching(file, timing=Timing(resync=0.02)) as watcher:
+        await asyncio.to_thread(several_times)
+        assert len(asked) == 1
+        for command in ("init -q -b main", f"add {file.name}", "commit -q -m one"):
+            git(file.parent, *command.split())
+        while True:
+            change = await told(watcher)
+            assert isinstance(change, Loaded)
+            if change.declaration.git is not None and not change.declaration.git.dirty:
+                break
+        before = len(asked)
+        await asyncio.to_thread(several_times)
+        assert len(asked) == before
 
 
 async def test_without_inotify_it_is_read_again_and_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -590,7 +590,8 @@ class Fleet:
             new_id=lambda: f"w{next(self._ids)}",
             release=lambda: self.upkeep.installed,
         )
-        self.roster = Roster(ports, f"run{next(self._ids)}", lambda name: self.feed.session(name))  # noqa: PLW0108 - made below
+        told = lambda name: self.feed.session(name)  # noqa: PLW0108, E731 - made below
+        self.roster = Roster(ports, f"run{next(self._ids)}", told, told)
         self.reconciler = Reconciler(self.roster)
         self.executor = self.reconciler.executor
         self.upkeep = Upkeep(self.reconciler, began=self.installed, look=self._look_at_release)

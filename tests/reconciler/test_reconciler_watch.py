@@ -15,12 +15,20 @@ from wakit.whatsapp.port import Connected, ConnectionLost, HearsAgain, Pulse, We
 POLICY = HealthPolicy(stale_after=90, deaf_after=45, restart_after=60)
 
 
-def beat(fleet: Fleet, name: str, *, unheard: float | None = 1.0, unsent: float | None = 1.0, by: str = "") -> None:
+def beat(
+    fleet: Fleet,
+    name: str,
+    *,
+    unheard: float | None = 1.0,
+    unsent: float | None = 1.0,
+    by: str = "",
+    fresh: bool = True,
+) -> None:
     worker = by or fleet.tracked(name).worker_id or "nobody"
 
     async def now() -> None:
         fleet.reconciler.watch.beat(
-            WorkerBeat(worker_id=worker, pulses={name: Pulse(unheard_for=unheard, unsent_for=unsent)})
+            WorkerBeat(worker_id=worker, pulses={name: Pulse(unheard_for=unheard, unsent_for=unsent, fresh=fresh)})
         )
 
     fleet.run(now())
@@ -199,6 +207,27 @@ def test_a_line_that_stands_still_is_no_news(fleet: Fleet, monkeypatch: pytest.M
     beats(fleet, 300, "a", unheard=46, grows=True)
     assert told == []
     assert len(fleet.ledger.records) == before
+
+
+def test_of_a_session_without_news_only_the_silence_grows(fleet: Fleet) -> None:
+    fleet.paired("a", health=POLICY)
+    beat(fleet, "a", unheard=1)
+    seen_at = fleet.info("a").last_seen_at
+    fleet.advance(30)
+    beat(fleet, "a", unheard=30, fresh=False)
+    assert (fleet.state("a"), fleet.info("a").last_seen_at) == (State.CONNECTED, seen_at)
+    beat(fleet, "a", unheard=46, fresh=False)
+    assert fleet.state("a") is State.DEGRADED
+
+
+def test_a_sign_of_life_is_no_change_of_the_session(fleet: Fleet) -> None:
+    fleet.paired("a", health=POLICY)
+    changed: list[str] = []
+    seen: list[str] = []
+    fleet.roster.changed, fleet.roster.seen = changed.append, seen.append
+    beats(fleet, 130, "a")
+    assert changed == []
+    assert seen
 
 
 def test_a_standstill_of_the_daemon_is_said(fleet: Fleet) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 
 import wakit
 from wakit.core.release import Release, difference
-from wakit.runtime.release import installed_release
+from wakit.runtime import release
+from wakit.runtime.release import Installed, installed_release
 
 
 @pytest.fixture
@@ -52,3 +54,42 @@ def test_the_difference_is_said_by_the_number_that_differs() -> None:
     assert difference(old, Release("0.2.0", "0.6.0", "b")) == "wakit 0.2.0 is installed, 0.1.0 runs"
     assert difference(old, Release("0.1.0", "0.6.0", "b")) == "neonize 0.6.0 is installed, 0.5.2 runs"
     assert difference(old, Release("0.1.0", "", "b")) == "neonize (none) is installed, 0.5.2 runs"
+
+
+def test_contents_are_read_again_only_after_a_change(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    own_files = release._own_files
+    monkeypatch.setattr(release, "_own_files", lambda: read.append("") or own_files())
+    looks = Installed()
+    first = looks.look()
+    assert first == installed_release()
+    (installed / "__pycache__").mkdir()
+    read.clear()
+    assert looks.look() is first
+    assert read == []
+
+
+@pytest.mark.parametrize("change", ["as long", "new", "gone", "replaced by an old one", "another distribution"])
+def test_a_look_sees_every_change(installed: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    looks = Installed()
+    before = looks.look()
+    file = installed / "worker" / "service.py"
+    match change:
+        case "as long":
+            file.write_text(file.read_text().replace("heartbeat", "heartbeet"))
+        case "new":
+            file.with_name("another.py").write_text("")
+        case "gone":
+            file.unlink()
+        case "replaced by an old one":
+            other = file.with_name("relay.py")
+            times = file.stat().st_atime_ns, file.stat().st_mtime_ns
+            file.unlink()
+            shutil.copy(other, file)
+            os.utime(file, ns=times)
+        case "another distribution":
+            monkeypatch.setattr(release, "_version", lambda _name: "9.9.9")
+            (installed.parent / "wakit-9.9.9.dist-info").mkdir()
+    after = looks.look()
+    assert after != before
+    assert after == installed_release()

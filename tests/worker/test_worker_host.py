@@ -574,8 +574,8 @@ async def test_an_answer_that_does_not_come_is_a_no(stage: Stage):
 async def test_heartbeats_carry_the_age_of_the_last_byte(stage: Stage):
     async def beats(worker: Played) -> None:
         await worker.greet()
-        traffic = Traffic(received=1, sent=1, silent_for=30.0, unheard_for=31.0, unsent_for=30.0)
-        await worker.say(encode(Heartbeat(sessions={"sales": traffic})))
+        traffic = Traffic(1, 1, last_byte=970.0, heard_at=969.0, spoke_at=970.0)
+        await worker.say(encode(Heartbeat(at=1000.0, sessions={"sales": traffic})))
         await worker.say(encode(Told(session="sales", at=AT, event=Connected())))
         await worker.hear()
 
@@ -587,6 +587,50 @@ async def test_heartbeats_carry_the_age_of_the_last_byte(stage: Stage):
     assert abs((info.last_heartbeat - last).total_seconds() - 30) < 1
     assert info.last_byte["support"] is None
     assert stage.beats == [WorkerBeat(worker_id="w1", pulses={"sales": Pulse(unheard_for=31.0, unsent_for=30.0)})]
+
+
+async def test_what_a_heartbeat_does_not_mention_grows_older_by_the_workers_clock(stage: Stage):
+    async def beats(worker: Played) -> None:
+        await worker.greet()
+        sales = Traffic(1, 1, last_byte=10.0, heard_at=9.0, spoke_at=10.0)
+        support = Traffic(1, 1, last_byte=14.0, heard_at=14.0, spoke_at=13.0)
+        await worker.say(encode(Heartbeat(at=10.0, sessions={"sales": sales})))
+        await worker.say(encode(Heartbeat(at=15.0, sessions={"support": support})))
+        await worker.say(encode(Told(session="sales", at=AT, event=Connected())))
+        await worker.hear()
+
+    await stage.launch(beats)
+    await stage.reported.wait()
+    assert stage.beats[1].pulses == {
+        "sales": Pulse(unheard_for=6.0, unsent_for=5.0, fresh=False),
+        "support": Pulse(unheard_for=1.0, unsent_for=2.0),
+    }
+
+
+async def test_a_heartbeat_for_a_stranger_breaks_the_contract(stage: Stage):
+    async def lies(worker: Played) -> None:
+        await worker.greet()
+        await worker.say(encode(Heartbeat(at=1.0, sessions={"stranger": Traffic()})))
+        await worker.hear()
+
+    await stage.launch(lies)
+    assert "broke its contract" in (await stage.ended()).cause
+
+
+@pytest.mark.parametrize(("silent_after", "heartbeat"), [(90.0, 5.0), (6.0, 2.0), (1.0, 1 / 3)])
+async def test_heartbeats_are_ordered_as_often_as_silence_asks_for(silent_after: float, heartbeat: float):
+    ordered: list[float] = []
+
+    async def listens(worker: Played) -> None:
+        order = await worker.hear()
+        assert isinstance(order, Launch)
+        ordered.append(order.heartbeat)
+        await worker.say(HELLO)
+
+    stage = Stage(Limits(silent_after=silent_after))
+    await stage.launch(listens)
+    await stage.host.close()
+    assert ordered == [heartbeat]
 
 
 async def test_output_is_scrubbed_cut_and_kept_as_evidence(stage: Stage):

@@ -50,6 +50,7 @@ from wakit.worker.messages import (
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 LAUNCH = Launch(
     protocol=1,
+    heartbeat=5.0,
     launch=WorkerLaunch(
         worker_id="w1",
         sessions=(
@@ -93,7 +94,7 @@ TO_HOST = [
     PermitReturned(session="a", number=1),
     PermitUsed(session="a", number=1),
     Line(session="a", line="ünïcode"),
-    Heartbeat(sessions={"a": Traffic(received=1, sent=2, silent_for=None)}),
+    Heartbeat(at=1.5, sessions={"a": Traffic(received=1, sent=2), "b": Traffic(3, 4, 1.0, 0.5, 1.0)}),
     Done(request=1, ok=False, why="late"),
 ]
 

@@ -14,9 +14,13 @@ from proxies import echo, serving
 
 from wakit.whatsapp.port import DialFailure
 from wakit.worker.dialing import DialError, Streams
+from wakit.worker.messages import Traffic
 from wakit.worker.relay import Relay
 
 WEB = "web.whatsapp.com:443"
+
+
+SEGMENT, SEGMENTS = 1 << 20, 64
 
 
 class Fixed:
@@ -89,18 +93,20 @@ async def relaying(route: Fixed, clearance=None, deadline: float = 5.0, clock=ti
 
 
 async def test_bytes_go_both_ways_and_are_counted():
-    async with serving(echo) as port, relaying(Fixed(port)) as relay, calling(relay) as caller:
-        assert relay.traffic()["sales"].silent_for is None
+    async with (
+        serving(echo) as port,
+        relaying(Fixed(port), clock=lambda: 77.0) as relay,
+        calling(relay) as caller,
+    ):
+        assert relay.news() == {}
         assert not relay.called("sales").is_set()
         assert await caller.connect(relay.proxy_url("sales")) == 200
         assert relay.called("sales").is_set()
         caller.writer.write(b"x" * 100_000)
         assert await caller.reader.readexactly(100_000) == b"x" * 100_000
-        traffic = relay.traffic()["sales"]
-        assert (traffic.sent, traffic.received) == (100_000, 100_000)
-        assert traffic.silent_for is not None
-        assert traffic.silent_for < 5
-        assert relay.traffic()["support"].sent == 0
+        (told,) = relay.news().items()
+        assert told == ("sales", Traffic(100_000, 100_000, last_byte=77.0, heard_at=77.0, spoke_at=77.0))
+        assert relay.news() == {}, "it is told once"
         assert relay.last_dial("sales").seen
         assert relay.last_dial("sales").cause is None
 
@@ -118,13 +124,13 @@ async def test_each_direction_of_the_web_socket_has_its_own_silence():
         caller.writer.write(b"ping")
         await arrived.wait()
         now[0] += 50
-        traffic = relay.traffic()["sales"]
-        assert (traffic.unheard_for, traffic.unsent_for, traffic.silent_for) == (None, 50.0, 50.0)
+        traffic = relay.news()["sales"]
+        assert (traffic.heard_at, traffic.spoke_at, traffic.last_byte) == (None, 1000.0, 1000.0)
         relay.forgive(20)
-        assert relay.traffic()["sales"].unsent_for == 30.0
+        assert relay.news()["sales"].spoke_at == 1020.0
         relay.forgive(500)
         now[0] += 7
-        assert relay.traffic()["sales"].unsent_for == 7.0, "what was not yet is not forgiven"
+        assert relay.news()["sales"].spoke_at == 1050.0, "what was not yet is not forgiven"
 
 
 async def test_bytes_of_media_say_nothing_about_the_web_socket():
@@ -132,9 +138,9 @@ async def test_bytes_of_media_say_nothing_about_the_web_socket():
         assert await caller.connect(relay.proxy_url("sales"), "mmg.whatsapp.net:443") == 200
         caller.writer.write(b"x")
         await caller.reader.readexactly(1)
-        traffic = relay.traffic()["sales"]
-        assert traffic.silent_for is not None
-        assert (traffic.unheard_for, traffic.unsent_for) == (None, None)
+        traffic = relay.news()["sales"]
+        assert traffic.last_byte is not None
+        assert (traffic.heard_at, traffic.spoke_at) == (None, None)
 
 
 async def test_what_was_written_before_the_end_arrives():
@@ -147,6 +153,84 @@ async def test_what_was_written_before_the_end_arrives():
         await caller.connect(relay.proxy_url("sales"))
         caller.writer.write(b"x")
         assert await caller.reader.read(-1) == b"farewell" * 10_000
+
+
+class Held(Fixed):
+    """A route whose connection has read something already when it is given away."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.may = asyncio.Event()
+
+    async def dial(self, session: str, host: str, port: int) -> Streams:
+        self.dialled.set()
+        await self.may.wait()
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        assert await reader.readexactly(1) == b"1"  # the rest of that segment is in the reader now
+        return reader, writer
+
+
+async def test_what_a_side_said_before_the_tunnel_stood_is_passed_on():
+    async def speaks_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"123")
+        writer.write(await reader.readexactly(5))
+
+    async with serving(speaks_first) as port:
+        route = Held(port)
+        async with relaying(route) as relay, calling(relay) as caller:
+            answer = asyncio.create_task(caller.connect(relay.proxy_url("sales")))
+            await route.dialled.wait()
+            caller.writer.write(b"early")
+            await asyncio.sleep(0)
+            route.may.set()
+            assert await answer == 200
+            assert await caller.reader.readexactly(7) == b"23early"
+            assert relay.news()["sales"].sent == 5
+
+
+async def test_a_side_that_does_not_read_stops_the_other():
+    """Else a slow phone's download would fill the worker's memory."""
+    wrote = [0]
+
+    async def floods(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(1)
+        for _ in range(SEGMENTS):
+            writer.write(b"x" * SEGMENT)
+            await writer.drain()
+            wrote[0] += SEGMENT
+        writer.close()
+
+    async with serving(floods) as port, relaying(Fixed(port)) as relay, calling(relay) as caller:
+        await caller.connect(relay.proxy_url("sales"))
+        caller.writer.transport.pause_reading()
+        caller.writer.write(b"x")
+        stuck = 0
+        while stuck < 100:  # turns of the loop in which nothing was written any more
+            before = wrote[0]
+            await asyncio.sleep(0.001)
+            stuck = stuck + 1 if wrote[0] == before and before else 0
+        assert wrote[0] < SEGMENTS * SEGMENT
+        caller.writer.transport.resume_reading()
+        assert len(await caller.reader.read(-1)) == SEGMENTS * SEGMENT
+
+
+@pytest.mark.parametrize("side", ["caller", "server"])
+async def test_either_sides_end_is_the_other_ones(side: str):
+    gone = asyncio.Event()
+
+    async def listens(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if side == "caller":
+            await reader.read(-1)
+        writer.close()
+        gone.set()
+
+    async with serving(listens) as port, relaying(Fixed(port)) as relay, calling(relay) as caller:
+        assert await caller.connect(relay.proxy_url("sales")) == 200
+        if side == "caller":
+            caller.writer.close()
+        else:
+            assert await caller.reader.read(-1) == b""
+        await asyncio.wait_for(gone.wait(), 10)
 
 
 @pytest.mark.parametrize("user", ["sales", "support", "nobody", ""])

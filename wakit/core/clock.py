@@ -67,6 +67,18 @@ class Jump:
                 return f"the daemon stood still for {self.seconds:.0f} s"
 
 
+def grid(now: float, every: float) -> float:
+    """Return the next moment that is a multiple of ``every`` seconds: what is due at one moment costs one wake-up.
+
+    The monotonic clock is the same for all processes of a machine, so this holds across them.
+
+    Example:
+        >>> grid(1003.2, 5.0), grid(1005.0, 5.0)
+        (1005.0, 1010.0)
+    """
+    return (now // every + 1) * every
+
+
 def judge(before: Reading, after: Reading, expected: float) -> Jump | None:
     """Tell what happened between two readings, None if time passed as it should.
 

@@ -63,6 +63,9 @@ class Judgement:
     reason: str = ""
 
 
+_WELL: Final = Judgement(Health.HEALTHY)
+
+
 def judge(signs: Signs, policy: HealthPolicy) -> Judgement:
     """Say how a connected session is.
 
@@ -81,7 +84,7 @@ def judge(signs: Signs, policy: HealthPolicy) -> Judgement:
     if signs.unsent_for is not None and signs.unsent_for >= policy.deaf_after:
         reason = f"connected, but its client sent nothing for {policy.deaf_after:g} s, not even a ping: it hangs"
         return Judgement(Health.DEGRADED, reason)
-    return Judgement(Health.HEALTHY)
+    return _WELL
 
 
 def deaf_words(errors: int) -> str:

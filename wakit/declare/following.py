@@ -39,8 +39,8 @@ from wakit.declare.loading import Source, parse, read_source
 from wakit.declare.problems import DeclarationErrors
 from wakit.errors import DeclarationError, Location
 
-_DEBOUNCE_MS: Final = 100  # events are gathered for so long at most
-_STEP_MS: Final = 25  # and told once so long passed without another; also how soon a stop is noticed
+_DEBOUNCE_MS: Final = 200  # events are gathered for so long at most
+_STEP_MS: Final = 100  # and told once so long passed without another; also how soon a stop is noticed
 
 _log = logging.getLogger(__name__)
 
@@ -126,13 +126,14 @@ class Follower:
         self._polling = polling
         self._stop = threading.Event()
         self._git_files: tuple[Path, Path] | None = None
+        self._git_marks: object = None  # as they were when git was asked
         self._seen: _Sight | None = None
         self._good = known
         self._good_bytes = b""  # what _good was made of, once a look has confirmed it
         self._broken: str | None = None
 
     def stop(self) -> None:
-        """End :meth:`run` within some 50 ms; may be called from any thread, more than once."""
+        """End :meth:`run` within some 0.1 s; may be called from any thread, more than once."""
         self._stop.set()
 
     def run(self) -> None:
@@ -151,15 +152,23 @@ class Follower:
 
     def _follow(self) -> None:
         """Follow the file until its folders are not the ones that are watched, or the resync period is over."""
-        self._git_files = git_files(self._path)
+        self._find_git()
         folders = self._folders()
         ends = time.monotonic() + self._timing.resync
         with closing(self._hints([folder for folder, _, _ in folders])) as hints:
             for _ in hints:
                 self._look()
-                # A folder was replaced, a link points elsewhere, or it is time to ask git anew where it lives.
+                # A folder was replaced, a link points elsewhere, or it is time to see anew where git lives.
                 if self._stop.is_set() or self._folders() != folders or time.monotonic() >= ends:
                     break
+
+    def _find_git(self) -> None:
+        """Ask git where it lives, unless that cannot have changed since it said so."""
+        marks = places.git_marks(self._path)
+        if marks != self._git_marks:
+            self._git_files = git_files(self._path)
+            # What it could not say (it took too long, it refuses a stranger's repository) it may say the next time.
+            self._git_marks = marks if self._git_files is not None or not marks else None
 
     def _folders(self) -> frozenset[places.FolderIdentity]:
         folders = places.folders_of(self._path)

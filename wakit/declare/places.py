@@ -33,6 +33,20 @@ def folders_of_git(git_dir: Path) -> frozenset[FolderIdentity]:
     return frozenset(_identities({git_dir}))
 
 
+def git_marks(path: Path) -> tuple[tuple[str, int, int, int], ...]:
+    """Sum up, without running git, what decides to which repository a file belongs: each ``.git`` above it.
+
+    Of a folder of that name only which one it is; of a file (a linked worktree has one) also its time.
+    """
+    found: list[tuple[str, int, int, int]] = []
+    for folder in _real(path).parents:
+        mark = folder / ".git"
+        with suppress(OSError):
+            status = mark.stat()
+            found.append((str(mark), status.st_dev, status.st_ino, 0 if mark.is_dir() else status.st_mtime_ns))
+    return tuple(found)
+
+
 def git_signature(git_dir: Path, common_dir: Path) -> tuple[FileSignature, ...]:
     """Sum up, without running git, what a commit, checkout or ``git add`` changes."""
     try:

@@ -73,7 +73,7 @@ class Watcher:
         try:
             await self._finished.wait()
         finally:
-            # Over within some 50 ms, also when this wait itself is cancelled: no thread stays behind.
+            # Over within some 0.1 s, also when this wait itself is cancelled: no thread stays behind.
             self._thread.join()
 
     def __aiter__(self) -> Self:

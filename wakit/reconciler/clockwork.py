@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Protocol
 
-from wakit.core.clock import Jump, Reading, Surprise, judge
+from wakit.core.clock import Jump, Reading, Surprise, grid, judge
 from wakit.core.lifecycle import State
 from wakit.reconciler.outages import Outages
 from wakit.reconciler.roster import ONLINE, Roster
@@ -52,9 +52,10 @@ class Clockwork:
         """Read the clocks for ever."""
         before = self._read()
         while True:
-            await asyncio.sleep(TICK)
+            pause = grid(before.monotonic, TICK) - before.monotonic  # with the workers' heartbeats
+            await asyncio.sleep(pause)
             after = self._read()
-            jump = judge(before, after, TICK)
+            jump = judge(before, after, pause)
             before = after
             if jump is not None:
                 self.take(jump)

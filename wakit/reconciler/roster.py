@@ -57,6 +57,7 @@ class Roster:
         ports: The outside.
         run_id: Names this run of the daemon.
         changed: Called with a session's name after each change; the feed listens here.
+        seen: Called instead if all that is new is when it was last heard of.
         in_force: The last good declaration, or None before the first.
         outlook: What is known of the fleet's way to WhatsApp.
     """
@@ -64,6 +65,7 @@ class Roster:
     ports: Ports
     run_id: str
     changed: Callable[[str], None]
+    seen: Callable[[str], None]
     in_force: InForce | None = None
     confirmed: str | None = None
     cut_off: bool = False

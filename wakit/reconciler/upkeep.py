@@ -26,6 +26,7 @@ from wakit.reconciler.rehousing import Outcome, Rehouser
 from wakit.reconciler.tracked import Tracked
 
 _LOOK_EVERY: Final = 15.0
+_RELEASE_EVERY: Final = 60.0
 _PROBATION: Final = 5.0  # seconds a replaced worker is watched before the next one is
 _BUSY: Final = 1.0  # seconds until a worker that something else is done with is looked at again
 _IN_TROUBLE: Final = frozenset({State.STARTING, State.PAIRED, State.DEGRADED, State.RECONNECTING})
@@ -68,9 +69,12 @@ class Upkeep:
 
     async def run(self) -> None:
         """Do what is due, for ever."""
+        clock, due = asyncio.get_running_loop().time, 0.0
         while True:
             self._wake.clear()
-            await self.look_at_release()
+            if clock() >= due:
+                due = clock() + _RELEASE_EVERY
+                await self.look_at_release()
             if self._roll is not None and not self._roll.problem:
                 await self._replace(self._roll)
             else:

@@ -1,6 +1,6 @@
 """The watch: hears the workers' heartbeats and says which sessions are degraded or stale, and which to start anew.
 
-Heartbeats come from every worker every two seconds. They wake nobody: what they say is noted, and only a verdict that
+Heartbeats come from every worker every five seconds. They wake nobody: what they say is noted, and only a verdict that
 changes is told. Whether a session is well is :func:`wakit.core.health.judge`'s to say; here stands what follows.
 
 A degraded session is given time to recover. One that takes too long leaves its worker and is started anew, alone; the
@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from wakit.core.clock import grid
 from wakit.core.declaration import HealthPolicy
 from wakit.core.health import Health, Signs, judge, lateness, stale_words
 from wakit.core.lifecycle import Happening, State
@@ -57,12 +58,14 @@ class Watch:
 
     def beat(self, beat: WorkerBeat) -> None:
         """Take a worker's heartbeat. What it says of a session that has left it is ignored."""
+        sessions, now, policy = self._roster.sessions, self._roster.ports.now(), self._policy()
         for name, pulse in beat.pulses.items():
-            tracked = self._roster.sessions.get(name)
+            tracked = sessions.get(name)
             if tracked is not None and tracked.worker_id == beat.worker_id:
-                self._note(tracked, pulse)
+                if pulse.fresh:
+                    self._note(tracked, pulse, now)
                 if tracked.state in _JUDGED:
-                    self._judge(tracked, pulse)
+                    self._judge(tracked, pulse, policy)
 
     def silent(self, report: WorkerSilent) -> None:
         """Say that nobody knows how the sessions of a worker are; the worker is being ended, which is told next."""
@@ -78,8 +81,9 @@ class Watch:
         """Say when the daemon itself stood still, so that nobody looks for the fault elsewhere; for ever."""
         clock = asyncio.get_running_loop().time
         while True:
-            due = clock() + _TICK
-            await asyncio.sleep(_TICK)
+            now = clock()
+            due = grid(now, _TICK)  # with the workers' heartbeats
+            await asyncio.sleep(due - now)
             if (late := lateness(due, clock())) >= _WORTH_SAYING:
                 said = f"the daemon stood still for {late:.0f} s; no worker is held to have been silent in that time"
                 self._roster.log("warning", reason=said, code="standstill")
@@ -90,24 +94,24 @@ class Watch:
         force = self._roster.in_force
         return force.declaration.fleet.health if force else HealthPolicy()
 
-    def _note(self, tracked: Tracked, pulse: Pulse) -> None:
+    def _note(self, tracked: Tracked, pulse: Pulse, now: datetime) -> None:
         if pulse.unheard_for is None:
             return
-        seen_at = self._roster.ports.now() - timedelta(seconds=pulse.unheard_for)
+        seen_at = now - timedelta(seconds=pulse.unheard_for)
         if tracked.last_seen_at is None or seen_at > tracked.last_seen_at:
             tracked.last_seen_at = seen_at
         told = tracked.told_seen_at
         if told is None or tracked.last_seen_at - told >= TOLD_EVERY:
             tracked.told_seen_at = tracked.last_seen_at
-            self._roster.changed(tracked.name)
+            self._roster.seen(tracked.name)
 
-    def _judge(self, tracked: Tracked, pulse: Pulse) -> None:
+    def _judge(self, tracked: Tracked, pulse: Pulse, policy: HealthPolicy) -> None:
         signs = Signs(
             unheard_for=pulse.unheard_for,
             unsent_for=pulse.unsent_for,
             keepalive_errors=tracked.keepalive_errors,
         )
-        judgement = judge(signs, self._policy())
+        judgement = judge(signs, policy)
         if judgement.health is Health.DEGRADED:
             self._roster.happen(tracked, Happening.WENT_DEAF, judgement.reason, code="deaf")
             self._start_anew_in_time(tracked)

@@ -49,7 +49,7 @@ from wakit.reconciler.upkeep import Upkeep
 from wakit.runtime.bookkeeping import JournalLedger
 from wakit.runtime.ending import wind_down
 from wakit.runtime.pace import Outside, Pace
-from wakit.runtime.release import installed_release
+from wakit.runtime.release import Installed
 from wakit.runtime.serving import Opened
 from wakit.runtime.staffing import Staff
 from wakit.vault import Registry, Vault, open_accounts
@@ -84,10 +84,11 @@ async def run(opened: Opened) -> None:
         StateDirectoryError: The vault cannot be opened.
     """
     async with AsyncExitStack() as stack:
-        release = asyncio.create_task(asyncio.to_thread(installed_release))
+        installed = Installed()
+        release = asyncio.create_task(asyncio.to_thread(installed.look))
         journal = Journal.open(opened.layout.journal)
         stack.push_async_callback(journal.close)
-        daemon = _join(opened, journal, await release)
+        daemon = _join(opened, journal, installed, await release)
         if opened.sim is not None and not opened.place.phones_by_hand:
             from wakit.runtime.rehearsal import Phones  # noqa: PLC0415 - the simulator only where one is asked for
 
@@ -113,7 +114,7 @@ class _Daemon:
     watchers: list[Callable[[str], None]]
 
 
-def _join(opened: Opened, journal: Journal, release: Release) -> _Daemon:
+def _join(opened: Opened, journal: Journal, installed: Installed, release: Release) -> _Daemon:
     """Join the rooms; nothing runs yet."""
     place, layout, options = opened.place, opened.layout, opened.options
     declaration, run_id = opened.adapt(opened.first), uuid.uuid4().hex[:12]
@@ -177,7 +178,7 @@ def _join(opened: Opened, journal: Journal, release: Release) -> _Daemon:
             except Exception as error:  # noqa: BLE001 - a terminal that went away must not touch a session
                 _log.error("whoever watches failed\n%s", trace(error))
 
-    roster = Roster(ports, run_id, changed)
+    roster = Roster(ports, run_id, changed, seen=lambda name: feed.session(name))  # noqa: PLW0108
 
     def converged() -> None:
         host.dismiss()  # everybody has the worker they wanted
@@ -187,7 +188,7 @@ def _join(opened: Opened, journal: Journal, release: Release) -> _Daemon:
     upkeep = Upkeep(
         reconciler,
         began=release,
-        look=partial(asyncio.to_thread, installed_release),
+        look=partial(asyncio.to_thread, installed.look),
         changed=lambda: feed.daemon(),  # noqa: PLW0108
     )
     address = socket_address(layout.root)

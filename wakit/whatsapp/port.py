@@ -278,14 +278,18 @@ class WorkerSilent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a session's web socket has carried nothing, by direction, in seconds; None before the first byte."""
+    """How long a session's web socket has carried nothing, by direction, in seconds; None before the first byte.
+
+    ``fresh`` if there is something new in it, other than that time has passed.
+    """
 
     unheard_for: float | None = None
     unsent_for: float | None = None
+    fresh: bool = True
 
 
 class WorkerBeat(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker's heartbeat, with the pulse of each session aboard. No report: it comes every two seconds."""
+    """A worker's heartbeat, with the pulse of each session aboard. No report: it comes every five seconds."""
 
     worker_id: str
     pulses: dict[str, Pulse]

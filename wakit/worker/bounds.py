@@ -11,6 +11,7 @@ from typing import Final
 from wakit.whatsapp.port import Dial, WorkerBeat, WorkerReport
 
 _WINDOW: Final = 10.0
+_HEARTBEAT: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Limits:
 
     Attributes:
         hello_within: Seconds from its birth to its hello; loading the library takes 0.5 s on an idle machine.
-        silent_after: Seconds without a frame; heartbeats come every two.
+        silent_after: Seconds without a frame; heartbeats come more often (:attr:`heartbeat`).
         frames: Frames in ten seconds.
         lines: Log lines in ten seconds.
         unread: Bytes written to it that it has not read.
@@ -32,6 +33,11 @@ class Limits:
     lines: int = 5_000
     unread: int = 8 << 20
     drain: float = 2.0
+
+    @property
+    def heartbeat(self) -> float:
+        """Seconds between two heartbeats: five, or less where silence is not allowed to last."""
+        return min(_HEARTBEAT, self.silent_after / 3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,6 @@ from wakit.core.declaration import Endpoint
 from wakit.errors import EndpointError, WakitError, WorkerError
 from wakit.redact import scrub
 from wakit.whatsapp.loopback import loopback_address, replace_noise_root, trust_only
-from wakit.whatsapp.port import WorkerLaunch
 from wakit.worker.exits import ExitCode
 from wakit.worker.messages import (
     PROTOCOL,
@@ -72,22 +71,22 @@ def _work(channel: socket.socket) -> ExitCode:
     try:
         first = orders.next()
         prepared = _loaded(first.endpoint) if isinstance(first, Prepare) else None
-        launch = _launch(orders.next() if isinstance(first, Prepare) else first)
+        order = _launch(orders.next() if isinstance(first, Prepare) else first)
     except FrameError:
         return ExitCode.BROKEN_FRAME
-    library = prepared or _loaded(launch.endpoint)
-    if isinstance(first, Prepare) and first.endpoint != launch.endpoint:
+    library = prepared or _loaded(order.launch.endpoint)
+    if isinstance(first, Prepare) and first.endpoint != order.launch.endpoint:
         library = WorkerError("The worker was prepared for another endpoint", why="it cannot be changed any more")
     if isinstance(library, WakitError):
         at_fault = isinstance(library, EndpointError)
         channel.sendall(encode(CannotStart(what=library.what, why=library.why, hint=library.hint, endpoint=at_fault)))
         return ExitCode.CANNOT_START
-    return asyncio.run(_serve(launch, library, Channel(channel, orders.splitter, orders.bodies)))
+    return asyncio.run(_serve(order, library, Channel(channel, orders.splitter, orders.bodies)))
 
 
-async def _serve(launch: WorkerLaunch, library: type[NeonizeClient], channel: Channel) -> ExitCode:
+async def _serve(order: Launch, library: type[NeonizeClient], channel: Channel) -> ExitCode:
     # Leaves from inside the loop: asyncio's own way out joins threads that never return.
-    leave(await Service(launch, library, channel).run())
+    leave(await Service(order.launch, library, channel, heartbeat=order.heartbeat).run())
 
 
 def _die_with(parent: int) -> None:
@@ -126,10 +125,10 @@ class _Orders:
         return decode_to_worker(self.bodies.pop(0))
 
 
-def _launch(message: ToWorker) -> WorkerLaunch:
+def _launch(message: ToWorker) -> Launch:
     if not isinstance(message, Launch) or message.protocol != PROTOCOL:
         raise FrameError("this is no launch order of this version")
-    return message.launch
+    return message
 
 
 def _loaded(endpoint: Endpoint | None) -> type[NeonizeClient] | WakitError:

@@ -249,6 +249,8 @@ class ForkServer:
         root = str(Path(wakit.__file__).parent.parent)
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
         environment.setdefault("GOTRACEBACK", "single")  # one goroutine tells the cause; 300 of them bury it
+        # With more, each byte that comes in wakes threads that look for work and find none; a worker has little to do.
+        environment.setdefault("GOMAXPROCS", "1")
         return subprocess.Popen(  # noqa: S603 - our own module, no shell, no user input among the arguments
             [self._interpreter, "-P", "-m", "wakit.worker", str(channel), str(os.getpid())],
             stdin=subprocess.DEVNULL,

@@ -42,7 +42,7 @@ class WorkerHost:
         on_dial: Told of each dial that goes out with such a permit.
         on_unused: Told whose permit will not be used.
         on_log: Told every line as ``(session or worker id, line)``; already scrubbed.
-        on_beat: Told every heartbeat; must be quick, since they come every two seconds from every worker.
+        on_beat: Told every heartbeat; must be quick, since they come every five seconds from every worker.
         placer: Where workers run; this machine by default.
         limits: What a worker may do before it is killed; ``silent_after`` is ``[health] stale_after``.
         clock: Monotonic seconds.

@@ -18,6 +18,7 @@ from itertools import count
 from types import MappingProxyType
 from typing import Final, assert_never
 
+from wakit.core.clock import grid
 from wakit.core.health import lateness
 from wakit.errors import EndpointError, WakitError, WorkerError
 from wakit.whatsapp.port import (
@@ -57,6 +58,7 @@ from wakit.worker.messages import (
     ToHost,
     Told,
     ToWorker,
+    Traffic,
     decode_to_host,
     encode,
 )
@@ -92,9 +94,9 @@ class WorkerLink:
         self._hello: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._end: tuple[str, bool] | None = None  # the cause, and whether wakit asked for it
         self._heard_at = outlets.clock()
-        self._last_byte: dict[str, datetime | None] = dict.fromkeys(sorted(self._names))
-        self._started_at = outlets.now()
-        self._heartbeat_at = self._started_at
+        self._traffic: dict[str, Traffic] = {}
+        self._started_at = self._heartbeat_at = outlets.now()
+        self._beat_at, self._beaten_at = 0.0, self._started_at  # the newest heartbeat: by its clock, and by ours
         self._requests: dict[int, asyncio.Future[Done]] = {}
         self._numbers = count(1)
         self._granting = Granting(outlets, self.send, placed.pid)
@@ -116,7 +118,7 @@ class WorkerLink:
             sessions=tuple(start.name for start in self._launch.sessions),
             started_at=self._started_at,
             last_heartbeat=self._heartbeat_at,
-            last_byte=MappingProxyType(dict(self._last_byte)),
+            last_byte=MappingProxyType({name: self._last_byte(name) for name in sorted(self._names)}),
         )
 
     async def greeted(self) -> None:
@@ -221,7 +223,7 @@ class WorkerLink:
 
     def _order(self) -> None:
         try:
-            self.send(Launch(protocol=PROTOCOL, launch=self._launch))
+            self.send(Launch(protocol=PROTOCOL, launch=self._launch, heartbeat=self._limits.heartbeat))
         except FrameError as error:
             self.kill(str(error), asked=False)
 
@@ -274,22 +276,34 @@ class WorkerLink:
             case Line(session=session, line=line):
                 self._require(session)
                 self._log(session, line)
-            case Heartbeat(sessions=sessions):
-                for session, traffic in sessions.items():
+            case Heartbeat(at=at, sessions=sessions):
+                for session in sessions:
                     self._require(session)
-                    if traffic.silent_for is not None:
-                        self._last_byte[session] = self._heartbeat_at - timedelta(seconds=traffic.silent_for)
-                pulses = {
-                    session: Pulse(unheard_for=traffic.unheard_for, unsent_for=traffic.unsent_for)
-                    for session, traffic in sessions.items()
-                }
-                self._outlets.on_beat(WorkerBeat(worker_id=self._launch.worker_id, pulses=pulses))
+                self._beat(at, sessions)
             case Done(request=request):
                 waiting = self._requests.pop(request, None)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(message)
             case _:
                 assert_never(message)
+
+    def _beat(self, at: float, news: dict[str, Traffic]) -> None:
+        self._traffic |= news
+        self._beat_at, self._beaten_at = at, self._heartbeat_at
+        pulses = {
+            session: Pulse(
+                unheard_for=_since(traffic.heard_at, at), unsent_for=_since(traffic.spoke_at, at), fresh=session in news
+            )
+            for session, traffic in self._traffic.items()
+        }
+        self._outlets.on_beat(WorkerBeat(worker_id=self._launch.worker_id, pulses=pulses))
+
+    def _last_byte(self, session: str) -> datetime | None:
+        """Return when a byte passed last; the worker's clock as of its newest heartbeat is all that is known of it."""
+        traffic = self._traffic.get(session)
+        if traffic is None or (silent_for := _since(traffic.last_byte, self._beat_at)) is None:
+            return None
+        return self._beaten_at - timedelta(seconds=silent_for)
 
     def _require(self, session: str) -> None:
         if session not in self._names:
@@ -344,9 +358,9 @@ class WorkerLink:
             # A little longer than needed: what lies in the socket has to be read before the worker is judged. In steps:
             # a standstill of the daemon itself (a stopped process, a frozen machine) may be one of the worker, too, and
             # shows as a step that took too long.
-            step = min(left, max(allowed / 4, _READ_FIRST)) + _READ_FIRST
-            due = clock() + step
-            await asyncio.sleep(step)
+            now, step = clock(), max(allowed / 4, _READ_FIRST)
+            due = now + left + _READ_FIRST if left <= step else grid(now + step, self._limits.heartbeat)
+            await asyncio.sleep(due - now)
             late, now = lateness(due, clock()), clock()
             # After a long one the machine itself was asleep, or moved: the worker has its whole time again.
             self._heard_at = now if late > _STOOD_STILL else min(self._heard_at + late, now)
@@ -374,3 +388,7 @@ class WorkerLink:
 
     def _failed(self, why: str, hint: str = "") -> WorkerError:
         return WorkerError(f"Worker {self._launch.worker_id} could not start", why=why, hint=hint)
+
+
+def _since(moment: float | None, now: float) -> float | None:
+    return None if moment is None else max(0.0, now - moment)

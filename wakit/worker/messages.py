@@ -22,7 +22,7 @@ from wakit.core.declaration import Endpoint
 from wakit.redact import PhoneNumber, Secret
 from wakit.whatsapp.port import AccountHold, News, SessionStart, WorkerLaunch
 
-PROTOCOL: Final = 3
+PROTOCOL: Final = 4
 """Grows with every change that an older end would misread."""
 
 MAX_FRAME: Final = 4 << 20
@@ -49,10 +49,11 @@ class Prepare(_Message, frozen=True, tag=True, kw_only=True):
 
 
 class Launch(_Message, frozen=True, tag=True, kw_only=True):
-    """The order: what a worker is for. The first frame it reads, unless it was prepared."""
+    """The order: what a worker is for, and its seconds between heartbeats. The first frame, unless it was prepared."""
 
     protocol: int
     launch: WorkerLaunch
+    heartbeat: float
 
 
 class Call(_Message, frozen=True, tag=True, kw_only=True):
@@ -173,22 +174,24 @@ class Line(_Message, frozen=True, tag=True, kw_only=True):
     line: str
 
 
-class Traffic(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes a session's tunnels carried so far, and the seconds since the last one (None before the first).
+class Traffic(msgspec.Struct, frozen=True, array_like=True):
+    """Bytes a session's tunnels carried so far, and when the last one was (None before the first).
 
-    ``unheard_for`` and ``unsent_for`` are about its web socket alone, each for one direction.
+    Moments are seconds of the worker's own clock, which a standstill of the host does not touch. ``heard_at`` and
+    ``spoke_at`` are about the session's web socket alone, each for one direction.
     """
 
-    received: int
-    sent: int
-    silent_for: float | None
-    unheard_for: float | None = None
-    unsent_for: float | None = None
+    received: int = 0
+    sent: int = 0
+    last_byte: float | None = None
+    heard_at: float | None = None
+    spoke_at: float | None = None
 
 
 class Heartbeat(_Message, frozen=True, tag=True, kw_only=True):
-    """The worker's loop turns; with each session's traffic as its relay sees it."""
+    """The worker's loop turns, at this moment of its clock; with the traffic of each session that had some since."""
 
+    at: float
     sessions: dict[str, Traffic]
 
 

@@ -34,6 +34,7 @@ from wakit.whatsapp.port import DialFailure
 from wakit.whatsapp.translation import LastDial
 from wakit.worker.dialing import DIAL_DEADLINE, LOGIN_HOST, DialError, NotYetError, Route, Streams, is_whatsapp
 from wakit.worker.messages import Traffic
+from wakit.worker.tunnel import tunnel
 
 _CHUNK: Final = 1 << 16
 _REQUEST_DEADLINE: Final = 10.0
@@ -61,6 +62,7 @@ class _Passenger:
     last_byte: float | None = None
     heard_at: float | None = None  # the last byte of WhatsApp on the web socket; media says nothing about that
     spoke_at: float | None = None  # the client's last byte on it
+    fresh: bool = False  # there is something new in these
     tunnels: set[asyncio.StreamWriter] = field(default_factory=set)
 
     def require_network(self) -> None:
@@ -135,23 +137,14 @@ class Relay:
         """Let the session dial again."""
         self._passengers[session].cut = False
 
-    def traffic(self) -> dict[str, Traffic]:
-        """Return what each session's tunnels carried so far."""
-        now = self._clock()
-
-        def ago(moment: float | None) -> float | None:
-            return None if moment is None else max(0.0, now - moment)
-
-        return {
-            name: Traffic(
-                received=passenger.received,
-                sent=passenger.sent,
-                silent_for=ago(passenger.last_byte),
-                unheard_for=ago(passenger.heard_at),
-                unsent_for=ago(passenger.spoke_at),
-            )
-            for name, passenger in self._passengers.items()
-        }
+    def news(self) -> dict[str, Traffic]:
+        """Return the traffic of each session about which there is something new since the last call."""
+        found: dict[str, Traffic] = {}
+        for name, each in self._passengers.items():
+            if each.fresh:
+                each.fresh = False
+                found[name] = Traffic(each.received, each.sent, each.last_byte, each.heard_at, each.spoke_at)
+        return found
 
     def forgive(self, seconds: float) -> None:
         """Take back so much silence of every line: this process stood still, and what came meanwhile is not read."""
@@ -161,6 +154,7 @@ class Relay:
                 passenger.heard_at = min(passenger.heard_at + seconds, now)
             if passenger.spoke_at is not None:
                 passenger.spoke_at = min(passenger.spoke_at + seconds, now)
+            passenger.fresh = True
 
     # --- one connection
 
@@ -248,39 +242,27 @@ class Relay:
         *,
         line: bool,
     ) -> None:
-        far_reader, far_writer = streams
+        far_writer = streams[1]
         passenger.tunnels |= {writer, far_writer}
 
-        async def outward() -> None:
-            data = await first
-            while data:
-                passenger.sent += len(data)
-                passenger.last_byte = self._clock()
-                if line:
-                    passenger.spoke_at = passenger.last_byte
-                far_writer.write(data)
-                await far_writer.drain()
-                data = await reader.read(_CHUNK)
+        def sent(count: int) -> None:
+            passenger.sent += count
+            passenger.last_byte, passenger.fresh = self._clock(), True
+            if line:
+                passenger.spoke_at = passenger.last_byte
 
-        async def inward() -> None:
-            while data := await far_reader.read(_CHUNK):
-                passenger.received += len(data)
-                passenger.last_byte = self._clock()
-                if line:
-                    passenger.heard_at = passenger.last_byte
-                writer.write(data)
-                await writer.drain()
+        def received(count: int) -> None:
+            passenger.received += count
+            passenger.last_byte, passenger.fresh = self._clock(), True
+            if line:
+                passenger.heard_at = passenger.last_byte
 
-        pumps = {asyncio.create_task(outward()), asyncio.create_task(inward())}
         try:
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             # A WebSocket is over as soon as either side closes it; what was written is still flushed.
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            await tunnel((reader, writer), streams, first, sent=sent, received=received)
         finally:
             passenger.tunnels -= {writer, far_writer}
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
             far_writer.close()
 
 

@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar, assert_never
 
+from wakit.core.clock import grid
 from wakit.core.health import lateness
 from wakit.errors import HeldError
 from wakit.redact import scrub
@@ -73,9 +74,6 @@ from wakit.worker.starting import Permits, Start, StartGate
 if TYPE_CHECKING:
     from wakit.whatsapp.neonize_client import NeonizeClient
 
-HEARTBEAT: Final = 2.0
-"""Seconds between heartbeats."""
-
 HELD: Final = (25.0, 50.0)
 """Seconds a dial is held for its turn, drawn between these. The library gives up on a proxy that is silent for a minute
 (net/http), and hundreds that were refused together would pause and come back together."""
@@ -118,10 +116,13 @@ class Service:
         launch: The orders.
         library: The client class, loaded and prepared.
         channel: The socket to the host.
+        heartbeat: Seconds between heartbeats.
     """
 
-    def __init__(self, launch: WorkerLaunch, library: type[NeonizeClient], channel: Channel) -> None:
-        self._launch, self._library, self._channel = launch, library, channel
+    def __init__(
+        self, launch: WorkerLaunch, library: type[NeonizeClient], channel: Channel, *, heartbeat: float
+    ) -> None:
+        self._launch, self._library, self._channel, self._heartbeat = launch, library, channel, heartbeat
         self._loop = asyncio.get_running_loop()
         self._permits = Permits(self._send, time.monotonic)
         self._gate = StartGate(self._permits)
@@ -276,9 +277,10 @@ class Service:
 
     async def _beat(self) -> None:
         while True:
-            self._send(Heartbeat(sessions=self._relay.traffic()))
-            due = time.monotonic() + HEARTBEAT
-            await asyncio.sleep(HEARTBEAT)
+            now = time.monotonic()
+            self._send(Heartbeat(at=now, sessions=self._relay.news()))
+            due = grid(now, self._heartbeat)  # with every other worker, so that the host wakes up once for all of them
+            await asyncio.sleep(due - now)
             if late := lateness(due, time.monotonic()):
                 self._relay.forgive(late)
 
