@@ -20,6 +20,7 @@ from wakit.whatsapp.port import (
     DialFailure,
     Outdated,
     Paired,
+    PairingExpired,
     SessionEvent,
 )
 
@@ -325,6 +326,67 @@ def test_a_connected_one_that_a_person_restarts_meanwhile_comes_back(fleet: Flee
     fleet.run(fleet.desk.restart("b"))
     fleet.advance(10)
     assert [fleet.state(name) for name in "abc"] == [State.OUTDATED, State.CONNECTED, State.RECONNECTING]
+
+
+def launches_of(fleet: Fleet, name: str) -> int:
+    return sum(start.name == name for launch in fleet.workers.launches for start in launch.sessions)
+
+
+def test_a_restart_that_the_alarm_stopped_says_so_and_is_tried_once_each_time_a_person_asks(fleet: Fleet) -> None:
+    outdated(fleet)  # c was on its way because a person asked
+    assert "upgrade wakit" in fleet.info("c").reason
+    assert "upgrade wakit" in fleet.desk.plan().waiting["c"]
+    before = launches_of(fleet, "c")
+    fleet.advance(1500)
+    assert launches_of(fleet, "c") == before
+    for tries in (1, 2):
+        fleet.run(fleet.desk.restart("c"))
+        fleet.advance(1)
+        assert launches_of(fleet, "c") == before + tries
+        fleet.workers.tell("c", Outdated())
+        fleet.advance(60)
+        assert launches_of(fleet, "c") == before + tries, "nobody asked again"
+        assert fleet.state("c") is State.OUTDATED
+        assert "upgrade wakit" in fleet.info("c").reason
+
+
+def test_a_pairing_that_the_alarm_stopped_goes_on_with_the_next_probe_and_at_once_if_asked_again(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.declare(SessionSpec("a"), SessionSpec("new"))
+    fleet.advance(1)
+    fleet.workers.silent = True
+    fleet.workers.tell("new", PairingExpired())
+    fleet.advance(1)
+    fleet.run(fleet.desk.restart("a"))
+    fleet.run(fleet.desk.pair("new", PairRequest()))
+    fleet.advance(1)
+    fleet.workers.tell("a", Outdated())
+    fleet.advance(1)
+    assert running(fleet) == set()
+    before = launches_of(fleet, "new")
+    assert "upgrade wakit" in fleet.info("new").reason
+    assert "next try in" in fleet.desk.plan().waiting["new"]
+    fleet.advance(1500)
+    assert launches_of(fleet, "new") == before
+    fleet.run(fleet.desk.pair("new", PairRequest()))
+    fleet.advance(1)
+    assert launches_of(fleet, "new") == before + 1
+
+
+def test_one_that_is_resumed_during_the_alarm_is_not_started_and_says_why(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.run(fleet.desk.park("b"))
+    fleet.workers.silent = True
+    fleet.run(fleet.desk.restart("a"))
+    fleet.advance(1)
+    fleet.workers.tell("a", Outdated())
+    fleet.advance(1)
+    before = launches_of(fleet, "b")
+    fleet.run(fleet.desk.resume("b"))
+    assert "upgrade wakit" in fleet.desk.plan().waiting["b"], "what `wakit resume` answers"
+    fleet.advance(1500)
+    assert (launches_of(fleet, "b"), fleet.state("b")) == (before, State.DECLARED)
+    assert "upgrade wakit" in fleet.info("b").reason
 
 
 def test_a_new_daemon_begins_without_the_alarm(fleet: Fleet) -> None:
