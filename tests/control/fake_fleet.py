@@ -132,8 +132,13 @@ class FakeFleet:
         return self.shown.get(name)
 
     def plan(self) -> PlanInfo:
-        told: dict[str, Any] = {"actions": self.planned, "waiting": self.waiting, "held": self.held, "hints": self.hints}
-        return PlanInfo(**told, declaration=self.daemon.declaration)
+        return PlanInfo(
+            actions=self.planned,
+            waiting=self.waiting,
+            held=self.held,
+            hints=self.hints,
+            declaration=self.daemon.declaration,
+        )
 
     async def apply(self, *, confirm: bool) -> PlanInfo:
         self.orders.append(("apply", confirm))

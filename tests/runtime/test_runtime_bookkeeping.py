@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import doctest
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from wakit.core.records import DeclarationRecord, EventRecord
 from wakit.core.restarts import Failures, Setback
 from wakit.errors import QueryError
 from wakit.journal import Journal
+from wakit.runtime import heard
 from wakit.runtime.bookkeeping import JournalLedger
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -214,13 +216,16 @@ def counting(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
+def test_the_example_of_what_was_heard_runs() -> None:
+    assert doctest.testmod(heard).failed == 0
+
+
 async def test_the_journal_is_asked_once_for_the_last_states(
     tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for session, state in [("a", "connected"), ("b", "retired"), ("a", "failed")]:
-        seq = journal.log(event(kind="state", session=session, state_to=state))
+        journal.log(event(kind="state", session=session, state_to=state))
     await journal.acked(journal.log(event(kind="dial", session="never")))
-    assert seq
     await journal.close()
     async with Journal.open(tmp_path / "journal.duckdb") as again:
         ledger, asked = JournalLedger(again), counting(again, monkeypatch)

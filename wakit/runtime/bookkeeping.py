@@ -19,7 +19,7 @@ _BLAMED = (
     "SELECT session, max(ts) AS last FROM events WHERE kind = 'worker_exit' AND ts > CAST(? AS TIMESTAMP)"
     " AND session IS NOT NULL AND (detail->>'culprit')::BOOLEAN GROUP BY session"
 )
-_LAST_STATES = (
+LAST_STATES = (
     "SELECT session, arg_max(state_to, seq) AS state FROM events"
     " WHERE kind = 'state' AND session IN (SELECT unnest(string_split(?, ' '))) GROUP BY session"
 )
@@ -27,7 +27,7 @@ _NEWEST_STATES = (
     "SELECT session, arg_max(state_to, seq) AS state FROM events WHERE kind = 'state' AND session IS NOT NULL"
     " AND state_to IS NOT NULL GROUP BY session ORDER BY max(seq) DESC LIMIT ?"
 )
-_SETBACKS = """
+SETBACKS = """
 WITH later AS (
     SELECT seq, ts, session, kind, state_to, coalesce(code, '') AS code, reason,
         (detail->>'failures')::INTEGER AS failures
@@ -101,7 +101,7 @@ class JournalLedger:
                 await self._look_back()
             found = self._heard.known(names)
             if missing := self._heard.missing(names):
-                table = await self._journal.query(_LAST_STATES, params=[" ".join(sorted(missing))])
+                table = await self._journal.query(LAST_STATES, params=[" ".join(sorted(missing))])
                 found |= {row["session"]: row["state"] for row in table.to_pylist()}
         except WakitError:  # then nothing else is known of them
             return self._heard.known(names)
@@ -118,10 +118,10 @@ class JournalLedger:
     async def setbacks(self) -> Mapping[str, Setback]:
         """Return what a daemon that did not end in order left of the sessions' tries."""
         try:
-            table = await self._journal.query(_SETBACKS)
+            table = await self._journal.query(SETBACKS)
         except WakitError:  # then everybody has a new budget
             return {}
-        return {row["session"]: _setback(row) for row in table.to_pylist()}
+        return {row["session"]: setback_of(row) for row in table.to_pylist()}
 
     def last_healthy(self) -> Mapping[str, datetime]:
         """Return when each session was last known to be connected in earlier runs."""
@@ -164,7 +164,8 @@ class JournalLedger:
         return self._journal.health.pending
 
 
-def _setback(row: dict[str, Any]) -> Setback:
+def setback_of(row: dict[str, Any]) -> Setback:
+    """Return what a row of :data:`SETBACKS` says."""
     # Whoever was connected after its newest failure was well; an older one may still be within the window.
     counted = row["counted"] if row["failed"] > (row["connected"] or 0) else 0
     failed_at = tuple(moment.replace(tzinfo=UTC) for moment in row["tries"][len(row["tries"]) - counted :])
