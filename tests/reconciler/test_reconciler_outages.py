@@ -25,6 +25,7 @@ from wakit.whatsapp.port import (
 )
 
 NO_NAME = DialFailed(cause=DialFailure.NAME_LOOKUP, detail="name look-up of web.whatsapp.com failed")
+TIMED_OUT = DialFailed(cause=DialFailure.TIMEOUT, detail="no answer from web.whatsapp.com")
 GAVE_UP = ClientEnded(why="the connection failed", cause=DialFailure.NAME_LOOKUP)
 FEW = "abcde"
 MANY = "abcdefghijklmnopqrst"
@@ -58,6 +59,28 @@ def running(fleet: Fleet) -> set[str]:
 
 
 # -- the network -----------------------------------------------------------------------------------------------------
+
+
+def test_one_whose_retirement_waits_counts_as_one_of_the_fleet(fleet: Fleet) -> None:
+    fleet.paired("a", "b", "c")
+    fleet.advance(120)
+    fleet.declare(SessionSpec("a"))
+    fleet.advance(1)
+    assert {fleet.info(name).held is not None for name in "bc"} == {True}
+    fleet.workers.tell("b", ConnectionLost(why="the connection dropped"))
+    for _ in range(6):  # of a fleet of one, three were enough
+        fleet.workers.tell("b", TIMED_OUT)
+        fleet.advance(10)
+    assert fleet.ledger.told("outage") == [], "the others are connected"
+    lose(fleet, "c")
+    fleet.workers.tell("b", NO_NAME)
+    fleet.advance(0.1)
+    (opened,) = fleet.ledger.told("outage")
+    assert opened.detail["sessions"] == 2
+    fleet.workers.crash("c")
+    fleet.advance(120)
+    assert fleet.state("c") is State.CONNECTED, "the probe was one of them"
+    assert len(fleet.ledger.told("outage_over")) == 1
 
 
 def test_a_lost_network_is_one_event_for_all_and_one_when_it_is_back(fleet: Fleet) -> None:
