@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import doctest
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,10 +14,15 @@ import pytest
 from proxies import echo, serving
 
 from wakit.whatsapp.port import DialFailure
+from wakit.worker import proxying
 from wakit.worker.dialing import DialError, Streams
 from wakit.worker.relay import Relay
 
 WEB = "web.whatsapp.com:443"
+
+
+def test_the_example_in_the_docstring_runs() -> None:
+    assert doctest.testmod(proxying).failed == 0
 
 
 class Fixed:
