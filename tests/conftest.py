@@ -1,4 +1,4 @@
-"""What holds for every test: nothing is written into the home of whoever runs them."""
+"""What holds for every test: nothing is written into the home of whoever runs them, and no clock fails one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A machine that others use may take a second for an example.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 _FOLDER = pytest.StashKey[Path]()
 

@@ -65,6 +65,21 @@ def test_scrub_leaves_ordinary_words() -> None:
     assert scrub(text) == text
 
 
+@pytest.mark.parametrize(
+    "moment", ["2026-11-29 17:09:32 UTC", "2026-11-29T17:09:32Z", "2026-11-29 17:09:32.123456+00:00"]
+)
+def test_scrub_leaves_moments(moment: str) -> None:
+    text = f"3 tries failed since {moment}, so it is left alone"
+    assert scrub(text) == text
+    assert scrub(f"{moment} 34600000001") == f"{moment} [number]"
+    assert "600000001" not in scrub(f"+34600000001 {moment}")
+
+
+@pytest.mark.parametrize("number", ["2026-11-29 17", "2026 11 29 17 09", "20261129170932", "2026-11-29 17.09.32"])
+def test_scrub_masks_what_only_begins_like_a_moment(number: str) -> None:
+    assert scrub(f"from {number}") == "from [number]"
+
+
 def test_an_account_hash_needs_the_key() -> None:
     assert account_hash("34600000001", b"a") != account_hash("34600000001", b"b")
     assert len(account_hash("34600000001", b"a")) == 16

@@ -126,6 +126,8 @@ def account_hash(user: str, key: bytes) -> str:
     return hmac.new(key, user.lstrip("+").encode(), sha256).hexdigest()[:16]
 
 
+# What wakit itself writes when it says since when: no number has colons in it.
+_MOMENT: Final = r"20[0-9]{2}-[01][0-9]-[0-3][0-9][ T][0-2][0-9]:[0-5][0-9]:[0-5][0-9]"
 # Order matters: whole URLs and QR payloads go before the digits and base64 inside them.
 _SHAPES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"https?://wa\.me/\S+"), "[qr]"),
@@ -138,7 +140,7 @@ _SHAPES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"(?i)(pair(?:ing)?[ _-]?code\W+)\S+"), r"\1[code]"),
     (re.compile(r"\b[0-9A-Z]{4}-[0-9A-Z]{4}\b"), "[code]"),
     (re.compile(r"\b(?=[A-Za-z0-9+/_-]*[0-9+/_-])[A-Za-z0-9+/_-]{32,}={0,2}"), "[key]"),
-    (re.compile(r"\+?(?<![0-9.:-])[0-9](?:[ ().-]{0,3}[0-9]){7,14}(?![0-9])"), "[number]"),
+    (re.compile(rf"\+?(?<![0-9.:-])(?!{_MOMENT})[0-9](?:[ ().-]{{0,3}}[0-9]){{7,14}}(?![0-9])"), "[number]"),
 )
 
 

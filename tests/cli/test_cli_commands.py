@@ -233,6 +233,19 @@ def test_orders_reach_the_daemon(served: Served, capsys: pytest.CaptureFixture[s
     SessionInfo.model_validate_json(told.splitlines()[-1])
 
 
+def test_an_order_says_what_it_waits_for(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    served.fleet.waiting = {"sales": "WhatsApp refuses this version of the client", "support": "next try in 9 s"}
+    served.do(lambda fleet: fleet.change("sales", "parked"))
+    assert run(["resume", "sales"]) == 0
+    assert capsys.readouterr().out == (
+        "sales: resume asked for; it is parked; WhatsApp refuses this version of the client\n"
+    )
+    assert run(["restart", "sales", "support"]) == 0
+    assert "support: restart asked for; it is declared; next try in 9 s\n" in capsys.readouterr().out
+    assert run(["park", "sales"]) == 0
+    assert "refuses" not in capsys.readouterr().out
+
+
 def test_what_the_file_parks_is_not_said_to_be_resumed(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
     served.do(lambda fleet: fleet.change("sales", "parked", enabled=False))
     assert run(["resume", "sales"]) == 1

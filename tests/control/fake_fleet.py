@@ -58,6 +58,7 @@ class FakeFleet:
         self.refusal: BaseException | None = None
         self.planned: list[ActionInfo] = []
         self.held: dict[str, str] = {}
+        self.waiting: dict[str, str] = {}
         self.hints: dict[str, str] = {}
         self.stopped = asyncio.Event()
         self.readers: set[asyncio.Queue[LiveFrame]] = set()
@@ -131,7 +132,13 @@ class FakeFleet:
         return self.shown.get(name)
 
     def plan(self) -> PlanInfo:
-        return PlanInfo(actions=self.planned, held=self.held, hints=self.hints, declaration=self.daemon.declaration)
+        return PlanInfo(
+            actions=self.planned,
+            waiting=self.waiting,
+            held=self.held,
+            hints=self.hints,
+            declaration=self.daemon.declaration,
+        )
 
     async def apply(self, *, confirm: bool) -> PlanInfo:
         self.orders.append(("apply", confirm))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from harness import Fleet, endpoint_table, fleet_in
+from many import link_all
 from support.whatsapp import LoopbackWhatsApp, fresh_number, loopback_whatsapp
 
 from wakit.sim.scenarios import Drop
@@ -101,3 +102,37 @@ def test_a_cold_start_keeps_its_order_and_the_log_never_shows_more_dials_than_de
     assert {row["session"] for row in outage} == set(names)
     assert_paced(outage, rate)
     assert fleet.sql(f"SELECT count(*) AS n FROM events WHERE seq > {since} AND kind = 'worker_exit'") == [{"n": 0}]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_five_hundred_that_wait_for_the_network_come_back_at_the_declared_rate(
+    fleet: Fleet, quiet_whatsapp: LoopbackWhatsApp
+) -> None:
+    names, rate = [f"s{number:03d}" for number in range(500)], 20
+    fleet.head = fleet.head.replace('dials = "100/s"', f'dials = "{rate}/s"')
+    fleet.write("".join(f"[sessions.{name}]\n" for name in names))
+    link_all(fleet, quiet_whatsapp, names)
+    fleet.up()
+    fleet.wait(lambda told: all(each.state == "connected" for each in told.sessions), timeout=300)
+    cold = dials(fleet, 0)
+    assert {row["session"] for row in cold} == set(names)
+    assert_paced(cold, rate)
+
+    since = newest(fleet)
+    quiet_whatsapp.sim.listen(False)
+    assert quiet_whatsapp.sim.strike(Drop()) == len(names)
+    fleet.wait_event(lambda event: event.kind == "outage", since=since)
+    fleet.wait(lambda told: all(each.state == "reconnecting" for each in told.sessions), timeout=300)
+    returned = newest(fleet)
+    quiet_whatsapp.sim.listen(True)
+    fleet.wait(
+        lambda told: told.daemon.outage is None and all(each.state == "connected" for each in told.sessions),
+        timeout=300,
+    )
+    # Those that nobody answered, too: each of them took its permit.
+    assert_paced(dials(fleet, since), rate)
+    back = dials(fleet, returned)
+    assert {row["session"] for row in back} == set(names)
+    assert back[-1]["at"] - back[0]["at"] >= len(names) / rate - 1, "a second of the rate is all that may come at once"
+    assert quiet_whatsapp.sim.status().totals.get("replaced", 0) == 0

@@ -20,10 +20,12 @@ from wakit.whatsapp.port import (
     DialFailure,
     Outdated,
     Paired,
+    PairingExpired,
     SessionEvent,
 )
 
 NO_NAME = DialFailed(cause=DialFailure.NAME_LOOKUP, detail="name look-up of web.whatsapp.com failed")
+TIMED_OUT = DialFailed(cause=DialFailure.TIMEOUT, detail="no answer from web.whatsapp.com")
 GAVE_UP = ClientEnded(why="the connection failed", cause=DialFailure.NAME_LOOKUP)
 FEW = "abcde"
 MANY = "abcdefghijklmnopqrst"
@@ -57,6 +59,28 @@ def running(fleet: Fleet) -> set[str]:
 
 
 # -- the network -----------------------------------------------------------------------------------------------------
+
+
+def test_one_whose_retirement_waits_counts_as_one_of_the_fleet(fleet: Fleet) -> None:
+    fleet.paired("a", "b", "c")
+    fleet.advance(120)
+    fleet.declare(SessionSpec("a"))
+    fleet.advance(1)
+    assert {fleet.info(name).held is not None for name in "bc"} == {True}
+    fleet.workers.tell("b", ConnectionLost(why="the connection dropped"))
+    for _ in range(6):  # of a fleet of one, three were enough
+        fleet.workers.tell("b", TIMED_OUT)
+        fleet.advance(10)
+    assert fleet.ledger.told("outage") == [], "the others are connected"
+    lose(fleet, "c")
+    fleet.workers.tell("b", NO_NAME)
+    fleet.advance(0.1)
+    (opened,) = fleet.ledger.told("outage")
+    assert opened.detail["sessions"] == 2
+    fleet.workers.crash("c")
+    fleet.advance(120)
+    assert fleet.state("c") is State.CONNECTED, "the probe was one of them"
+    assert len(fleet.ledger.told("outage_over")) == 1
 
 
 def test_a_lost_network_is_one_event_for_all_and_one_when_it_is_back(fleet: Fleet) -> None:
@@ -325,6 +349,67 @@ def test_a_connected_one_that_a_person_restarts_meanwhile_comes_back(fleet: Flee
     fleet.run(fleet.desk.restart("b"))
     fleet.advance(10)
     assert [fleet.state(name) for name in "abc"] == [State.OUTDATED, State.CONNECTED, State.RECONNECTING]
+
+
+def launches_of(fleet: Fleet, name: str) -> int:
+    return sum(start.name == name for launch in fleet.workers.launches for start in launch.sessions)
+
+
+def test_a_restart_that_the_alarm_stopped_says_so_and_is_tried_once_each_time_a_person_asks(fleet: Fleet) -> None:
+    outdated(fleet)  # c was on its way because a person asked
+    assert "upgrade wakit" in fleet.info("c").reason
+    assert "upgrade wakit" in fleet.desk.plan().waiting["c"]
+    before = launches_of(fleet, "c")
+    fleet.advance(1500)
+    assert launches_of(fleet, "c") == before
+    for tries in (1, 2):
+        fleet.run(fleet.desk.restart("c"))
+        fleet.advance(1)
+        assert launches_of(fleet, "c") == before + tries
+        fleet.workers.tell("c", Outdated())
+        fleet.advance(60)
+        assert launches_of(fleet, "c") == before + tries, "nobody asked again"
+        assert fleet.state("c") is State.OUTDATED
+        assert "upgrade wakit" in fleet.info("c").reason
+
+
+def test_a_pairing_that_the_alarm_stopped_goes_on_with_the_next_probe_and_at_once_if_asked_again(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.declare(SessionSpec("a"), SessionSpec("new"))
+    fleet.advance(1)
+    fleet.workers.silent = True
+    fleet.workers.tell("new", PairingExpired())
+    fleet.advance(1)
+    fleet.run(fleet.desk.restart("a"))
+    fleet.run(fleet.desk.pair("new", PairRequest()))
+    fleet.advance(1)
+    fleet.workers.tell("a", Outdated())
+    fleet.advance(1)
+    assert running(fleet) == set()
+    before = launches_of(fleet, "new")
+    assert "upgrade wakit" in fleet.info("new").reason
+    assert "next try in" in fleet.desk.plan().waiting["new"]
+    fleet.advance(1500)
+    assert launches_of(fleet, "new") == before
+    fleet.run(fleet.desk.pair("new", PairRequest()))
+    fleet.advance(1)
+    assert launches_of(fleet, "new") == before + 1
+
+
+def test_one_that_is_resumed_during_the_alarm_is_not_started_and_says_why(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.run(fleet.desk.park("b"))
+    fleet.workers.silent = True
+    fleet.run(fleet.desk.restart("a"))
+    fleet.advance(1)
+    fleet.workers.tell("a", Outdated())
+    fleet.advance(1)
+    before = launches_of(fleet, "b")
+    fleet.run(fleet.desk.resume("b"))
+    assert "upgrade wakit" in fleet.desk.plan().waiting["b"], "what `wakit resume` answers"
+    fleet.advance(1500)
+    assert (launches_of(fleet, "b"), fleet.state("b")) == (before, State.DECLARED)
+    assert "upgrade wakit" in fleet.info("b").reason
 
 
 def test_a_new_daemon_begins_without_the_alarm(fleet: Fleet) -> None:

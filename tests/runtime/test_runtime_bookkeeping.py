@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import doctest
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from wakit.core.records import DeclarationRecord, EventRecord
 from wakit.core.restarts import Failures, Setback
 from wakit.errors import QueryError
 from wakit.journal import Journal
+from wakit.runtime import heard
 from wakit.runtime.bookkeeping import JournalLedger
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -199,6 +201,91 @@ async def test_in_which_state_somebody_was_when_last_heard_of_is_known(ledger: J
         ledger.log(event(kind="state", session=session, state_to=state))
     await ledger._journal.acked(ledger.last_seq())
     assert await ledger.last_states({"a", "b", "new"}) == {"a": "retired", "b": "declared"}
+
+
+def counting(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note each question that the journal is asked."""
+    asked: list[str] = []
+    answer = journal.query
+
+    async def query(sql: str, **more: Any) -> pa.Table:
+        asked.append(sql)
+        return await answer(sql, **more)
+
+    monkeypatch.setattr(journal, "query", query)
+    return asked
+
+
+def test_the_example_of_what_was_heard_runs() -> None:
+    assert doctest.testmod(heard).failed == 0
+
+
+async def test_the_journal_is_asked_once_for_the_last_states(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for session, state in [("a", "connected"), ("b", "retired"), ("a", "failed")]:
+        journal.log(event(kind="state", session=session, state_to=state))
+    await journal.acked(journal.log(event(kind="dial", session="never")))
+    await journal.close()
+    async with Journal.open(tmp_path / "journal.duckdb") as again:
+        ledger, asked = JournalLedger(again), counting(again, monkeypatch)
+        ledger.log(event(kind="state", session="b", state_to="declared"))
+        assert await ledger.last_states({"a", "b", "c", "never"}) == {"a": "failed", "b": "declared"}
+        ledger.log(event(kind="state", session="c", state_to="retired"))
+        for number in range(100):
+            assert await ledger.last_states({"c", f"new-{number}"}) == {"c": "retired"}
+        assert len(asked) == 1
+
+
+async def test_who_does_not_fit_into_memory_is_asked_of_the_journal(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        seq = journal.log(event(kind="state", session=f"s{number}", state_to="parked"))
+    await journal.acked(seq)
+    await journal.close()
+    async with Journal.open(tmp_path / "journal.duckdb") as again:
+        ledger, asked = JournalLedger(again, kept=5), counting(again, monkeypatch)
+        assert await ledger.last_states({"s15", "s19"}) == {"s15": "parked", "s19": "parked"}
+        assert len(asked) == 1
+        assert await ledger.last_states({"s0", "s19", "new"}) == {"s0": "parked", "s19": "parked"}
+        assert len(asked) == 2
+        for number in range(10):
+            last = ledger.log(event(kind="state", session=f"t{number}", state_to="retired"))
+        await again.acked(last)
+        assert await ledger.last_states({"t9", "t0", "s19"}) == {"t9": "retired", "t0": "retired", "s19": "parked"}
+        assert len(ledger._heard.known(f"t{number}" for number in range(10))) == 5
+
+
+async def test_what_is_logged_while_the_journal_answers_is_newer_than_its_answer(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await journal.acked(journal.log(event(kind="state", session="a", state_to="retired")))
+    ledger = JournalLedger(journal)
+    answer = journal.query
+
+    async def query(sql: str, **more: Any) -> pa.Table:
+        table = await answer(sql, **more)
+        ledger.log(event(kind="state", session="a", state_to="declared"))
+        return table
+
+    monkeypatch.setattr(journal, "query", query)
+    assert await ledger.last_states({"a"}) == {"a": "declared"}
+
+
+async def test_a_journal_that_could_not_be_asked_is_asked_again(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await journal.acked(journal.log(event(kind="state", session="a", state_to="retired")))
+    ledger = JournalLedger(journal)
+
+    async def busy(*_: object, **__: object) -> pa.Table:
+        raise QueryError("The query was cut off", why="busy")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "query", busy)
+        assert await ledger.last_states({"a"}) == {}
+    assert await ledger.last_states({"a"}) == {"a": "retired"}
 
 
 async def test_the_file_of_the_run_before_is_known_again(tmp_path: Path, journal: Journal) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import doctest
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import pytest
 from proxies import echo, serving
 
 from wakit.whatsapp.port import DialFailure
+from wakit.worker import proxying
 from wakit.worker.dialing import DialError, Streams
 from wakit.worker.messages import Traffic
 from wakit.worker.relay import Relay
@@ -21,6 +23,10 @@ WEB = "web.whatsapp.com:443"
 
 
 SEGMENT, SEGMENTS = 1 << 20, 64
+
+
+def test_the_example_in_the_docstring_runs() -> None:
+    assert doctest.testmod(proxying).failed == 0
 
 
 class Fixed:

@@ -25,7 +25,7 @@ def show_status(fleet: Fleet, *, as_json: bool) -> None:
 def give(
     fleet: Fleet, order: Literal["restart", "park", "resume"], names: Sequence[str], *, as_json: bool, **more: bool
 ) -> None:
-    """Give an order to each session, in turn; the first refusal ends it.
+    """Give an order to each session, in turn, and say what keeps it from being done at once; a refusal ends it.
 
     Raises:
         ControlError: It was refused, or changes nothing because the file says otherwise.
@@ -42,7 +42,8 @@ def give(
         if as_json:
             print_json(told.model_dump_json())
         else:
-            sys.stdout.write(f"{name}: {order} asked for; it is {told.state}\n")
+            waits = client.plan().waiting.get(name) if order != "park" else None
+            sys.stdout.write(f"{name}: {order} asked for; it is {told.state}{f'; {waits}' if waits else ''}\n")
 
 
 def print_json(text: str) -> None:

@@ -32,7 +32,7 @@ _ROW_ERRORS: Final = (
     duckdb.DataError, duckdb.InvalidInputException, duckdb.InvalidTypeException,
     UnicodeError, OverflowError, TypeError, ValueError,
 )  # fmt: skip
-_LAST_HEALTHY: Final = """
+LAST_HEALTHY: Final = """
     WITH signs AS (
         SELECT run_id, max(ts) AS ts
         FROM (SELECT run_id, ts FROM events UNION ALL SELECT run_id, ts FROM pulses) GROUP BY run_id
@@ -84,7 +84,7 @@ class Ledger:
 
     def last_healthy(self) -> dict[str, datetime]:
         """Say when each session was last known to be connected: one that stayed so, at its run's last sign of life."""
-        return {name: at.replace(tzinfo=UTC) for name, at in self._owned().execute(_LAST_HEALTHY).fetchall()}
+        return {name: at.replace(tzinfo=UTC) for name, at in self._owned().execute(LAST_HEALTHY).fetchall()}
 
     def close(self) -> None:
         """Close the file, its readers first; DuckDB folds the WAL into it as the last connection goes."""

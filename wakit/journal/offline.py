@@ -6,6 +6,7 @@ same fences and limits hold as in the daemon.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from wakit.errors import JournalError
 from wakit.journal import database, schema
+from wakit.journal.ledger import LAST_HEALTHY
 from wakit.journal.queries import Interruption, Limits, Parameters, Query, run, to_ipc
 
 _NO_LIMITS = Limits()
@@ -42,6 +44,15 @@ class OfflineJournal:
         sql = "SELECT text FROM declarations WHERE sha256 <> ? ORDER BY rev DESC LIMIT 1"
         found = self._connection.execute(sql, [sha256]).fetchone()
         return found[0] if found else None
+
+    def continues(self, sha256: str) -> bool:
+        """Return whether the newest declaration has this checksum; as :meth:`wakit.journal.Journal`'s."""
+        found = self._connection.execute("SELECT sha256 FROM declarations ORDER BY rev DESC LIMIT 1").fetchone()
+        return found == (sha256,)
+
+    def last_healthy(self) -> dict[str, datetime]:
+        """Return when each session was last known to be connected; as :meth:`wakit.journal.Journal`'s."""
+        return {name: at.replace(tzinfo=UTC) for name, at in self._connection.execute(LAST_HEALTHY).fetchall()}
 
     def close(self) -> None:
         """Close the file, so that a daemon can own it."""

@@ -15,25 +15,23 @@ from typing import Final
 from wakit.core.actions import Plan, describe
 from wakit.core.compaction import BLAMED_FOR
 from wakit.core.deadlines import deadline
-from wakit.core.declaration import Change, Declaration, SessionSpec, is_cut_off
+from wakit.core.declaration import Declaration
 from wakit.core.lifecycle import ALIVE, Happening, State
 from wakit.core.observation import Credential
 from wakit.core.planner import plan
-from wakit.core.records import DeclarationRecord
-from wakit.core.restarts import Failures
 from wakit.core.retry import AFTER_DIAL
-from wakit.declare.remembering import remembered
 from wakit.errors import CredentialUnreadableError, DeclarationError, WakitError
 from wakit.reconciler.clockwork import Clockwork
+from wakit.reconciler.enactment import Enactment
 from wakit.reconciler.executor import Executor
 from wakit.reconciler.memory import recollect, take_up
 from wakit.reconciler.outages import Outages
 from wakit.reconciler.reports import Reports
-from wakit.reconciler.roster import ONLINE, InForce, Roster
+from wakit.reconciler.roster import ONLINE, Roster
 from wakit.reconciler.starting import in_words
 from wakit.reconciler.tracked import Tracked
 from wakit.reconciler.watch import Watch
-from wakit.redact import account_hash, scrub
+from wakit.redact import scrub
 from wakit.vault import Vault
 from wakit.vault.record import SessionRecord
 from wakit.vault.vault import Finding
@@ -66,67 +64,16 @@ class Reconciler:
             roster, self.executor, self.executor.keeper.ask, outages=self.outages, silent=self.watch.silent
         )
         self.handsets = self._reports.handsets
+        self._enactment = Enactment(roster, self.executor)
         self.file_error: DeclarationError | None = None
 
     # -- what comes in -----------------------------------------------------------------------------------------------
 
     async def accept(self, declaration: Declaration) -> None:
         """Put a declaration into force."""
-        roster, now = self.roster, self.roster.ports.now()
-        first = roster.in_force is None
-        if first:
-            # What an earlier run held, or would have held, only the journal remembers.
-            before = roster.ports.ledger.text_before(declaration.sha256)
-            roster.cut_off = before is not None and is_cut_off(scrub(declaration.masked_text), before)
-            if before is not None and roster.ports.ledger.continues(declaration.sha256):
-                await self._go_on_with(declaration, before)
-        git = declaration.git
-        rev = await roster.ports.ledger.declare(
-            DeclarationRecord(
-                sha256=declaration.sha256,
-                loaded_at=now,
-                git_commit=git.commit if git else None,
-                git_branch=git.branch if git else None,
-                dirty=git.dirty if git else False,
-                text=declaration.masked_text,
-            )
-        )
-        if roster.in_force is not None and roster.in_force.declaration.sha256 != declaration.sha256:
-            roster.confirmed = None  # a yes is for one edit; the same bytes months later are another
-            roster.cut_off = is_cut_off(declaration.masked_text, roster.in_force.declaration.masked_text)
-        unknown = declaration.sessions.keys() - roster.sessions.keys()
-        past = await roster.ports.ledger.last_states(unknown) if unknown else {}
-        for name, state in past.items():
-            if state == State.RETIRED and name not in roster.sessions:
-                # It was never linked, left the file, and was forgotten; the journal remembers how it ended.
-                roster.sessions[name] = Tracked(name, since=now, state=State.RETIRED)
-        roster.in_force = InForce(declaration, rev, now)
+        await self._enactment.accept(declaration)
         self.file_error = None
-        key = roster.ports.vault.key
-        roster.declared_accounts = {
-            name: account_hash(spec.phone.digits, key) for name, spec in declaration.sessions.items() if spec.phone
-        }
-        roster.log("declaration", reason="in force", detail={"sessions": len(declaration.sessions), "first": first})
-        for name, spec in declaration.sessions.items():
-            tracked = roster.get(name)
-            old, tracked.spec = tracked.spec, spec
-            if tracked.state is State.RETIRED and tracked.credential is Credential.ABSENT:
-                roster.happen(tracked, Happening.DECLARED, "declared")
-            if old is not None and spec.change_from(old) is not Change.NONE:
-                self._edited(tracked, old, spec)
-            roster.changed(name)
-        for name in roster.sessions.keys() - declaration.sessions.keys():
-            roster.sessions[name].request = None  # asked for of a session that was declared then; not of its next life
-            roster.sessions[name].end_pairing()
         self.retry_now()
-
-    async def _go_on_with(self, declaration: Declaration, before: str) -> None:
-        """Remember of those that an earlier daemon was keeping in service how they were declared before the edit."""
-        left = {n: spec for n, spec in remembered(before).items() if n not in declaration.sessions}
-        past = await self.roster.ports.ledger.last_states(left.keys()) if left else {}
-        for name, state in past.items():
-            if state in ALIVE and name in self.roster.sessions:  # else that daemon did not have it in service either
-                self.roster.sessions[name].spec = left[name]
 
     def refuse(self, error: DeclarationError) -> None:
         """Note that the file as it is now is no declaration; the last good one stays in force."""
@@ -292,19 +239,6 @@ class Reconciler:
     def _is_outage(self, why: str) -> bool:
         outage = self.roster.outlook.outage
         return outage is not None and why == outage.words()
-
-    def _edited(self, tracked: Tracked, old: SessionSpec, new: SessionSpec) -> None:
-        """A person edited the session: what failed before the edit is tried again at once."""
-        restart = new.change_from(old) is Change.RESTART
-        if restart:
-            tracked.attempt, tracked.next_try_at, tracked.failures = 0, None, Failures()
-        if tracked.credential is Credential.ABSENT or (restart and tracked.state is State.FAILED):
-            tracked.waits_for_person, tracked.why_waits = False, ""
-        if tracked.credential is not Credential.PRESENT and (old.pairing, old.phone) != (new.pairing, new.phone):
-            tracked.method = tracked.phone = None  # the file is the newer word
-            if tracked.pairs:
-                tracked.ask_again()
-                self.executor.release(tracked, why="the way it is paired changed in the file")
 
     def _rest(self, tracked: Tracked, why: str) -> None:
         """Have a session that is not to be started now say so, whatever it was before.

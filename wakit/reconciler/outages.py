@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from wakit.control.schemas import OutageInfo
 from wakit.core.breaker import Evidence, Headcount, Outage, Outlook, Trouble, evidence_of
 from wakit.core.deadlines import DEADLINES
-from wakit.core.lifecycle import Happening, State
+from wakit.core.lifecycle import ALIVE, Happening, State
 from wakit.core.observation import Credential
 from wakit.core.placement import ALONE_UP_TO
 from wakit.reconciler.roster import ONLINE, Roster
@@ -81,7 +81,9 @@ class Outages:
 
     def _is_wanted(self, tracked: Tracked) -> bool:
         spec = self._roster.declared(tracked.name)
-        return spec is not None and spec.enabled and not tracked.parked and tracked.held is None
+        if spec is None:  # one whose retirement waits is kept in service
+            return tracked.held is not None and tracked.state in ALIVE
+        return spec.enabled and not tracked.parked and tracked.held is None
 
     def _become(self, outlook: Outlook, through: Tracked | None, why: str = "") -> None:
         before, after = self._roster.outlook.outage, outlook.outage

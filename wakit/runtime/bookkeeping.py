@@ -13,16 +13,21 @@ from wakit.core.restarts import Failures, Setback
 from wakit.errors import WakitError
 from wakit.journal import Gap, Journal, Limits
 from wakit.reconciler.ports import REPLAYED
+from wakit.runtime.heard import KEPT, Heard
 
 _BLAMED = (
     "SELECT session, max(ts) AS last FROM events WHERE kind = 'worker_exit' AND ts > CAST(? AS TIMESTAMP)"
     " AND session IS NOT NULL AND (detail->>'culprit')::BOOLEAN GROUP BY session"
 )
-_LAST_STATES = (
+LAST_STATES = (
     "SELECT session, arg_max(state_to, seq) AS state FROM events"
     " WHERE kind = 'state' AND session IN (SELECT unnest(string_split(?, ' '))) GROUP BY session"
 )
-_SETBACKS = """
+_NEWEST_STATES = (
+    "SELECT session, arg_max(state_to, seq) AS state FROM events WHERE kind = 'state' AND session IS NOT NULL"
+    " AND state_to IS NOT NULL GROUP BY session ORDER BY max(seq) DESC LIMIT ?"
+)
+SETBACKS = """
 WITH later AS (
     SELECT seq, ts, session, kind, state_to, coalesce(code, '') AS code, reason,
         (detail->>'failures')::INTEGER AS failures
@@ -48,15 +53,25 @@ _RECENT = "SELECT * FROM (SELECT * FROM events WHERE seq > ? ORDER BY seq DESC L
 
 
 class JournalLedger:
-    """Fulfils :class:`wakit.reconciler.ports.Ledger`."""
+    """Fulfils :class:`wakit.reconciler.ports.Ledger`.
 
-    def __init__(self, journal: Journal) -> None:
+    Args:
+        journal: Nobody else logs states to it.
+        kept: How many sessions' last states are kept in memory; of others the journal is asked.
+    """
+
+    def __init__(self, journal: Journal, *, kept: int = KEPT) -> None:
         self._journal = journal
         self._last = journal.health.durable_seq
+        self._kept = kept
+        self._heard = Heard(kept)
+        self._looked = False
 
     def log(self, record: EventRecord) -> int:
         """Take an event at once."""
         self._last = self._journal.log(record)
+        if record.kind == "state" and record.session is not None and record.state_to is not None:
+            self._heard.note(record.session, record.state_to)
         return self._last
 
     async def declare(self, record: DeclarationRecord) -> int:
@@ -82,18 +97,31 @@ class JournalLedger:
     async def last_states(self, names: Collection[str]) -> Mapping[str, str]:
         """Return in which state each of these sessions was when last heard of."""
         try:
-            table = await self._journal.query(_LAST_STATES, params=[" ".join(sorted(names))])
-        except WakitError:  # then nothing is known of them
-            return {}
-        return {row["session"]: row["state"] for row in table.to_pylist()}
+            if not self._looked:
+                await self._look_back()
+            found = self._heard.known(names)
+            if missing := self._heard.missing(names):
+                table = await self._journal.query(LAST_STATES, params=[" ".join(sorted(missing))])
+                found |= {row["session"]: row["state"] for row in table.to_pylist()}
+        except WakitError:  # then nothing else is known of them
+            return self._heard.known(names)
+        # What was logged while the journal answered is newer.
+        return found | self._heard.known(names)
+
+    async def _look_back(self) -> None:
+        """Learn, once, what the journal knows of the sessions heard of last."""
+        table = await self._journal.query(_NEWEST_STATES, params=[self._kept + 1])
+        newest = [(row["session"], row["state"]) for row in table.to_pylist()]
+        self._heard.learn(dict(reversed(newest[: self._kept])), complete=len(newest) <= self._kept)
+        self._looked = True
 
     async def setbacks(self) -> Mapping[str, Setback]:
         """Return what a daemon that did not end in order left of the sessions' tries."""
         try:
-            table = await self._journal.query(_SETBACKS)
+            table = await self._journal.query(SETBACKS)
         except WakitError:  # then everybody has a new budget
             return {}
-        return {row["session"]: _setback(row) for row in table.to_pylist()}
+        return {row["session"]: setback_of(row) for row in table.to_pylist()}
 
     def last_healthy(self) -> Mapping[str, datetime]:
         """Return when each session was last known to be connected in earlier runs."""
@@ -136,7 +164,8 @@ class JournalLedger:
         return self._journal.health.pending
 
 
-def _setback(row: dict[str, Any]) -> Setback:
+def setback_of(row: dict[str, Any]) -> Setback:
+    """Return what a row of :data:`SETBACKS` says."""
     # Whoever was connected after its newest failure was well; an older one may still be within the window.
     counted = row["counted"] if row["failed"] > (row["connected"] or 0) else 0
     failed_at = tuple(moment.replace(tzinfo=UTC) for moment in row["tries"][len(row["tries"]) - counted :])

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wakit.control.schemas import PlanInfo
-from wakit.core.declaration import Declaration, RetirePolicy, is_cut_off
+from wakit.core.declaration import Declaration
 from wakit.core.observation import Observation
 from wakit.core.planner import plan
 from wakit.core.remedies import remedies
 from wakit.declare import load
-from wakit.errors import JournalError
-from wakit.reconciler.memory import recollect
+from wakit.reconciler.memory import recollect, take_up
 from wakit.reconciler.roster import InForce
 from wakit.reconciler.telling import describe_declaration, describe_plan
-from wakit.redact import account_hash, scrub
+from wakit.reconciler.tracked import Tracked
+from wakit.redact import account_hash
 from wakit.runtime.place import Place
 from wakit.vault import Vault
 from wakit.vault.layout import Layout
+
+if TYPE_CHECKING:
+    from wakit.runtime.recalling import Past
 
 
 def plan_offline(place: Place) -> PlanInfo:
@@ -26,6 +30,7 @@ def plan_offline(place: Place) -> PlanInfo:
 
     Raises:
         DeclarationError: The file is no declaration.
+        HeldError: A daemon starts or ends just now.
 
     Example:
         >>> from wakit.runtime import locate
@@ -38,14 +43,15 @@ def plan_offline(place: Place) -> PlanInfo:
     layout = Layout(place.state_dir)
     if layout.account_key.exists():
         vault = Vault(layout, declaration.fleet.strategy, lambda: now)
+        past = _past(declaration, layout.journal)
         observation = Observation(
-            sessions={name: recollect(name, vault.find(name), now).observed() for name in vault.names()},
+            sessions={name: _recollected(name, vault, past, now).observed() for name in vault.names()},
             declared_accounts={
                 name: account_hash(spec.phone.digits, vault.key)
                 for name, spec in declaration.sessions.items()
                 if spec.phone
             },
-            cut_off=_is_cut_off(declaration, layout.journal),
+            cut_off=past.cut_off if past else False,
         )
     # Offline nothing is recorded, so the declaration has no number yet.
     force = InForce(declaration, 0, now)
@@ -54,15 +60,20 @@ def plan_offline(place: Place) -> PlanInfo:
     return describe_plan(decided, told, remedies(decided.held, declaration, observation))
 
 
-def _is_cut_off(declaration: Declaration, journal: Path) -> bool:
-    """Judge the file as a daemon that starts does; DuckDB is loaded only where it makes a difference."""
-    if declaration.fleet.retire is not RetirePolicy.LOGOUT or not journal.exists():
-        return False
-    from wakit.journal import open_read_only  # noqa: PLC0415 - DuckDB
+def _past(declaration: Declaration, journal: Path) -> Past | None:
+    if not journal.exists():
+        return None
+    from wakit.runtime.recalling import recall_past  # noqa: PLC0415 - DuckDB
 
-    try:
-        with open_read_only(journal) as opened:
-            before = opened.text_before(declaration.sha256)
-    except JournalError:  # the daemon will say what is wrong with it
-        return False
-    return before is not None and is_cut_off(scrub(declaration.masked_text), before)
+    return recall_past(journal, declaration)
+
+
+def _recollected(name: str, vault: Vault, past: Past | None, now: datetime) -> Tracked:
+    """Return a session as a daemon that starts takes it up."""
+    tracked = recollect(name, vault.find(name), now)
+    if past is None:
+        return tracked
+    if name in past.setbacks:
+        take_up(tracked, past.setbacks[name])
+    tracked.healthy_at, tracked.spec = past.healthy_at.get(name), past.in_service.get(name)
+    return tracked

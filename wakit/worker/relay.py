@@ -21,8 +21,6 @@ Whoever waits in 3 or 4 and hangs up is let go.
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -34,6 +32,7 @@ from wakit.whatsapp.port import DialFailure
 from wakit.whatsapp.translation import LastDial
 from wakit.worker.dialing import DIAL_DEADLINE, LOGIN_HOST, DialError, NotYetError, Route, Streams, is_whatsapp
 from wakit.worker.messages import Traffic
+from wakit.worker.proxying import Request, read_request
 from wakit.worker.tunnel import tunnel
 
 _CHUNK: Final = 1 << 16
@@ -174,7 +173,7 @@ class Relay:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(_REQUEST_DEADLINE):
-            request = _read_request(await reader.readuntil(b"\r\n\r\n"))
+            request = read_request(await reader.readuntil(b"\r\n\r\n"))
         if request is None:
             return await _refuse(writer, "400 Bad Request")
         passenger = self._passengers.get(request.user)
@@ -202,7 +201,7 @@ class Relay:
             passenger.last_dial = LastDial(seen=True)
         return await self._tunnel(passenger, reader, writer, streams, hung_up, line=line)
 
-    async def _connect(self, request: _Request, passenger: _Passenger, hung_up: asyncio.Task[bytes]) -> Streams | None:
+    async def _connect(self, request: Request, passenger: _Passenger, hung_up: asyncio.Task[bytes]) -> Streams | None:
         """Connect unless the caller hangs up first; it sends nothing before it is answered."""
         dial = asyncio.create_task(self._dial(request, passenger))
         try:
@@ -215,7 +214,7 @@ class Relay:
                 dial.cancel()
                 await asyncio.gather(dial, return_exceptions=True)
 
-    async def _dial(self, request: _Request, passenger: _Passenger) -> Streams:
+    async def _dial(self, request: Request, passenger: _Passenger) -> Streams:
         passenger.require_network()
         if not is_whatsapp(request.host, request.port):
             raise DialError(DialFailure.NOT_ALLOWED, "only WhatsApp's own hosts may be dialled")
@@ -264,44 +263,6 @@ class Relay:
         finally:
             passenger.tunnels -= {writer, far_writer}
             far_writer.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    method: str
-    host: str
-    port: int
-    user: str
-    password: str
-
-
-def _read_request(head: bytes) -> _Request | None:
-    """Read a request's head; None if it is not one a proxy gets."""
-    first, *lines = head.decode("latin-1").split("\r\n")
-    words = first.split(" ")
-    if len(words) != 3:  # noqa: PLR2004 - method, target, version
-        return None
-    host, colon, port = words[1].rpartition(":")
-    if words[0] == "CONNECT" and (not colon or not port.isdigit()):
-        return None
-    user, password = "", ""
-    for line in lines:
-        name, _, value = line.partition(":")
-        if name.strip().lower() == "proxy-authorization":
-            user, password = _read_basic(value.strip())
-    return _Request(words[0], host.lower(), int(port) if port.isdigit() else 0, user, password)
-
-
-def _read_basic(value: str) -> tuple[str, str]:
-    scheme, _, encoded = value.partition(" ")
-    if scheme.lower() != "basic":
-        return "", ""
-    try:
-        decoded = base64.b64decode(encoded, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return "", ""
-    user, _, password = decoded.partition(":")
-    return user, password
 
 
 async def _refuse(writer: asyncio.StreamWriter, status: str) -> None:
