@@ -46,7 +46,7 @@ def test_nobody_of_that_name(fleet: Fleet, request_: str) -> None:
     arguments = [PairRequest()] if request_ == "pair" else []
     with pytest.raises(UnknownSessionError, match="There is no session 'z'") as caught:
         fleet.run(getattr(fleet.desk, request_)("z", *arguments))
-    assert caught.value.hint == "declared are: a"
+    assert caught.value.hint == "declared are a"
     for look in (fleet.desk.session, fleet.desk.pairing, lambda name: fleet.desk.logs(name, 1)):
         with pytest.raises(UnknownSessionError):
             look("../z")
