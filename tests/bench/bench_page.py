@@ -134,11 +134,13 @@ def _groups(linked: Paired, daemon: int) -> dict[str, list[int]]:
 def _figures(seen: Seen, notes: Path) -> dict[str, Any]:
     told = {(session, since): at for session, since, at in map(json.loads, notes.read_text().splitlines())}
     late = [at - told[session, since] for session, since, at in seen.painted if (session, since) in told]
+    heard = [since - at for (_, since), at in told.items()]
     first, last = (pick(at for *_, at in seen.painted) for pick in (min, max))
     return {
         "changes_a_second": 1000 * sum(first <= at <= last for at in told.values()) / (last - first),
         "seen": len(late),
         "board": quantiles(late),
+        "of_it_worker_to_daemon": quantiles(heard),
         "jupyter_alone": quantiles(seen.alone),
         "jupyter_beside": quantiles(seen.beside),
         "cores": {what: round(share, 2) for what, share in seen.cores.items()},
