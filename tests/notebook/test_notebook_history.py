@@ -9,7 +9,7 @@ import pytest
 from served_fleet import ServedFleet
 
 from wakit.core.records import EventRecord
-from wakit.errors import QueryError
+from wakit.errors import ControlError, QueryError
 from wakit.journal import Journal, open_read_only
 from wakit.notebook.fleet import Fleet
 from wakit.runtime.bookkeeping import JournalLedger
@@ -105,3 +105,15 @@ async def test_what_is_new_comes_without_a_query_and_as_the_journal_has_it(
         assert queries == []
         assert len(copied) == 3
         assert copied == (await journal.query(everything)).to_pylist()
+
+
+async def test_a_daemon_of_an_earlier_release_is_asked_by_sql(
+    fleet: Fleet, journal: Path, served: ServedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(since: int) -> None:
+        raise ControlError("There is no such route")
+
+    monkeypatch.setattr(served.fake, "journal", unknown)
+    for count in (1, 2):
+        await write(journal, "starting")
+        assert fleet.sql("SELECT count(*) FROM events").fetchall() == [(count,)]
