@@ -5,10 +5,10 @@ rows are in sight. ``frames`` are the distances between two animation frames whi
 says what the machine can do at all. ``cpu`` is processor time of the page's main thread (of a frame, there): on a busy
 machine it is what is worth reading.
 
-The second part is the whole way: a fleet in memory behind the real control server, of which each of 100 sessions
-changes once a second, the live stream, a kernel, JupyterLab, the page. Event and clock travel in the session's
-``reason``; page and server read the same clock. The baseline is Jupyter's own way from a kernel to a page: a widget of
-five lines that writes what it is sent.
+The second part begins at the control server (``page`` begins at the workers): a fleet in memory behind it, of which
+each of 100 sessions changes once a second, the live stream, a kernel, JupyterLab, the page. Event and clock travel in
+the session's ``reason``; page and server read the same clock. The baseline is Jupyter's own way from a kernel to a
+page: a widget of five lines that writes what it is sent.
 
 ``python tests/bench board``; needs playwright and Debian's chromium, like the browser tests.
 """
@@ -145,7 +145,7 @@ def _alone(browser: Browser, sessions: int, rounds: int) -> dict[str, Any]:
         what: {way: round(statistics.median(took), 1) for way, took in ways.items()} for what, ways in found.items()
     }
     scrolling = {
-        of: _quantiles(took)
+        of: quantiles(took)
         | {"fps": round(1000 / statistics.mean(took), 1), "cpu": round(statistics.median(frame_cpu[of]), 2)}
         for of, took in frames.items()
     }
@@ -195,7 +195,7 @@ def _whole_way(browser: Browser, seconds: float) -> dict[str, Any]:
             visit.close()
     finally:
         shutil.rmtree(folder)
-    return {"seen": len(board), "board": _quantiles(board), "jupyter_alone": _quantiles(alone)}
+    return {"seen": len(board), "board": quantiles(board), "jupyter_alone": quantiles(alone)}
 
 
 def _change(served: ServedFleet, names: list[str], seconds: float) -> None:
@@ -218,6 +218,7 @@ def _row(n: int, now: int) -> dict[str, Any]:
     return row(f"session-{n}", now, state=state, status=status, reason=REASONS[n % 5], since=now - n * 997_000)
 
 
-def _quantiles(took: list[float]) -> dict[str, float]:
+def quantiles(took: list[float]) -> dict[str, float]:
+    """Return what is worth telling of many times."""
     cuts = statistics.quantiles(took, n=100)
     return {"p50": round(cuts[49], 1), "p95": round(cuts[94], 1), "max": round(max(took), 1)}

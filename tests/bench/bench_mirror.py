@@ -27,9 +27,11 @@ from bench_journal import percentiles, record, sustained
 from fake_fleet import FakeFleet, session
 
 from wakit.control.client import SyncClient
+from wakit.control.schemas import JournalInfo
 from wakit.control.server import create_app, serve_unix
-from wakit.journal import Journal, Limits
+from wakit.journal import Journal
 from wakit.notebook.history import History
+from wakit.runtime.bookkeeping import JournalLedger
 
 SIZES = (10_000, 1_000_000)
 UPDATES = 50
@@ -39,11 +41,13 @@ NEWEST = "SELECT max(seq) FROM events"
 class Served(FakeFleet):
     """A fleet whose SQL is asked of a real journal, as the daemon does."""
 
-    journal: Journal
+    ledger: JournalLedger
 
     async def sql(self, query: str, params: Sequence[Any] | None, *, seconds: float, max_rows: int) -> bytes:
-        limits = Limits(timeout=seconds, max_rows=max_rows)
-        return await self.journal.query_ipc(query, params=params, limits=limits)
+        return await self.ledger.query(query, params, seconds=seconds, max_rows=max_rows)
+
+    def journal(self, since: int) -> JournalInfo:
+        return self.ledger.standing(since)
 
 
 @contextmanager
@@ -54,7 +58,7 @@ def daemon(folder: Path, events: int) -> Iterator[Callable[[int], int]]:
     async def serve() -> None:
         fleet = Served(session("s1"), state_dir=str(folder))
         async with Journal.open(folder / "journal.duckdb") as journal:
-            fleet.journal = journal
+            fleet.ledger = JournalLedger(journal)
             await sustained(journal, range(events), 30 * 86_400 / events)
             leave = asyncio.Event()
             async with serve_unix(create_app(fleet), folder / "control.sock"):

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page
 
 from wakit.notebook.widgets.bundle import script, style
 
-_SETUP = """async ([source, opening]) => {
+_SETUP = """async ([source, opening, apart]) => {
   const heard = {};
   window.sent = [];
   const model = {
@@ -28,17 +28,27 @@ _SETUP = """async ([source, opening]) => {
     after.port2.postMessage(null);
   }));
   const widget = (await import(source)).default;
-  window.dispose = widget.render({ model, el: document.querySelector("#place") });
+  const place = document.querySelector("#place");
+  if (apart) {
+    window.host = document.createElement("div");
+    host.attachShadow({ mode: "open" }).append(document.querySelector("style"), place);
+  }
+  window.dispose = widget.render({ model, el: place });
 }"""
 FLEET = {"reachable": True, "trouble": "", "converged": True, "error": None, "hint": None}
 
 
-def bare_page(browser: Browser, name: str, *, width: int = 1100, opening: dict[str, Any] | None = None) -> Page:
-    """Open a page with nothing on it but the widget; ``tell(message)`` on it is what the kernel would send."""
+def bare_page(
+    browser: Browser, name: str, *, width: int = 1100, opening: dict[str, Any] | None = None, apart: bool = False
+) -> Page:
+    """Open a page with nothing on it but the widget; ``tell(message)`` on it is what the kernel would send.
+
+    With ``apart`` the widget is in a shadow root whose ``host`` is in no page yet.
+    """
     page = browser.new_page(viewport={"width": 1180, "height": 800})
     page.set_content(f"<!doctype html><style>{style(name)}</style><div id=place style='width:{width}px'></div>")
     source = base64.b64encode(script(name).encode()).decode()
-    page.evaluate(_SETUP, [f"data:text/javascript;base64,{source}", opening or {}])
+    page.evaluate(_SETUP, [f"data:text/javascript;base64,{source}", opening or {}, apart])
     return page
 
 

@@ -354,3 +354,67 @@ def test_a_saved_notebook_shows_what_was(page_of: Callable[..., Page], now: int)
     page.locator("tr[data-session=sales]").wait_for()
     page.get_by_text("as of").wait_for()
     page.get_by_text("No answer from the kernel yet").wait_for()
+
+
+DARK_PAPER = "rgb(13, 17, 23)"
+LIGHT_PAPER = "rgb(255, 255, 255)"
+
+
+def paper(page: Page) -> str:
+    colour: str = page.locator(".wakit-board").evaluate("(board) => getComputedStyle(board).backgroundColor")
+    return colour
+
+
+def test_it_is_dark_where_the_page_around_is(board: Page) -> None:
+    """The front ends' own marks, set and taken away while it is shown; they outrank the system."""
+    assert paper(board) == LIGHT_PAPER
+    board.emulate_media(color_scheme="dark")
+    assert paper(board) == DARK_PAPER
+    for where, name, light, dark in (
+        ("body", "data-jp-theme-light", "true", "false"),
+        ("body", "class", "vscode-light", "vscode-dark"),
+        ("html", "theme", "light", "dark"),
+        ("#place", "data-theme", "light", "dark"),
+        ("body", "class", "light light-theme", "dark dark-theme"),
+    ):
+        for system in ("dark", "light"):
+            board.emulate_media(color_scheme=system)  # type: ignore[arg-type]
+            for value, expected in ((dark, DARK_PAPER), (light, LIGHT_PAPER), (dark, DARK_PAPER)):
+                set_attribute(board, where, name, value)
+                assert paper(board) == expected, (where, name, value, system)
+        set_attribute(board, where, name, None)
+        assert paper(board) == LIGHT_PAPER
+
+
+def set_attribute(page: Page, where: str, name: str, value: str | None) -> None:
+    page.evaluate(
+        """async ([where, name, value]) => {
+          const node = document.querySelector(where);
+          if (value === null) node.removeAttribute(name); else node.setAttribute(name, value);
+          await painted();
+        }""",
+        [where, name, value],
+    )
+
+
+def test_it_is_dark_in_a_shadow_root_and_when_made_before_it_is_shown(page_of: Callable[..., Page]) -> None:
+    page = page_of(apart=True)
+    page.evaluate(
+        """async () => {
+          window.around = document.createElement("div");
+          around.className = "dark";
+          document.body.append(around);
+          around.append(host);
+          await painted();
+          await painted();
+        }"""
+    )
+    assert paper(page) == DARK_PAPER
+    page.evaluate("async () => { around.className = ''; await painted(); }")
+    assert paper(page) == LIGHT_PAPER
+
+
+def test_since_when_is_told_to_the_moment(board: Page, now: int) -> None:
+    change(board, now, "session-0", since=1_700_000_000_123)
+    cell = board.locator("tr[data-session=session-0] [data-column=since]")
+    assert cell.get_attribute("title") == "2023-11-14T22:13:20.123Z"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,17 +16,25 @@ from test_browser_widgets import scanned
 
 if TYPE_CHECKING:
     from lab import Site, Visit
+    from playwright.sync_api import Locator
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(420)]
 APP = Path(__file__).parent / "apps" / "fleet.py"
 
 
 @pytest.fixture
-def app(equipped: None, served: ServedFleet, folder: Path) -> Iterator[Site]:
-    """Run the app on loopback; only marimo's editor asks for updates, and here it could not either."""
+def app(equipped: None, served: ServedFleet, folder: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """Run the app on loopback; only marimo's editor asks for updates, and here it could not either.
+
+    A test with ``dark`` gets marimo in its dark theme. It is a setting of marimo's, whatever the system's is.
+    """
     from lab import free_port, homes, serving  # noqa: PLC0415 - needs what may be missing
 
     served.do(lambda fake: (fake.change("support", "declared"), fake.change("field", "declared")))
+    theme = "dark" if getattr(request.node, "callspec", None) and request.node.callspec.params["dark"] else "light"
+    settings = folder / "home" / "config" / "marimo" / "marimo.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(f'[display]\ntheme = "{theme}"\n')
     port = free_port()
     command = [*(sys.executable, "-m", "marimo", "run", str(APP), "--headless", "--no-token"), "--port", str(port)]
     environment = os.environ | homes(folder / "home") | {"WAKIT_TEST_FOLDER": str(folder)}
@@ -69,6 +79,39 @@ def test_each_browser_has_a_board_of_its_own(app: Site, visit: Callable[..., Vis
     first.page.goto("about:blank")
     served.do(lambda fake: fake.change("sales", "connected"))
     second.page.locator(".wakit-board").first.locator(row.format("connected")).wait_for()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_it_is_dark_where_marimo_is(app: Site, visit: Callable[..., Visit], pictures: Path, *, dark: bool) -> None:
+    """marimo draws widgets in a shadow root, whose styles cannot see the page's theme."""
+    page = visit(lab=app, dark=not dark).page
+    page.goto(app.url)
+    widgets = [page.locator(kind).first for kind in (".wakit-board", ".wakit-pairing")]
+    chart = page.locator(".vega-embed").first
+    for shown in (*widgets, chart):
+        shown.wait_for()
+    for widget in widgets:
+        assert (brightness(widget, "backgroundColor") < 0.2) == dark
+        assert (brightness(widget, "color") > 0.6) == dark
+    page.locator(".wakit-board").first.screenshot(path=pictures / f"marimo-board-{'dark' if dark else 'light'}.png")
+    picture = chart.screenshot(path=pictures / f"marimo-uptime-{'dark' if dark else 'light'}.png")
+    assert (paper(picture) < 0.3) == dark
+
+
+def paper(picture: bytes) -> float:
+    """Return how bright a picture's most frequent grey is, from 0 to 1."""
+    from PIL import Image  # noqa: PLC0415 - needs what may be missing
+
+    colours = Image.open(io.BytesIO(picture)).convert("RGB").getcolors(1 << 24)
+    greys = [(count, colour[0]) for count, colour in colours if max(colour) - min(colour) < 12]
+    return max(greys)[1] / 255
+
+
+def brightness(shown: Locator, colour: str) -> float:
+    """Return how bright a computed colour is, from 0 to 1."""
+    said: str = shown.evaluate("(node, colour) => getComputedStyle(node)[colour]", colour)
+    red, green, blue, *_ = (float(part) for part in re.findall(r"[\d.]+", said))
+    return (0.3 * red + 0.6 * green + 0.1 * blue) / 255
 
 
 @pytest.mark.parametrize("dark", [False, True])

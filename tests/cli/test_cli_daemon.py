@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 from cli_support import command, environment
+from filelock import FileLock
 
+from wakit.cli import background
 from wakit.cli.ending import wait_for_end
 from wakit.cli.run import run
 from wakit.control.address import read_record
@@ -73,6 +75,31 @@ def test_up_in_the_background_and_down(project: Path, capsys: pytest.CaptureFixt
     kinds = [json.loads(line)["kind"] for line in capsys.readouterr().out.splitlines()]
     assert kinds[0] == "daemon_start"
     assert kinds[-1] == "daemon_stop"
+
+
+def test_several_starts_at_one_moment_are_one_daemon(project: Path) -> None:
+    """Two notebooks, or a notebook and a terminal: the daemon's lock lets one through, the others find that one."""
+    starts = [
+        subprocess.Popen(
+            [sys.executable, "-m", "wakit", "up", "-d", "--json"],
+            cwd=project, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(3)
+    ]  # fmt: skip
+    told = [start.communicate(timeout=60) for start in starts]
+    assert [(start.returncode, err) for start, (_, err) in zip(starts, told, strict=True)] == [(0, "")] * 3
+    record = read_record(project / ".wakit")
+    assert record is not None
+    assert {json.loads(out)["daemon"]["pid"] for out, _ in told} == {record.pid}
+
+
+def test_a_place_that_stays_taken_is_said(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "_CROWD", 0.0)
+    state = project / ".wakit"
+    state.mkdir(mode=0o700)
+    with FileLock(state / "daemon.lock", mode=0o600):
+        up = run(["up", "-d"])
+    assert up == 5
 
 
 @pytest.mark.parametrize(("which", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)], ids=str)

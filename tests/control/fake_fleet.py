@@ -21,6 +21,7 @@ from wakit.control.schemas import (
     EventInfo,
     EventLogged,
     Hello,
+    JournalInfo,
     LiveFrame,
     PairingFrame,
     PairingShown,
@@ -69,6 +70,7 @@ class FakeFleet:
         self.recalled = 0  # how often it did
         self.upgrades: list[UpgradeInfo | None] = []  # what is told of an upgrade, one after the other, once asked for
         self.replacing = False
+        self.openings = 0
         declaration = DeclarationInfo(path="/srv/fleet/sessions.toml", rev=3, sha256="ab" * 32, git_commit="c0ffee" * 6)
         self.daemon = DaemonInfo(
             pid=4242, run_id="run-1", version="0.1.0", started_at=T0, state_dir=state_dir, socket=socket,
@@ -201,6 +203,13 @@ class FakeFleet:
         rows = [event.model_dump() | {"detail": None} for event in self.events]
         table = pa.Table.from_pylist(rows) if rows else pa.table({"seq": pa.array([], pa.int64())})
         return arrow(table)
+
+    def journal(self, since: int) -> JournalInfo:
+        """Has always just been opened, so that a copy asks by SQL."""
+        self._maybe_refuse()
+        self.openings += 1
+        events = [event for event in self.events if event.seq > since]
+        return JournalInfo(opening=str(self.openings), seq=len(self.events), rev=3, pulses={}, events=events)
 
     def counters(self) -> Counters:
         return Counters(events_logged=len(self.events), journal_queue=2)

@@ -179,6 +179,20 @@ async def test_sql_answers_a_table(client: Client, fleet: FakeFleet, folder: Pat
     assert (status, headers["content-type"]) == (200, "application/vnd.apache.arrow.stream")
 
 
+async def test_the_journal_tells_where_it_stands_and_what_is_new(
+    client: Client, fleet: FakeFleet, folder: Path
+) -> None:
+    for state in ("starting", "connected"):
+        fleet.log(session="sales", state_to=state, detail={"tries": 2})
+    told = await client.journal(1)
+    assert (told.seq, told.rev, told.pulses) == (2, 3, {})
+    assert told.events == fleet.events[1:]
+    assert (await client.journal()).events == fleet.events
+    status, _, body = await get(folder, "/v1/journal?since=1")
+    assert (status, set(json.loads(body))) == (200, {"opening", "seq", "rev", "pulses", "events"})
+    assert (await get(folder, "/v1/journal?since=-1"))[0] == 422
+
+
 async def test_sql_refuses_in_sentences(client: Client) -> None:
     with pytest.raises(QueryError, match="only SELECT is allowed"):
         await client.sql("DROP TABLE x")

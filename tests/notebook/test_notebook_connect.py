@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +89,31 @@ def test_start_attaches_afterwards(config: Path, monkeypatch: pytest.MonkeyPatch
                 assert list(fleet) == ["sales"]
         finally:
             daemon.__exit__(None, None, None)
+
+
+def test_two_that_start_it_at_one_moment_share_the_one_daemon(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two browsers of `marimo run` are two kernels: threads of one process."""
+    (config.parent / ".wakit").mkdir()
+    served = ServedFleet(config.parent / ".wakit", "sales")
+    daemon, both, started = served.up(), threading.Barrier(2), []
+
+    def start(_: Any) -> None:
+        started.append(threading.get_ident())
+        daemon.__enter__()
+
+    def connect() -> wakit.Fleet:
+        both.wait(20)
+        return wakit.connect(config, start=True)
+
+    monkeypatch.setattr(connecting, "_start", start)
+    with ThreadPoolExecutor(2) as kernels:
+        calls = [kernels.submit(connect) for _ in range(2)]
+        first, second = (call.result(30) for call in calls)
+    try:
+        assert len(started) == 1
+        assert first is second
+        assert list(first) == ["sales"]
+        assert sum(thread.name == "wakit-live" for thread in threading.enumerate()) == 1
+    finally:
+        first.close()
+        daemon.__exit__(None, None, None)

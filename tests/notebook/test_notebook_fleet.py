@@ -56,7 +56,7 @@ def test_is_a_mapping_of_sessions(fleet: Fleet) -> None:
 def test_unknown_name_says_which_one_was_meant(fleet: Fleet) -> None:
     with pytest.raises(UnknownSessionError) as caught:
         fleet["slaes"]
-    assert caught.value.hint == "did you mean 'sales'?"
+    assert caught.value.hint == "did you mean sales?"
 
 
 def test_an_unknown_name_is_a_key_error_that_lists_what_there_is(fleet: Fleet) -> None:
@@ -64,7 +64,7 @@ def test_an_unknown_name_is_a_key_error_that_lists_what_there_is(fleet: Fleet) -
         fleet["qqq"]
     assert caught.value._render_traceback_() == [  # type: ignore[attr-defined]
         "error: No session is called 'qqq'",
-        "hint: there are sales, support; fleet.declare('qqq') declares one",
+        "hint: declared are sales, support; fleet.declare('qqq') declares one",
     ]
     with pytest.raises(KeyError, match="No session is called 3"):
         fleet[3]  # type: ignore[index]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,10 @@ import pytest
 from served_fleet import ServedFleet
 
 from wakit.core.records import EventRecord
-from wakit.errors import QueryError
+from wakit.errors import ControlError, QueryError
 from wakit.journal import Journal, open_read_only
 from wakit.notebook.fleet import Fleet
+from wakit.runtime.bookkeeping import JournalLedger
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -74,3 +75,45 @@ async def test_the_file_is_read_where_the_daemon_has_gone(folder: Path) -> None:
         assert fleet.sql("SELECT count(*) FROM events").fetchall() == [(1,)]
         await write(folder, "connected")  # reading did not keep the file: a daemon can own it again
         assert fleet.sql("SELECT count(*) FROM events").fetchall() == [(2,)]
+
+
+async def test_what_is_new_comes_without_a_query_and_as_the_journal_has_it(
+    fleet: Fleet, folder: Path, served: ServedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Journal.open(folder / "journal.duckdb") as journal:
+        ledger, queries = JournalLedger(journal), []
+
+        async def sql(query: str, params: Any, *, seconds: float, max_rows: int) -> bytes:
+            queries.append(query)
+            return await ledger.query(query, params, seconds=seconds, max_rows=max_rows)
+
+        monkeypatch.setattr(served.fake, "sql", sql)
+        monkeypatch.setattr(served.fake, "journal", ledger.standing)
+        everything = "FROM events ORDER BY seq"
+        fleet.sql(everything)
+        queries.clear()
+        moment = START.replace(microsecond=123456).astimezone(timezone(timedelta(hours=2)))
+        full: dict[str, Any] = {
+            "session": "sales", "state_from": "starting", "state_to": "connected", "reason": "it \N{SNOWMAN} works",
+            "code": "401", "worker_pid": 7, "declaration_rev": 0, "git_commit": "abc", "git_branch": "main",
+            "detail": {"b": [1, 2.5, 1e300, None, True, {"z": '\\ " \n'}], "a": {}, "n": 2**53},
+        }  # fmt: skip
+        journal.log(EventRecord(ts=moment, kind="state", run_id="r", **full))
+        journal.log(EventRecord(ts=START, kind="warning", run_id="", code=""))
+        await journal.log_durably(EventRecord(ts=START, kind="daemon_start", run_id="r2"))
+        copied = fleet.sql(everything).to_arrow_table().to_pylist()
+        assert queries == []
+        assert len(copied) == 3
+        assert copied == (await journal.query(everything)).to_pylist()
+
+
+async def test_a_daemon_of_an_earlier_release_is_asked_by_sql(
+    fleet: Fleet, journal: Path, served: ServedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(since: int) -> None:
+        raise ControlError("There is no such route")
+
+    monkeypatch.setattr(served.fake, "journal", unknown)
+    for count in (1, 2):
+        await write(journal, "starting")
+        assert fleet.sql("SELECT count(*) FROM events").fetchall() == [(count,)]

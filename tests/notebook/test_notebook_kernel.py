@@ -23,8 +23,8 @@ folder = Path({folder!r})
 fleet = Fleet(folder / "sessions.toml", folder)
 """
 MISTAKES = {
-    'fleet["sailes"]': ["error: No session is called 'sailes'", "hint: did you mean 'sales'?"],
-    "fleet.timeline('sailes')": ["error: No session is called 'sailes'", "hint: did you mean 'sales'?"],
+    'fleet["sailes"]': ["error: No session is called 'sailes'", "hint: did you mean sales?"],
+    "fleet.timeline('sailes')": ["error: No session is called 'sailes'", "hint: did you mean sales?"],
     "fleet.sql('SELECT x FROM events')": ["error: The query is wrong (Binder Error): ", "hint: `DESCRIBE events`"],
     "fleet.sql('SELECT kind::INT FROM events')": ["error: The query is wrong (Conversion Error): "],
     "fleet.sql('SELECT 1').df()": ["error: `.df()` needs pandas: it is not installed", "hint: `pip install pandas`"],

@@ -74,10 +74,10 @@ async def test_questions(shell: InteractiveShell, journal: Path) -> None:
         ("nonsense", "does not know 'nonsense'"),
         ("pair", "about one session"),
         ("pair sales support", "about one session"),
-        ("pair sailes", "did you mean 'sales'?"),
+        ("pair sailes", "did you mean sales?"),
         ("sql SELEC 1", "The query is wrong"),
         ("sql", "needs a query"),
-        ("timeline sailes", "did you mean 'sales'?"),
+        ("timeline sailes", "did you mean sales?"),
         ("pair 'sales", "cannot be read: no closing quotation"),
     ],
 )

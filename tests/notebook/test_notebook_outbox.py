@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
+from typing import Any
+
+import pytest
 
 from wakit.notebook.outbox import Outbox
 
@@ -59,6 +64,57 @@ async def test_a_flood_is_delivered_four_times_a_second_and_its_end_is_not_lost(
     apart = [later - earlier for (earlier, _), (later, _) in pairwise(heard)]
     assert all(each >= 0.249 for each in apart[1:-1])
     assert len(heard) <= 8
+
+
+async def test_a_burst_is_delivered_as_soon_as_it_is_over() -> None:
+    """What a daemon that was held up for a moment tells at once must not wait as long as a flood."""
+    loop = asyncio.get_running_loop()
+    at: list[float] = []
+    both = asyncio.Event()
+
+    def deliver() -> None:
+        at.append(clock.now)
+        if len(at) == 2:
+            both.set()
+
+    clock = Clock(loop)
+    outbox = Outbox(clock, deliver, spacing=0.03)  # type: ignore[arg-type]
+    outbox.post()
+    await clock.turn(0.0)
+    for _ in range(500):
+        outbox.post()
+    for _ in range(20):
+        await clock.turn(0.01)
+    assert both.is_set()
+    assert at == pytest.approx([0.0, 0.06])
+
+
+class Clock:
+    """An event loop's timers in a time of its own."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.now = 0.0
+        self._loop = loop
+        self._timers: list[tuple[float, Callable[[], None]]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon_threadsafe(self, act: Callable[..., None], *given: Any) -> None:
+        self._loop.call_soon_threadsafe(act, *given)
+
+    def call_later(self, seconds: float, act: Callable[..., None], *given: Any) -> None:
+        self._timers.append((self.now + seconds, partial(act, *given)))
+
+    async def turn(self, seconds: float) -> None:
+        """Let so much time pass, and everything happen that is due."""
+        self.now += seconds
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        due = [timer for timer in self._timers if timer[0] <= self.now + 1e-9]
+        self._timers = [timer for timer in self._timers if timer not in due]
+        for _, act in due:
+            act()
 
 
 async def test_a_busy_loop_gets_one_delivery_when_it_is_free() -> None:

@@ -218,3 +218,35 @@ test("every phase the kernel may send has words", () => {
     assert.ok(pairing.sentence({ phase })[1].length > 5, phase);
   }
 });
+
+/** An element of a page, as far as themes go. */
+const element = (attributes) => (name) => attributes[name] ?? null;
+
+test("each front end's mark of its theme is understood", () => {
+  const marks = [
+    [true, { "data-jp-theme-light": "false", class: "jp-ThemedContainer" }],
+    [false, { "data-jp-theme-light": "true" }],
+    [true, { class: "vscode-dark" }],
+    [true, { class: "other vscode-high-contrast" }],
+    [false, { class: "vscode-high-contrast vscode-high-contrast-light" }],
+    [false, { class: "vscode-light", "data-vscode-theme-kind": "vscode-light" }],
+    [true, { theme: "dark" }],
+    [false, { theme: "light" }],
+    [true, { class: "dark dark-theme" }],
+    [true, { "data-theme": "dark" }],
+    [false, { class: "light light-theme" }],
+    [null, { class: "darkroom lighthouse" }],
+    [null, {}],
+  ];
+  for (const [dark, attributes] of marks) assert.equal(board.marked(element(attributes)), dark, JSON.stringify(attributes));
+});
+
+test("the nearest mark decides, else the system", () => {
+  const dark = element({ class: "dark" });
+  const light = element({ class: "light" });
+  const none = element({});
+  assert.equal(board.isDark([none, dark, light], false), true);
+  assert.equal(board.isDark([none, light, dark], true), false);
+  assert.equal(board.isDark([none], true), true);
+  assert.equal(board.isDark([], false), false);
+});

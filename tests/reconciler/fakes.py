@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 from virtual_time import VirtualLoop
 
-from wakit.control.schemas import EventInfo, SessionInfo
+from wakit.control.schemas import EventInfo, JournalInfo, SessionInfo
 from wakit.core.actions import Action, Retire
 from wakit.core.declaration import Declaration, FleetSpec, Pacing, Pairing, SessionSpec
 from wakit.core.lifecycle import State
@@ -169,6 +169,10 @@ class FakeLedger:
 
     async def query(self, sql: str, params: Sequence[Any] | None, *, seconds: float, max_rows: int) -> bytes:
         return f"{sql} {params} {seconds} {max_rows}".encode()
+
+    def standing(self, since: int) -> JournalInfo:
+        events = [self._info(number) for number in range(since + 1, len(self.records) + 1)]
+        return JournalInfo(opening="1", seq=len(self.records), rev=len(self.declarations), pulses={}, events=events)
 
     def last_seq(self) -> int:
         return len(self.records)

@@ -46,7 +46,7 @@ def test_nobody_of_that_name(fleet: Fleet, request_: str) -> None:
     arguments = [PairRequest()] if request_ == "pair" else []
     with pytest.raises(UnknownSessionError, match="There is no session 'z'") as caught:
         fleet.run(getattr(fleet.desk, request_)("z", *arguments))
-    assert caught.value.hint == "declared are: a"
+    assert caught.value.hint == "declared are a"
     for look in (fleet.desk.session, fleet.desk.pairing, lambda name: fleet.desk.logs(name, 1)):
         with pytest.raises(UnknownSessionError):
             look("../z")
@@ -317,6 +317,7 @@ def test_what_is_known_of_the_daemon_and_its_file(fleet: Fleet) -> None:
     assert "600" not in error
     counters = fleet.desk.counters()
     assert (counters.events_logged, counters.worker_exits) == (len(fleet.ledger.records), 0)
+    assert fleet.desk.journal(since=0).seq == len(fleet.ledger.records)
     assert fleet.run(fleet.desk.sql("SELECT 1", None, seconds=1.0, max_rows=5)) == b"SELECT 1 None 1.0 5"
     assert status.daemon.stuck_queries == 0
     fleet.ledger.unstoppable = 2

@@ -13,7 +13,9 @@ import os
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,13 +25,16 @@ from wakit.cli.fleet import Fleet
 from wakit.cli.orders import print_json
 from wakit.control.refusals import from_info, to_info, trace
 from wakit.control.schemas import ErrorInfo, StatusInfo
-from wakit.errors import ControlError, Exit, NoDaemonError, NotConvergedError, WakitError
+from wakit.errors import ControlError, Exit, HeldError, NoDaemonError, NotConvergedError, WakitError
 
 if TYPE_CHECKING:
     from wakit.runtime import Place
 
 SOFTWARE: Final = 70  # EX_SOFTWARE of sysexits(3)
 _PATIENCE: Final = 60.0  # seconds until it must serve
+_GOODBYE: Final = 5.0  # seconds for one that cannot serve to end
+_CROWD: Final = 20.0  # seconds until a daemon that somebody else is starting must serve
+_AGAIN: Final = 0.3
 
 
 def bring_up(fleet: Fleet, *, as_json: bool) -> StatusInfo:
@@ -91,16 +96,30 @@ def start(place: Place) -> None:
         raise ControlError("The daemon ended before it served", why=f"code {child.wait()}", hint=f"look at {log}")
     answer = json.loads(line)
     if "error" in answer:
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(_GOODBYE)  # or it stays a zombie for as long as this process lives
         raise from_info(ErrorInfo.model_validate(answer["error"]))
 
 
 def _ensure(fleet: Fleet) -> tuple[StatusInfo, bool]:
-    """Return the daemon's status, and whether it was started for it."""
-    try:
-        return fleet.client.status(), False
-    except NoDaemonError:
-        start(fleet.place)
-        return fleet.client.status(), True
+    """Return the daemon's status, and whether it was started for it.
+
+    Two may start it at one moment, and its lock lets one of them through: the other waits for that one's daemon.
+    """
+    deadline = time.monotonic() + _CROWD
+    while True:
+        try:
+            return fleet.client.status(), False
+        except NoDaemonError:
+            pass
+        try:
+            start(fleet.place)
+        except HeldError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_AGAIN)  # nothing tells when a daemon of somebody else's begins to serve
+        else:
+            return fleet.client.status(), True
 
 
 def _renewed(fleet: Fleet, *, quiet: bool) -> bool:

@@ -20,6 +20,7 @@ from wakit.control.schemas import (
     BackupTaken,
     DaemonInfo,
     Disconnected,
+    JournalInfo,
     LiveFrame,
     PairingShown,
     PingInfo,
@@ -123,6 +124,10 @@ class SyncClient:
     ) -> pa.Table:
         """See :meth:`Client.sql`."""
         return self._answer(calls.sql(query, params, timeout, max_rows))
+
+    def journal(self, since: int = 0) -> JournalInfo:
+        """See :meth:`Client.journal`."""
+        return self._answer(calls.journal(since))
 
     def ready(self) -> Readiness:
         """See :meth:`Client.ready`."""

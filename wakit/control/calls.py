@@ -18,6 +18,7 @@ from wakit.control.schemas import (
     BackupList,
     BackupTaken,
     DaemonInfo,
+    JournalInfo,
     LogLines,
     PairingShown,
     PairRequest,
@@ -152,6 +153,11 @@ def shutdown() -> Call[DaemonInfo]:
 def ready() -> Call[Readiness]:
     """``GET /readyz``."""
     return Call("GET", "/readyz", _model(Readiness), accepts=frozenset({200, 503}))
+
+
+def journal(since: int) -> Call[JournalInfo]:
+    """``GET /v1/journal``."""
+    return Call("GET", "/v1/journal?" + urlencode({"since": since}), _model(JournalInfo))
 
 
 def sql(query: str, params: Sequence[Any] | None, seconds: float, max_rows: int) -> Call[pa.Table]:

@@ -27,6 +27,7 @@ from wakit.control.schemas import (
     BackupTaken,
     DaemonInfo,
     Disconnected,
+    JournalInfo,
     LiveFrame,
     PairingShown,
     PingInfo,
@@ -159,6 +160,13 @@ class Client:
             QueryError: The query is wrong, refused, or was cut off.
         """
         return await self._answer(calls.sql(query, params, timeout, max_rows))
+
+    async def journal(self, since: int = 0) -> JournalInfo:
+        """Return what of the journal is durable: the newest numbers, and the events after the number ``since``.
+
+        It costs the daemon no query. The events are None if they are more than it has in memory: ask for them by SQL.
+        """
+        return await self._answer(calls.journal(since))
 
     async def ready(self) -> Readiness:
         """Say whether the daemon does its work, and if not, why."""

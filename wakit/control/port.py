@@ -10,6 +10,7 @@ from wakit.control.schemas import (
     BackupTaken,
     Counters,
     DaemonInfo,
+    JournalInfo,
     LiveFrame,
     PairingShown,
     PairRequest,
@@ -73,6 +74,9 @@ class Fleet(Protocol):
 
     async def sql(self, query: str, params: Sequence[Any] | None, *, seconds: float, max_rows: int) -> bytes:
         """Run one read-only SELECT on the journal; return an Arrow IPC stream."""
+
+    def journal(self, since: int) -> JournalInfo:
+        """Return what of the journal is durable, with the events after the number ``since``."""
 
     def counters(self) -> Counters:
         """Return the figures for ``/metrics``."""

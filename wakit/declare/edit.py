@@ -6,16 +6,15 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
+from wakit.core.naming import perhaps
 from wakit.declare import layout
-from wakit.declare.problems import closest, problem
+from wakit.declare.problems import problem
 from wakit.declare.rewriting import Edit, Step, carry_out
 from wakit.redact import PhoneNumber, Secret
 
 __all__ = ["Edit", "declare", "rename", "retire", "set_enabled"]
-
-_LISTED: Final = 12  # names that fit a hint
 
 
 def declare(path: str | os.PathLike[str], name: str, /, *, dry_run: bool = False, **keys: object) -> Edit:
@@ -141,11 +140,5 @@ def _require(document: Mapping[str, Any], name: str, path: str | os.PathLike[str
     declared = sorted(document.get("sessions", {}))
     if name in declared:
         return
-    near = closest(name, declared)
-    if near is not None:
-        hint = f"did you mean {near}?"
-    elif len(declared) <= _LISTED:
-        hint = f"declared are {', '.join(declared) or 'none'}"
-    else:
-        hint = f"{len(declared)} sessions are declared; look into the file"
+    hint = perhaps(name, declared, listed="look into the file")
     raise problem(path, "no session of that name is declared", key=f"sessions.{name}", hint=hint)

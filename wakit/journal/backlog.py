@@ -10,9 +10,10 @@ Callers hold the journal's lock; nothing here locks.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -64,6 +65,14 @@ class Errand:
 
     statements: tuple[tuple[str, list[Any]], ...]
     result: Future[Any]
+
+
+@dataclass(slots=True)
+class Pulse(Errand):
+    """A run's sign of life at a time (UTC, without a zone)."""
+
+    run_id: str
+    at: datetime
 
 
 Item: TypeAlias = Entry | Loss | Declared | Errand
@@ -126,4 +135,9 @@ class Backlog:
 
 def encode(record: EventRecord) -> str:
     """Return an event's detail as JSON text."""
-    return msgspec.json.encode(record.detail).decode() if record.detail else "{}"
+    return json_text(record.detail)
+
+
+def json_text(detail: Mapping[str, Any]) -> str:
+    """Return an event's detail as the journal writes it."""
+    return msgspec.json.encode(detail).decode() if detail else "{}"

@@ -22,8 +22,9 @@ from wakit.journal.acks import Waiter
 from wakit.journal.guard import Guard
 from wakit.journal.health import Health
 from wakit.journal.ledger import utc
-from wakit.journal.live import Subscription
+from wakit.journal.live import Numbered, Subscription
 from wakit.journal.queries import Interruption, Limits, Parameters, Query, to_ipc, too_slow
+from wakit.journal.standing import Standing
 from wakit.journal.writer import Writer
 
 DEFAULT_LIMITS: Final = Limits()
@@ -171,6 +172,10 @@ class Journal:
         subscription = Subscription(capacity, asyncio.get_running_loop())
         self._writer.subscribe(subscription)
         return subscription
+
+    def standing(self, since: int) -> Standing[Numbered]:
+        """Return what is durable, from memory: the newest numbers, and the events after the number ``since``."""
+        return self._writer.standing(since)
 
     async def query(self, sql: str, *, params: Parameters = None, limits: Limits = DEFAULT_LIMITS) -> pa.Table:
         """Run one reading statement of a user and return its result.

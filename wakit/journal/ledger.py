@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeAlias
+from uuid import uuid4
 
 import duckdb
 
@@ -63,6 +64,7 @@ class Ledger:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._appender: duckdb.Appender | None = None
         self.refused: list[int] = []  # declarations of which only the revision could be kept; the writer tells
+        self.opening = ""  # another one each time the file is opened
         self.seq = 0
         self.rev = 0
         self.sha256 = ""
@@ -76,6 +78,7 @@ class Ledger:
         (self.seq,) = opened.writer.execute("SELECT coalesce(max(seq), 0) FROM events").fetchall()[0]
         declared = opened.writer.execute("SELECT rev, sha256 FROM declarations ORDER BY rev DESC LIMIT 1").fetchall()
         self.rev, self.sha256 = declared[0] if declared else (0, "")
+        self.opening = uuid4().hex
         self._readers.install(opened.readers)
 
     def newest_declarations(self) -> list[tuple[str, str]]:

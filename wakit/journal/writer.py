@@ -27,11 +27,12 @@ from wakit.core.records import DeclarationRecord, EventRecord
 from wakit.errors import JournalError, QueryError, WakitError
 from wakit.journal import database
 from wakit.journal.acks import Acks, Waiter, tell, unwritten
-from wakit.journal.backlog import Backlog, Declared, Errand, Item, Loss
+from wakit.journal.backlog import Backlog, Declared, Errand, Item, Loss, Pulse
 from wakit.journal.health import Health
 from wakit.journal.ledger import Ledger, Writable, utc
 from wakit.journal.live import Numbered, Subscription
 from wakit.journal.readers import Readers
+from wakit.journal.standing import Memory, Standing
 
 _log = logging.getLogger("wakit.journal")
 
@@ -81,6 +82,8 @@ class Writer:
         self.earlier = earlier
         self.last_healthy = healthy
         self._acks = Acks(self._ledger.seq)
+        self._memory = Memory()
+        self._memory.opened(self._ledger.opening, self._ledger.seq, self._ledger.rev)
         self._newest_declaration = (self._ledger.rev, self._ledger.sha256)
         self._backlog = Backlog(self._ledger.seq + 1, max_backlog_bytes)
         self._thread = threading.Thread(target=self._run, name="wakit-journal", daemon=True)
@@ -142,6 +145,11 @@ class Writer:
             self._require_open()
             self._subscriptions = [known for known in self._subscriptions if not known.closed]
             self._subscriptions.append(subscription)
+
+    def standing(self, since: int) -> Standing[Numbered]:
+        """Return what is durable, with the events after the number ``since``."""
+        with self._changed:
+            return self._memory.standing(since)
 
     def health(self) -> Health:
         """Return how things are."""
@@ -225,7 +233,12 @@ class Writer:
         if not errand.result.set_running_or_notify_cancel():
             return
         try:
-            errand.result.set_result(self._ledger.carry_out(errand))
+            done = self._ledger.carry_out(errand)
+            if isinstance(errand, Pulse):
+                with self._changed:
+                    self._remember([])
+                    self._memory.beat(errand.run_id, errand.at)
+            errand.result.set_result(done)
         except _FAILURES as error:
             # Not tried again, and not held against the journal's health: whoever sent it hears of it.
             errand.result.set_exception(JournalError("The journal could not do that", why=_first_line(error)))
@@ -255,11 +268,19 @@ class Writer:
             self._backlog.written(items)
             lost = [(item.first, item.last) for item in items if isinstance(item, Loss)]
             told = self._acks.advance(self._ledger.seq, lost=lost)
+            self._remember(kept)
             self._tell_refused()
             listeners = list(self._subscriptions)
         for listener in listeners:  # before the waiters: what is acknowledged is in the feed already
             listener.offer(kept)
         tell(told)
+
+    def _remember(self, kept: Sequence[Numbered]) -> None:
+        ledger = self._ledger
+        if ledger.opening == self._memory.opening:
+            self._memory.wrote(kept, ledger.seq, ledger.rev)
+        else:  # a write failed before, and the file had to be opened anew
+            self._memory.opened(ledger.opening, ledger.seq, ledger.rev)
 
     def _tell_refused(self) -> None:
         refused, self._ledger.refused = self._ledger.refused, []
@@ -301,13 +322,15 @@ _GIVE_WAY: Final = QueryError(
 )
 
 
-def _pulse(run_id: str, now: datetime) -> Errand:
-    return Errand(
+def _pulse(run_id: str, now: datetime) -> Pulse:
+    return Pulse(
         (
             ("DELETE FROM pulses WHERE run_id = ?", [run_id]),
             ("INSERT INTO pulses VALUES (?, ?)", [run_id, now]),
         ),
         Future(),
+        run_id,
+        now,
     )
 
 

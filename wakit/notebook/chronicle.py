@@ -79,7 +79,8 @@ class Chronicle(ABC):
             known = {*self._declared(), *(name for (name,) in found)}
             for name in sessions:
                 if name not in known:
-                    raise no_such_session(name, sorted(known))
+                    listed = "`SELECT DISTINCT session FROM events` lists them"
+                    raise no_such_session(name, sorted(known), what="known", listed=listed)
         return window.params(sessions)
 
     def events(self) -> Answer:

@@ -10,21 +10,27 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from wakit.errors import NoDaemonError
 from wakit.notebook.fleet import Fleet
 
+if TYPE_CHECKING:
+    from wakit.runtime import Place
+
 _OPEN: Final[dict[Path, Fleet]] = {}
+_TURNS: Final[dict[Path, threading.Lock]] = {}
 _START_SECONDS: Final = 120.0
 
 
 def connect(path: str | os.PathLike[str] | None = None, *, sim: bool | None = None, start: bool = False) -> Fleet:
     """Attach to the daemon that keeps the nearest sessions.toml.
 
-    Calling it again for the same daemon gives the same fleet, so running a cell twice does no harm.
+    Calling it again for the same daemon gives the same fleet, so running a cell twice does no harm. Several that start
+    it at one moment (kernels, threads) get the one daemon that the first of them started.
 
     Args:
         path: The declaration's file, or its folder; else it is looked for from the current folder upwards.
@@ -43,13 +49,20 @@ def connect(path: str | os.PathLike[str] | None = None, *, sim: bool | None = No
         ...     fleet["sales"].state
         'connected'
     """
-    from wakit.declare import load  # noqa: PLC0415 - the parser, only where a fleet is looked for
-    from wakit.runtime import locate  # noqa: PLC0415
+    from wakit.runtime import locate  # noqa: PLC0415 - the parser, only where a fleet is looked for
 
     given = None if path is None else Path(path).expanduser()
     if given is not None and given.is_dir():
         given /= "sessions.toml"
     place = locate(given, sim=sim)
+    # Kernels may be threads of one process (marimo): they share the fleet, and one of them starts the daemon.
+    with _TURNS.setdefault(place.state_dir, threading.Lock()):
+        return _attach(place, path, start=start)
+
+
+def _attach(place: Place, path: str | os.PathLike[str] | None, *, start: bool) -> Fleet:
+    from wakit.declare import load  # noqa: PLC0415 - the parser, only where a fleet is looked for
+
     known = _OPEN.get(place.state_dir)
     if known is not None and not known.closed:
         return known

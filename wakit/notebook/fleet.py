@@ -19,7 +19,7 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from wakit.control.client import Client, SyncClient
 from wakit.errors import NotConvergedError, UnknownSessionError
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from wakit.notebook.widgets.board import Board
     from wakit.notebook.widgets.pairing import Pairing
 
+_LISTED: Final = "list(fleet) lists them"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -77,12 +78,13 @@ class Fleet(Chronicle, Editing, Mapping[str, Session]):
 
     def __getitem__(self, name: str) -> Session:
         if not isinstance(name, str):
-            raise no_such_session(name, self)
+            raise no_such_session(name, self, listed=_LISTED)
         if name not in self._link.snapshot.sessions:
             try:
                 self._client.session(name)  # the file may be newer than what the stream has told
             except UnknownSessionError:
-                raise no_such_session(name, self, otherwise=f"fleet.declare({name!r}) declares one") from None
+                declaring = f"fleet.declare({name!r}) declares one"
+                raise no_such_session(name, self, listed=_LISTED, otherwise=declaring) from None
         return self._sessions.setdefault(name, Session(name, self._link, self._client, self))
 
     def __iter__(self) -> Iterator[str]:

@@ -11,17 +11,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wakit.control.client import SyncClient
-from wakit.errors import NoDaemonError, QueryError
+from wakit.errors import NoDaemonError, QueryError, WakitError
 from wakit.notebook.scope import ask, names_of_the_caller
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from wakit.journal import Mirror
+    from wakit.control.schemas import EventInfo
+    from wakit.journal import Mirror, Row, Standing
     from wakit.notebook.answer import Answer
 
 
@@ -88,7 +90,7 @@ class History:
             return self._mirror
         from wakit.journal import Mirror  # noqa: PLC0415
 
-        mirror = Mirror(self._fetch)
+        mirror = Mirror(self._fetch, look=self._look)
         try:
             mirror.sync()
         except BaseException:
@@ -96,6 +98,19 @@ class History:
             raise
         self._mirror = mirror
         return mirror
+
+    def _look(self, since: int) -> Standing[Row] | None:
+        if self._client is None:
+            return None
+        try:
+            told = self._client.journal(since)
+        except WakitError:  # none runs, or one of an earlier release; SQL may still go, and else says why not
+            return None
+        from wakit.journal import Standing  # noqa: PLC0415
+
+        pulses = {run: at.replace(tzinfo=None) for run, at in told.pulses.items()}
+        events = None if told.events is None else [_row(event) for event in told.events]
+        return Standing(told.opening, told.seq, told.rev, pulses, events)
 
     def _fetch(self, query: str) -> pa.Table:
         if self._client is not None:
@@ -105,3 +120,25 @@ class History:
 
         with open_read_only(self._journal) as journal:
             return journal.query(query)
+
+
+def _row(event: EventInfo) -> Row:
+    """Return an event as the journal's table has it."""
+    from wakit.journal import json_text  # noqa: PLC0415
+
+    return (
+        event.seq,
+        event.ts.astimezone(UTC).replace(tzinfo=None),
+        event.session,
+        event.kind,
+        event.state_from,
+        event.state_to,
+        event.reason or "",
+        event.code,
+        json_text(event.detail or {}),
+        event.worker_pid,
+        event.run_id or "",
+        event.declaration_rev,
+        event.git_commit,
+        event.git_branch,
+    )

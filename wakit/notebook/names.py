@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
-from typing import Final
 
+from wakit.core.naming import perhaps
 from wakit.errors import UnknownSessionError
-
-_LISTED: Final = 12  # names that fit a hint
 
 
 class NoSuchSessionError(UnknownSessionError, KeyError):
     """No session of that name; also a KeyError, because that is what a mapping promises."""
 
 
-def no_such_session(name: object, known: Iterable[str], *, otherwise: str = "") -> NoSuchSessionError:
+def no_such_session(
+    name: object, known: Iterable[str], *, listed: str, what: str = "declared", otherwise: str = ""
+) -> NoSuchSessionError:
     """Return the error for a name, with the ones that may have been meant.
 
     Args:
         name: What was asked for.
         known: The names there are.
+        listed: Where they are listed, if they are too many for a hint.
+        what: What they are.
         otherwise: What to do if none of them was meant.
 
     Example:
-        >>> no_such_session("slaes", ["sales", "support"]).hint
-        "did you mean 'sales'?"
+        >>> no_such_session("slaes", ["sales", "support"], listed="see the board").hint
+        'did you mean sales?'
     """
-    names = list(known)
-    near = get_close_matches(name.lower(), names, n=3) if isinstance(name, str) else []
-    if near:
-        hint = f"did you mean {' or '.join(map(repr, near))}?"
-    else:
-        listed = f"there are {', '.join(names)}" if 0 < len(names) <= _LISTED else ""
-        hint = "; ".join(part for part in (listed, otherwise) if part)
+    hint = perhaps(name if isinstance(name, str) else "", known, listed=listed, what=what)
+    if otherwise and not hint.startswith("did you mean"):
+        hint = f"{hint}; {otherwise}"
     return NoSuchSessionError(f"No session is called {name!r}", hint=hint)

@@ -16,6 +16,7 @@ from typing import Final
 
 SPACING: Final = 0.03  # seconds: below what an eye takes for "at once", and at most 33 messages a second
 _FLOOD: Final = 100  # posts within a spacing: thousands a second, of which nobody can see each
+_CALM: Final = 25  # posts within a spacing, at most, once a flood is over
 _LULL: Final = 0.25  # seconds between deliveries while it floods
 
 
@@ -26,7 +27,8 @@ class Outbox:
         loop: Where ``deliver`` runs; None makes an outbox that delivers nothing (there is no kernel to deliver in).
         deliver: Called without arguments; sends whatever is new by then.
         spacing: The least time between two deliveries, in seconds. The first of a burst goes out at once, and while
-            it floods (100 posts within a spacing) a quarter of a second lies between.
+            it floods (100 posts within a spacing, and as long as more than 25 come in each that follows) a quarter of
+            a second lies between. So a burst, as of a daemon that was held up, is told as soon as it is over.
     """
 
     def __init__(
@@ -69,9 +71,22 @@ class Outbox:
 
     def _unless_it_floods(self) -> None:
         assert self._loop is not None
+        if self._waiting > _FLOOD:
+            self._await_calm(self._waiting)
+        else:
+            self._run()
+
+    def _await_calm(self, waiting: int) -> None:
+        assert self._loop is not None
         wait = self._last + _LULL - self._loop.time()
-        if self._waiting > _FLOOD and wait > 0:
-            self._loop.call_later(wait, self._run)
+        if wait > 0:
+            self._loop.call_later(min(wait, self._spacing), self._unless_calm, waiting)
+        else:
+            self._run()
+
+    def _unless_calm(self, before: int) -> None:
+        if self._waiting - before > _CALM:
+            self._await_calm(self._waiting)
         else:
             self._run()
 

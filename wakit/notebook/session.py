@@ -182,6 +182,15 @@ class Session:
         """
         return self._chronicle.timeline(self.name, since=since, until=until)
 
+    def uptime(self, *, since: Moment | None = None, until: Moment | None = None) -> Picture:
+        """Show how much of each day it was connected, as :meth:`wakit.notebook.fleet.Fleet.uptime`.
+
+        Example:
+            >>> fleet["sales"].uptime().relation.select("session").fetchall()
+            [('sales',)]
+        """
+        return self._chronicle.uptime(self.name, since=since, until=until)
+
     async def wait(self, *wanted: str, timeout: float = 60.0) -> Session:  # noqa: ASYNC109 - people think in seconds
         """Wait until it is in one of these states (or statuses); widgets move on meanwhile.
 

@@ -20,6 +20,7 @@ from wakit.control.schemas import (
     EventLogged,
     Gap,
     Hello,
+    JournalInfo,
     LiveFrame,
     PairingShown,
     PairRequest,
@@ -134,6 +135,10 @@ class Desk:
     async def sql(self, query: str, params: Sequence[Any] | None, *, seconds: float, max_rows: int) -> bytes:
         """Run one read-only SELECT on the journal."""
         return await self._roster.ports.ledger.query(query, params, seconds=seconds, max_rows=max_rows)
+
+    def journal(self, since: int) -> JournalInfo:
+        """Return what of the journal is durable, with the events after the number ``since``."""
+        return self._roster.ports.ledger.standing(since)
 
     def counters(self) -> Counters:
         """Return the figures for ``/metrics``."""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-from typing import Final
-
+from wakit.core.naming import perhaps
 from wakit.errors import ControlError, UnknownSessionError
 from wakit.reconciler.roster import Roster
 from wakit.reconciler.tracked import Tracked
-
-_LISTED: Final = 12  # names that fit a hint
 
 
 def known(roster: Roster, name: str) -> Tracked:
@@ -20,18 +16,9 @@ def known(roster: Roster, name: str) -> Tracked:
     """
     tracked = roster.sessions.get(name)
     if tracked is None or not roster.is_shown(tracked):
-        raise UnknownSessionError(f"There is no session {name!r}", hint=_perhaps(roster, name))
+        hint = perhaps(name, [each.name for each in roster.shown()], listed="see `wakit status`")
+        raise UnknownSessionError(f"There is no session {name!r}", hint=hint)
     return tracked
-
-
-def _perhaps(roster: Roster, name: str) -> str:
-    """Say who could have been meant; a fleet of hundreds is not listed."""
-    names = [tracked.name for tracked in roster.shown()]
-    if close := get_close_matches(name, names, n=3):
-        return f"did you mean {' or '.join(close)}?"
-    if len(names) <= _LISTED:
-        return f"declared are: {', '.join(names) or 'none'}"
-    return f"{len(names)} sessions are declared; see `wakit status`"
 
 
 def declared(roster: Roster, name: str) -> Tracked:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from wakit.control.schemas import EventInfo
+from wakit.control.schemas import EventInfo, JournalInfo
 from wakit.core.records import DeclarationRecord, EventRecord
 from wakit.core.release import UNKNOWN, Release
 from wakit.core.restarts import Setback
@@ -90,6 +90,9 @@ class Ledger(Protocol):
 
     async def query(self, sql: str, params: Sequence[Any] | None, *, seconds: float, max_rows: int) -> bytes:
         """Run one read-only SELECT; return an Arrow IPC stream."""
+
+    def standing(self, since: int) -> JournalInfo:
+        """Return what is durable, with the events after the number ``since``."""
 
     def last_seq(self) -> int:
         """Return the number of the newest event."""

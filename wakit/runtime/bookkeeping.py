@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from wakit.control.schemas import EventInfo
+from wakit.control.schemas import EventInfo, JournalInfo
 from wakit.core.records import DeclarationRecord, EventRecord
 from wakit.core.restarts import Failures, Setback
 from wakit.errors import WakitError
@@ -146,6 +146,18 @@ class JournalLedger:
         """Run one read-only SELECT."""
         limits = Limits(timeout=seconds, max_rows=max_rows)
         return await self._journal.query_ipc(sql, params=list(params) if params is not None else None, limits=limits)
+
+    def standing(self, since: int) -> JournalInfo:
+        """Return what is durable, with the events after the number ``since``."""
+        standing = self._journal.standing(since)
+        events = standing.events
+        return JournalInfo(
+            opening=standing.opening,
+            seq=standing.seq,
+            rev=standing.rev,
+            pulses={run: at.replace(tzinfo=UTC) for run, at in standing.pulses.items()},
+            events=None if events is None else [_info(event.seq, event.record) for event in events],
+        )
 
     def last_seq(self) -> int:
         """Return the number of the newest event."""

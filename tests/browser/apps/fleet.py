@@ -45,5 +45,14 @@ def _(fleet, mo):
     return
 
 
+@app.cell
+def _():
+    import wakit
+
+    month = wakit.example_month(seed=1)
+    month.uptime()
+    return
+
+
 if __name__ == "__main__":
     app.run()

@@ -59,6 +59,16 @@ class EventInfo(Model):
         return cls.model_validate(known)
 
 
+class JournalInfo(Model):
+    """``GET /v1/journal``: what is durable, from memory; what a copy of the journal asks before every question."""
+
+    opening: str = Field(description="Another one each time the daemon opens the file: ask for everything by SQL then")
+    seq: int = Field(description="The newest event")
+    rev: int = Field(description="The newest declaration")
+    pulses: dict[str, datetime] = Field(description="The newest sign of life of each run since the opening")
+    events: list[EventInfo] | None = Field(description="Those after `since`; null if they are too many: ask by SQL")
+
+
 class Hello(Model):
     """First live frame: everything as it is."""
 

@@ -21,6 +21,7 @@ from wakit.control.schemas import (
     BackupTaken,
     DaemonInfo,
     ErrorInfo,
+    JournalInfo,
     LogLines,
     PairingShown,
     PairRequest,
@@ -193,6 +194,12 @@ async def plan(here: Here) -> Response:
 async def apply(here: Here, request: ApplyRequest | None = None) -> Response:
     """Run the loop once now; returns what was carried out."""
     return answer(await here.fleet.apply(confirm=bool(request and request.confirm)))
+
+
+@router.get("/journal", response_model=JournalInfo)
+async def journal(here: Here, since: Annotated[int, Query(ge=0, description="An event's number")] = 0) -> Response:
+    """Where the journal stands, and the events after a number."""
+    return answer(here.fleet.journal(since))
 
 
 @router.post("/sql", responses={200: {"content": {ARROW: {}}}})

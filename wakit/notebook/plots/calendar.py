@@ -10,6 +10,7 @@ import pyarrow as pa
 from wakit.notebook.plots.rows import Drawing, values
 
 _SQUARE: Final = 20  # pixels
+_GAP: Final = 0.1  # of a square, in whatever colour the page has
 # Most days are near 1; what matters is how far from it they are.
 _STEPS: Final = (0.5, 0.9, 0.99, 0.999)
 _SHADES: Final = ("#cf222e", "#e16f24", "#d4a72c", "#7fc794", "#2da44e")
@@ -27,12 +28,16 @@ def draw(days: pa.Table, title: str) -> Drawing:
     dates = len(set(days.column("day").to_pylist()))
     chart = (
         alt.Chart(alt.NamedData("days"))
-        .mark_rect(stroke="white", strokeWidth=2)
+        .mark_rect()
         .encode(
             x=alt.X(
-                "day:O", timeUnit="utcyearmonthdate", title="day (UTC)", axis=alt.Axis(format="%d %b", labelAngle=-60)
+                "day:O",
+                timeUnit="utcyearmonthdate",
+                title="day (UTC)",
+                axis=alt.Axis(format="%d %b", labelAngle=-60),
+                scale=alt.Scale(paddingInner=_GAP),
             ),
-            y=alt.Y("session:N", sort=names, title=None),
+            y=alt.Y("session:N", sort=names, title=None, scale=alt.Scale(paddingInner=_GAP)),
             color=alt.Color(
                 "share:Q",
                 title="connected",

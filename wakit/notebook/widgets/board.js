@@ -12,6 +12,7 @@ import { COLUMNS, makeLine } from "./parts/line.js";
 import { attend, element, say } from "./parts/page.js";
 import { matches, sorted } from "./parts/rows.js";
 import { announced, asOf, headline, opened, received, spoken } from "./parts/state.js";
+import { dressed } from "./parts/theme.js";
 import { tops, windowed } from "./parts/windowing.js";
 
 const AROUND = 400; // px of rows above and below those one sees: the browser scrolls before it asks us
@@ -68,6 +69,7 @@ function render({ model, el, host, signal }) {
   body.addEventListener("focusin", (event) => { current = nameAt(event.target); for (const [name, line] of lines) line.enter(name === current); });
   box.addEventListener("scroll", () => schedule(), { passive: true });
   el.replaceChildren(root);
+  const undress = dressed(root);
 
   function nameAt(node) {
     return node?.closest?.("tr")?.dataset.session ?? null;
@@ -259,6 +261,7 @@ function render({ model, el, host, signal }) {
     cancelAnimationFrame(frame);
     model.off("change:filter", onFilter);
     widths.disconnect();
+    undress();
     leave();
   };
 }

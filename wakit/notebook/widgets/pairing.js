@@ -10,6 +10,7 @@
 import { qr } from "./parts/drawing.js";
 import { numberProblem, phoneNumber } from "./parts/numbers.js";
 import { attend, element, say } from "./parts/page.js";
+import { dressed } from "./parts/theme.js";
 import { countdown } from "./parts/words.js";
 
 const PHASES = {
@@ -56,6 +57,7 @@ function render({ model, el, signal }) {
     element("h3", {}, `Pair ${name}`), status, detail, problem, stage, left, buttons);
   root.addEventListener("keydown", (event) => event.stopPropagation());
   el.replaceChildren(root);
+  const undress = dressed(root);
 
   function button(text, onclick, attributes = {}) {
     return element("button", { type: "button", onclick, ...attributes }, text);
@@ -180,11 +182,12 @@ function render({ model, el, signal }) {
     paint();
   });
   const clock = setInterval(tick, 500);
-  signal?.addEventListener("abort", () => clearInterval(clock));
+  signal?.addEventListener("abort", () => { clearInterval(clock); undress(); });
   paint();
   return () => {
     clearInterval(clock);
     stage.replaceChildren();
+    undress();
     leave();
   };
 }

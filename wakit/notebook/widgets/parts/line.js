@@ -155,7 +155,8 @@ export function makeLine(name, act) {
         say(word, row.state.replaceAll("_", " ") + (row.stale ? " (stale)" : ""));
         say(cells.reason, row.reason);
         cells.reason.title = row.reason;
-    say(cells.worker, row.worker === null ? "" : String(row.worker));
+        cells.since.title = new Date(row.since).toISOString();
+        say(cells.worker, row.worker === null ? "" : String(row.worker));
       }
       say(cells.since, duration(now - row.since));
       say(cells.seen, row.seen ? `${duration(now - row.seen)} ago` : "");
