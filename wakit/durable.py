@@ -21,13 +21,15 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_file(path: Path, data: bytes, *, like: os.stat_result | None = None) -> None:
+def write_file(path: Path, data: bytes, *, like: os.stat_result | None = None, durable: bool = True) -> None:
     """Replace ``path`` by ``data``, durably and in one step.
 
     Args:
         path: The file; its folder exists.
         data: The whole content.
         like: Whose mode and owner the file gets; without it, it is this user's and 0600.
+        durable: Whether it has to outlast a power failure. What is only true of processes that run does not: it is
+            written in one step all the same, and nobody waits for the disk.
 
     Raises:
         OSError: As the system says; the old file is untouched then.
@@ -43,12 +45,14 @@ def write_file(path: Path, data: bytes, *, like: os.stat_result | None = None) -
                 with suppress(PermissionError):  # only root may give files away
                     os.fchown(descriptor, like.st_uid, like.st_gid)
             file.flush()
-            os.fsync(descriptor)
+            if durable:
+                os.fsync(descriptor)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
 def move(source: Path, target: Path) -> None:

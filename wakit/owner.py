@@ -64,7 +64,7 @@ def write_owner(path: Path, *, session: str, epoch: int, directory: str) -> None
         directory=directory,
         since=datetime.now(UTC),
     )
-    write_file(path, msgspec.json.encode(owner))
+    write_file(path, msgspec.json.encode(owner), durable=False)  # after a power failure nobody holds anything
 
 
 def describe_holder(path: Path) -> str:
