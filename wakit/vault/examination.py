@@ -34,8 +34,8 @@ def examine(database: Path, record: SessionRecord, key: bytes) -> Inspection:
         same = unchanged(database, record)
     except WakitError:
         same = True  # missing, or not to be read now: what follows says so
-    # What nobody touched since it was closed in order has no log to bring in. So SQLite need not make one, nor its index,
-    # nor take both away again, which costs as much as all the rest.
+    # What nobody touched since it was closed in order has no log to bring in. So SQLite need not make one, nor its
+    # index, nor take both away again, which costs as much as all the rest.
     found = _known(inspect(database, key, untouched=same), record)
     if found.kind is None and not found.unreadable and not same:
         return Inspection.of(Problem.CHANGED, "the credential database was changed since its client ended in order")
