@@ -7,6 +7,7 @@ polls, and prints the child's error as its own. The child runs in ``/``, so that
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -171,6 +172,7 @@ def main(arguments: Sequence[str]) -> int:
     """Be the daemon: ``FILE real|sim|by-hand DESCRIPTOR``."""
     from wakit.runtime import locate  # noqa: PLC0415 - only in the child
 
+    gc.disable()  # as in the foreground
     config, mode, descriptor = arguments
     report = _Report(int(descriptor))
     try:

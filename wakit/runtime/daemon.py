@@ -8,6 +8,7 @@ so that nobody sees an empty fleet.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import random
@@ -244,6 +245,7 @@ async def _run(daemon: _Daemon, opened: Opened) -> None:
                 await served.enter_async_context(server.serve_unix(server.create_app(daemon.desk), daemon.address.path))
                 write_record(place.state_dir, _record(facts))
                 options.on_ready(daemon.desk)
+                gc.enable()  # it had nothing to find while all of this was loaded
                 await opened.stop.wait()
             finally:
                 daemon.feed.close()

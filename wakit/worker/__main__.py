@@ -1,6 +1,11 @@
 """``python -m wakit.worker CHANNEL PARENT``: what forks workers. Only :mod:`wakit.worker.forking` starts it."""
 
+# ruff: noqa: E402 - the collector waits until all is loaded: there is no garbage in it
 from __future__ import annotations
+
+import gc
+
+gc.disable()
 
 import sys
 

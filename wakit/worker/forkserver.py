@@ -79,7 +79,6 @@ def serve(channel: int, parent: int, work: Work) -> NoReturn:
     coredumps.forbid()
     process.call_itself(NAME)
     load_ahead()
-    gc.collect()
     gc.freeze()  # what is never looked at again by the collector stays shared with every worker
     host = socket.socket(fileno=channel)
     host.set_inheritable(False)
@@ -158,6 +157,7 @@ class _Server:
             os.close(output)
             os.setsid()  # Ctrl-C in the daemon's terminal is for the daemon to decide about
             process.call_itself(WORKER_NAME)
+            gc.enable()
             theirs.send(encoded(os.getpid()))
             # Who asks to die with its parent while that is still the one in between dies with that.
             if theirs.recv(1) == _GO:

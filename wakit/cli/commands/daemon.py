@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -72,6 +73,7 @@ def up(
 
         background.bring_up(asked(), as_json=json)
     else:
+        gc.disable()  # nothing of what is loaded now is garbage; it goes on once the daemon serves
         from wakit.worker.forking import started_ahead
 
         with started_ahead() as forks:
