@@ -196,7 +196,7 @@ def test_the_end_of_the_daemon_ends_it(fleet: Fleet) -> None:
 
 def upgraded(fleet: Fleet) -> None:
     fleet.installed = NEWER
-    fleet.advance(80)
+    fleet.advance(20)
 
 
 def test_an_upgrade_is_noticed_and_nothing_happens_by_itself(fleet: Fleet) -> None:

@@ -75,6 +75,13 @@ async def test_a_worker_is_a_child_of_the_host_and_the_leader_of_its_session(ser
     assert not psutil.pid_exists(child.pid), "it is reaped"
 
 
+async def test_one_that_somebody_else_has_reaped_counts_as_killed(server: ForkServer) -> None:
+    child = await forked(server)
+    os.kill(child.pid, signal.SIGTERM)
+    os.waitpid(child.pid, 0)  # noqa: ASYNC222 - it is dying
+    assert await asyncio.wait_for(child.exited(), PATIENCE) == -signal.SIGKILL
+
+
 async def test_orphans_are_adopted_only_while_a_worker_is_awaited(server: ForkServer) -> None:
     assert not adopts_orphans()
     newborn = server.fork()
@@ -105,6 +112,18 @@ async def test_the_end_of_the_server_is_felt_by_no_worker(crew: Crew, sim: SimCl
     await crew.expect(Connected, "support")
     assert crew.exits()[1:] == [], "only the one that paired has ended"
     assert psutil.Process(worker).is_running()
+
+
+async def test_after_an_upgrade_workers_are_of_what_is_installed_then(server: ForkServer, placer: LocalPlacer) -> None:
+    before = await placer.place("w1")
+    old = server.pid
+    placer.renew()
+    after = await placer.place("w2")
+    assert server.pid not in {old, None}
+    for placed in (before, after):
+        placed.kill()
+        assert await placed.exited() == -signal.SIGKILL, "the one before was not touched"
+        await placed.close()
 
 
 async def test_whoever_waited_when_the_server_ended_is_told(server: ForkServer) -> None:

@@ -170,6 +170,9 @@ class Stage:
     def dismiss(self) -> None:
         """Nobody is made ready here."""
 
+    def renew(self) -> None:
+        """Nothing is loaded here."""
+
     async def close(self) -> None:
         """Nothing is kept here."""
 

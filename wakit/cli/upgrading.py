@@ -29,7 +29,7 @@ def replace(fleet: Fleet, *, quiet: bool) -> bool:
     Raises:
         ControlError: Not every worker could be replaced.
     """
-    if fleet.place.daemon is None:
+    if not fleet.place.socket.exists():
         return False
     client = fleet.client
     try:

@@ -26,7 +26,7 @@ from wakit.reconciler.rehousing import Outcome, Rehouser
 from wakit.reconciler.tracked import Tracked
 
 _LOOK_EVERY: Final = 15.0
-_RELEASE_EVERY: Final = 60.0
+_RELEASE_EVERY: Final = 15.0
 _PROBATION: Final = 5.0  # seconds a replaced worker is watched before the next one is
 _BUSY: Final = 1.0  # seconds until a worker that something else is done with is looked at again
 _IN_TROUBLE: Final = frozenset({State.STARTING, State.PAIRED, State.DEGRADED, State.RECONNECTING})
@@ -50,6 +50,7 @@ class Upkeep:
         began: What this daemon was started from.
         look: Finds out what is installed now.
         changed: Called when there is something new to tell.
+        renewed: Called when another release is installed: what was loaded ahead for workers is of the one before.
     """
 
     def __init__(
@@ -59,10 +60,12 @@ class Upkeep:
         began: Release,
         look: Callable[[], Awaitable[Release]],
         changed: Callable[[], None] = lambda: None,
+        renewed: Callable[[], None] = lambda: None,
     ) -> None:
         self._reconciler, self._roster = reconciler, reconciler.roster
         self._rehouser: Rehouser = reconciler.executor.rehouser
         self._began, self.installed, self._look, self._changed = began, began, look, changed
+        self._renewed = renewed
         self._not_before: datetime | None = None
         self._roll: _Roll | None = None
         self._wake = asyncio.Event()
@@ -90,6 +93,7 @@ class Upkeep:
         found = await self._look()
         if found != self.installed:
             self.installed = found
+            self._renewed()
             if found != self._began:
                 told = f"{difference(self._began, found)}; `wakit up` replaces the workers one at a time"
                 self._roster.log("warning", reason=told, code="upgraded")

@@ -191,6 +191,7 @@ def _join(opened: Opened, journal: Journal, installed: Installed, release: Relea
         began=release,
         look=partial(asyncio.to_thread, installed.look),
         changed=lambda: feed.daemon(),  # noqa: PLW0108
+        renewed=host.renew,
     )
     address = socket_address(layout.root)
     facts = DaemonFacts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -47,12 +48,16 @@ class Child:
 
     @property
     def ended(self) -> bool:
-        """Whether it is gone and reaped."""
-        return self._exited.done()
+        """Whether it is gone, even if the event loop has not come to reap it."""
+        if self._exited.done():
+            return True
+        exits = select.poll()
+        exits.register(self._pidfd, select.POLLIN)
+        return bool(exits.poll(0))
 
     def kill(self) -> None:
         """Send SIGKILL unless it was reaped already (its number may belong to another process by then)."""
-        if not self.ended:
+        if not self._exited.done():
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
@@ -61,10 +66,14 @@ class Child:
         return await asyncio.shield(self._exited)
 
     def _reap(self) -> None:
-        _, status = os.waitpid(self.pid, 0)
         asyncio.get_running_loop().remove_reader(self._pidfd)
         os.close(self._pidfd)
-        self._exited.set_result(os.waitstatus_to_exitcode(status))
+        try:
+            _, status = os.waitpid(self.pid, 0)
+        except ChildProcessError:  # somebody else in this process has waited for it, and knows how it ended
+            self._exited.set_result(-signal.SIGKILL)
+        else:
+            self._exited.set_result(os.waitstatus_to_exitcode(status))
 
 
 class Newborn:

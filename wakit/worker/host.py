@@ -187,6 +187,10 @@ class WorkerHost:
         """End workers that were made ready beforehand and are not needed."""
         self._placer.dismiss()
 
+    def renew(self) -> None:
+        """Start the next workers from what is installed now."""
+        self._placer.renew()
+
     def workers(self) -> Mapping[str, WorkerInfo]:
         """Every worker that said hello and is not reaped yet, by id."""
         return MappingProxyType({name: self._links[name].info for name in self._farewells if name in self._links})

@@ -68,6 +68,9 @@ class Placer(Protocol):
     def dismiss(self) -> None:
         """End what was made ready beforehand and nobody was placed in."""
 
+    def renew(self) -> None:
+        """Forget what was loaded ahead: another release is installed."""
+
     async def close(self) -> None:
         """End what is kept for placing; the workers live on. Whoever is placed afterwards starts it anew."""
 
@@ -126,6 +129,11 @@ class LocalPlacer:
             if newborn is not None:
                 self._discard(newborn)
             raise
+
+    def renew(self) -> None:
+        """End what waits, and the server; the next worker is of what is installed by then."""
+        self.dismiss()
+        self._server.close()
 
     async def close(self) -> None:
         """End what waits, and the server, and see them gone."""
