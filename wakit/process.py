@@ -45,6 +45,41 @@ def birth(pid: int) -> Birth | None:
     return Birth(_read("/proc/sys/kernel/random/boot_id"), int(fields[19]))
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the kernel's table of processes says of one.
+
+    Attributes:
+        name: Its short name.
+        ended: It is a zombie: it has ended, and its parent has not waited for it.
+        session: The leader of its session.
+    """
+
+    name: str
+    ended: bool
+    session: int
+
+
+def entry(pid: int) -> Entry | None:
+    """Return what the kernel says of a process; None if there is none, or the system has no procfs.
+
+    Example:
+        >>> entry(os.getpid()).session == os.getsid(0)
+        True
+    """
+    before, bracket, after = _read(f"/proc/{pid}/stat").rpartition(")")
+    if not bracket:
+        return None
+    fields = after.split()  # of proc(5), from the third on
+    return Entry(before.partition("(")[2], fields[0] in _ZOMBIE_OR_DEAD, int(fields[3]))
+
+
+def children() -> list[int]:
+    """Return the children of this process's main thread, where orphans come to; none where the system does not tell."""
+    pid = os.getpid()
+    return [int(child) for child in _read(f"/proc/{pid}/task/{pid}/children").split()]
+
+
 def is_stopped(pid: int) -> bool:
     """Return whether a process was stopped by a signal (SIGSTOP, SIGTSTP) or a debugger, and may go on."""
     return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()[:1] in (["T"], ["t"])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from credentials import NUMBER, pair, run_sql
 
 from wakit.errors import CredentialError, HeldError
-from wakit.vault import Vault
+from wakit.vault import Vault, clean_stop, snapshot
 from wakit.vault.examination import examine
 from wakit.vault.folder import locked
 from wakit.vault.inspection import inspect
@@ -70,6 +73,46 @@ def test_what_was_written_after_a_clean_stop_is_noticed(vault: Vault) -> None:
     with pytest.raises(CredentialError, match="changed since its client ended in order"):
         vault.prepare_restore("a")
     assert read_record(folder).epoch == 2, "a start that did not happen does not count"
+
+
+def unlink_in_the_log(folder: Path) -> None:
+    """Leave a log behind in which the device is gone, as somebody would who was killed while writing."""
+    database = folder / "creds.db"
+    with closing(sqlite3.connect(database, isolation_level=None)) as writer:
+        assert writer.execute("PRAGMA journal_mode=WAL").fetchone() == ("wal",)
+        writer.execute("PRAGMA wal_autocheckpoint=0")
+        before = database.read_bytes()
+        writer.execute("DELETE FROM whatsmeow_device")
+        log = (folder / "creds.db-wal").read_bytes()
+    database.write_bytes(before)
+    (folder / "creds.db-wal").write_bytes(log)
+
+
+def test_a_log_that_cannot_be_read_is_not_overlooked(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = started(vault)
+    unlink_in_the_log(folder)
+    whole = snapshot.file_sha256
+
+    def torn(path: Path) -> str:
+        if path.name.endswith("-wal"):
+            raise OSError(errno.EIO, "Input/output error")
+        return whole(path)
+
+    monkeypatch.setattr(snapshot, "file_sha256", torn)
+    found = examine(folder / "creds.db", read_record(folder), vault.key)
+    assert found.kind is Problem.NO_DEVICE, "what lies in the log counts"
+
+
+def test_a_stop_is_not_noted_while_a_log_holds_something(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = pair(vault, "a")
+    vault.prepare_restore("a")
+    digest = clean_stop.source_digest
+    monkeypatch.setattr(clean_stop, "source_digest", lambda database: (unlink_in_the_log(folder), digest(database))[1])
+    vault.mark_stopped("a")  # somebody else writes between the last look into the log and the note
+    record = read_record(folder)
+    assert record.stopped is not None
+    found = examine(folder / "creds.db", record, vault.key)
+    assert found.kind is Problem.NO_DEVICE
 
 
 def test_after_a_crash_the_database_may_have_changed(vault: Vault) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
+import errno
 import os
+import selectors
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -17,8 +20,9 @@ from crew import PATIENCE, Crew, fresh_number
 from wakit.errors import WorkerError
 from wakit.sim.client import SimClient
 from wakit.whatsapp.port import Connected
-from wakit.worker import forking
-from wakit.worker.forking import Child, ForkServer, started_ahead
+from wakit.worker import children, forking
+from wakit.worker.children import Child
+from wakit.worker.forking import ForkServer, started_ahead
 from wakit.worker.forkserver import NAME, WORKER_NAME
 from wakit.worker.placement import LocalPlacer
 
@@ -124,6 +128,93 @@ async def test_after_an_upgrade_workers_are_of_what_is_installed_then(server: Fo
         placed.kill()
         assert await placed.exited() == -signal.SIGKILL, "the one before was not touched"
         await placed.close()
+
+
+def zombies() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if child.status() == psutil.STATUS_ZOMBIE]
+
+
+async def test_workers_that_were_forked_and_not_heard_of_are_reaped_when_the_server_ends(server: ForkServer) -> None:
+    await ended(await forked(server))  # it has loaded its modules
+    newborns = [server.fork() for _ in range(3)]
+    assert server.pid is not None
+    with selectors.DefaultSelector() as answers:
+        answers.register(server._channel, selectors.EVENT_READ)  # type: ignore[arg-type]
+        assert answers.select(PATIENCE), "an answer has come; this loop does not turn, so nobody has read it"
+    server.close()
+    for newborn in newborns:
+        with contextlib.suppress(WorkerError):
+            await ended(await newborn.child())
+        newborn.end()
+    await ended(await forked(server))
+    assert zombies() == []
+    assert not adopts_orphans()
+
+
+async def test_births_that_a_kill_cut_off_leave_no_zombie(server: ForkServer) -> None:
+    for _ in range(5):
+        await ended(await forked(server))
+        newborns = [server.fork() for _ in range(4)]
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGKILL)
+        for newborn in newborns:
+            with contextlib.suppress(WorkerError):
+                await ended(await newborn.child())
+            newborn.end()
+    await ended(await forked(server))
+    async with asyncio.timeout(PATIENCE):
+        while zombies():  # who was born without being heard of ends by itself, and is reaped with the next birth
+            await ended(await forked(server))
+
+
+async def test_a_worker_for_which_there_is_no_descriptor_is_ended_and_told(
+    server: ForkServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_pid: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(children.os, "pidfd_open", refused)
+    newborn = server.fork()
+    with pytest.raises(WorkerError, match="Too many open files"):
+        await newborn.child()
+    monkeypatch.undo()
+    assert [child for child in psutil.Process().children() if child.name() == WORKER_NAME] == []
+    assert not adopts_orphans()
+    newborn.end()
+    await ended(await forked(server))
+
+
+def test_it_can_be_closed_after_the_loop_that_heard_it() -> None:
+    async def one() -> None:
+        await ended(await forked(server))
+
+    with started_ahead() as server:
+        asyncio.run(one())
+        process = psutil.Process(server.pid)
+    assert not process.is_running()
+
+
+async def test_who_is_placed_when_all_is_closed_starts_no_server(server: ForkServer, placer: LocalPlacer) -> None:
+    server.start()
+    assert server.pid is not None
+    psutil.Process(server.pid).suspend()
+    placing = asyncio.create_task(placer.place("w1"))
+    await asyncio.sleep(0)
+    await placer.close()
+    with pytest.raises(WorkerError, match="ended with code -9"):
+        await placing
+    assert server.pid is None
+
+
+async def test_one_whose_starter_ignores_the_ends_of_children_waits_for_its_own() -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    server = ForkServer()
+    try:
+        server.start()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    await ended(await forked(server))
+    server.close()
 
 
 async def test_whoever_waited_when_the_server_ended_is_told(server: ForkServer) -> None:

@@ -366,6 +366,18 @@ async def test_a_cut_during_a_dial_is_not_outrun():
             assert await caller.connect(relay.proxy_url("sales")) == 403
 
 
+async def test_a_cut_between_a_dial_and_its_tunnel_is_not_outrun():
+    class CutAsItIsThrough(Fixed):
+        async def dial(self, session: str, host: str, port: int) -> Streams:
+            streams = await super().dial(session, host, port)
+            asyncio.get_running_loop().call_soon(relay.cut, "sales")  # the dial has looked for the last time by then
+            return streams
+
+    async with serving(echo) as port, relaying(CutAsItIsThrough(port)) as relay, calling(relay) as caller:
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await caller.connect(relay.proxy_url("sales"))
+
+
 async def test_a_giant_head_and_a_mute_caller_do_no_harm():
     async with (
         serving(echo) as port,

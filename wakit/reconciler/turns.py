@@ -32,6 +32,6 @@ class Turns:
         A hundred threads that take turns at the interpreter cost more than what each of them does.
         """
         async with AsyncExitStack() as turns:
-            for name in sorted(names):  # in one order, or two that want the same would wait for each other
+            for name in sorted(set(names)):  # in one order, or two that want the same would wait for each other
                 await turns.enter_async_context(self._locks.setdefault(name, asyncio.Lock()))  # asyncio.Lock is fair
             return await asyncio.to_thread(work)

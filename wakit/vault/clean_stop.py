@@ -26,7 +26,7 @@ def take(database: Path, epoch: int, now: datetime) -> CleanStop | None:
     try:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True, timeout=1.0)) as connection:
             (busy, *_counts) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
+        if busy or write_ahead.lies_beside(database):
             return None
         left = CleanStop(epoch=epoch, digest=source_digest(database), at=now)
     except (sqlite3.Error, WakitError, OSError):

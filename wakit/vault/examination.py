@@ -30,13 +30,15 @@ def examine(database: Path, record: SessionRecord, key: bytes) -> Inspection:
     """
     if record.clean_stop is None:
         return _after_a_crash(database, record, key)
+    same, untouched = True, False
     try:
         same = unchanged(database, record)
+        untouched = same and not write_ahead.lies_beside(database)
     except WakitError:
-        same = True  # missing, or not to be read now: what follows says so
+        pass  # missing, or not to be read now: what follows says so
     # What nobody touched since it was closed in order has no log to bring in. So SQLite need not make one, nor its
     # index, nor take both away again, which costs as much as all the rest.
-    found = _known(inspect(database, key, untouched=same), record)
+    found = _known(inspect(database, key, untouched=untouched), record)
     if found.kind is None and not found.unreadable and not same:
         return Inspection.of(Problem.CHANGED, "the credential database was changed since its client ended in order")
     return found

@@ -73,6 +73,21 @@ def bring_back(database: Path) -> bool:
     return True
 
 
+def lies_beside(database: Path) -> bool:
+    """Return whether there is a log, of either kind, that is not empty, or whether that cannot be told."""
+    try:
+        return any(_size(database.with_name(database.name + suffix)) for suffix in ("-wal", "-journal"))
+    except OSError:
+        return True
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def removed(database: Path) -> bool:
     """Return whether it is certain that somebody removed the log. False may also mean that it cannot be told."""
     index, held = database.with_name(f"{database.name}-shm"), database.with_name(HELD)

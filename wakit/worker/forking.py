@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -19,9 +18,11 @@ import wakit
 from wakit import process
 from wakit.errors import WorkerError
 from wakit.redact import scrub
+from wakit.worker.children import Child, Orphans
 from wakit.worker.forkserver import decoded
 
 _LAST_WORDS: Final = 1 << 16
+_ENDS_WITHIN: Final = 0.5  # seconds for a server that was killed
 _BORN_WITHIN: Final = 60.0
 """Seconds until a worker must be there: a server that was started just now loads its modules first."""
 
@@ -30,62 +31,18 @@ class ServerEndedError(WorkerError):
     """The server ended before the worker was there; a new one may do better."""
 
 
-class Child:
-    """A worker's process. Made and used in the event loop of the process that has become its parent.
-
-    Attributes:
-        pid: Its number.
-    """
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        loop = asyncio.get_running_loop()
-        self._exited: asyncio.Future[int] = loop.create_future()
-        # A pidfd tells the end of exactly this process to the event loop: no thread per worker, no SIGCHLD handler
-        # that another library could take away, and no reuse of the number before we have reaped it.
-        self._pidfd = os.pidfd_open(pid)
-        loop.add_reader(self._pidfd, self._reap)
-
-    @property
-    def ended(self) -> bool:
-        """Whether it is gone, even if the event loop has not come to reap it."""
-        if self._exited.done():
-            return True
-        exits = select.poll()
-        exits.register(self._pidfd, select.POLLIN)
-        return bool(exits.poll(0))
-
-    def kill(self) -> None:
-        """Send SIGKILL unless it was reaped already (its number may belong to another process by then)."""
-        if not self._exited.done():
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-
-    async def exited(self) -> int:
-        """Wait until it is gone and reaped; return its exit code, negative for a signal."""
-        return await asyncio.shield(self._exited)
-
-    def _reap(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._pidfd)
-        os.close(self._pidfd)
-        try:
-            _, status = os.waitpid(self.pid, 0)
-        except ChildProcessError:  # somebody else in this process has waited for it, and knows how it ended
-            self._exited.set_result(-signal.SIGKILL)
-        else:
-            self._exited.set_result(os.waitstatus_to_exitcode(status))
-
-
 class Newborn:
     """A worker that was asked for, and the parent's ends of its socket and its pipe; nobody reads them yet.
 
     Attributes:
         channel: The socket.
         output: The descriptor of the pipe it prints into.
+        taken: Whether these are somebody else's by now.
     """
 
     def __init__(self, channel: socket.socket, output: int) -> None:
         self.channel, self.output = channel, output
+        self.taken = False
         self._child: Child | None = None
         self._failure: WorkerError | None = None
         self._known = asyncio.Event()
@@ -113,11 +70,11 @@ class Newborn:
     def end(self) -> None:
         """Do without it."""
         self._unwanted = True
+        if self._child is not None:
+            self._child.kill()
         self.channel.close()
         with contextlib.suppress(OSError):
             os.close(self.output)
-        if self._child is not None:
-            self._child.kill()
 
     def become(self, child: Child) -> None:
         """Take the process that was forked."""
@@ -148,8 +105,9 @@ class ForkServer:
         self._interpreter = interpreter
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
-        self._heard = False
+        self._loop: asyncio.AbstractEventLoop | None = None  # that hears it
         self._asked: deque[Newborn] = deque()
+        self._orphans = Orphans()
 
     @property
     def pid(self) -> int | None:
@@ -174,6 +132,7 @@ class ForkServer:
             theirs.close()  # kept here, its end would never be seen
         ours.setblocking(False)
         self._channel = ours
+        self._orphans.sessions.append(self._process.pid)
 
     def fork(self) -> Newborn:
         """Ask for a worker; it is there when :meth:`Newborn.child` returns.
@@ -183,9 +142,9 @@ class ForkServer:
         """
         self.start()
         assert self._channel is not None
-        if not self._heard:
-            asyncio.get_running_loop().add_reader(self._channel, self._hear)
-            self._heard = True
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._loop.add_reader(self._channel, self._hear)
         channel, theirs = socket.socketpair()
         output, printed = os.pipe()
         newborn = Newborn(channel, output)
@@ -194,9 +153,10 @@ class ForkServer:
         try:
             socket.send_fds(self._channel, [b"\0"], [theirs.fileno(), printed])
         except OSError as error:
-            if not isinstance(error, (BrokenPipeError, ConnectionError)):
+            if not isinstance(error, ConnectionError):
                 self._asked.remove(newborn)
                 newborn.end()
+                self._nobody_awaited()
                 raise
             # It has ended, and its end is about to be heard; this one is told then, as the others are.
         finally:
@@ -218,38 +178,55 @@ class ForkServer:
             return
         except OSError:
             answer = b""
-        if not answer:
-            self._lost()
-            return
-        number = decoded(answer)
-        newborn = self._asked.popleft()
-        if number < 0:
-            newborn.fail(_refused(os.strerror(-number)))
+        if answer:
+            self._answered(decoded(answer))
         else:
-            newborn.become(Child(number))
-        if not self._asked:
-            process.adopt_orphans(False)
+            self._lost()
+
+    def _answered(self, number: int) -> None:
+        newborn = self._asked.popleft()
+        try:
+            if number < 0:
+                newborn.fail(_refused(os.strerror(-number)))
+            else:
+                self._orphans.sessions.append(number)
+                newborn.become(Child(number))
+        except OSError as error:  # there is no descriptor for it
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(number, signal.SIGKILL)
+                os.waitpid(number, 0)
+            newborn.fail(_refused(os.strerror(error.errno or 0)))
+        finally:
+            self._nobody_awaited()
 
     def _lost(self) -> None:
         """Its process ended, or is ended: whoever waits for a worker is told."""
-        assert self._channel is not None
-        assert self._process is not None
-        if self._heard:
-            asyncio.get_running_loop().remove_reader(self._channel)
-        self._channel.close()
-        self._process.kill()
-        code, words = self._process.wait(), b""
-        assert self._process.stderr is not None
-        with self._process.stderr as said, contextlib.suppress(BlockingIOError):
-            os.set_blocking(said.fileno(), False)
-            words = os.read(said.fileno(), _LAST_WORDS)
-        self._process, self._channel, self._heard = None, None, False
-        if self._asked:
-            last = scrub(words.decode(errors="replace").strip().rpartition("\n")[2])
-            why = f"the server that forks workers ended with code {code}" + (f": {last}" if last else "")
-            while self._asked:
-                self._asked.popleft().fail(_refused(why, ServerEndedError))
+        server, channel = self._process, self._channel
+        assert server is not None
+        assert channel is not None
+        self._process = self._channel = None
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(channel)
+        server.kill()
+        try:
+            code = server.wait(_ENDS_WITHIN)
+        except subprocess.TimeoutExpired:  # it hangs in the system; the kernel ends it when it can
+            code = -signal.SIGKILL
+        if self._loop is not None and not self._loop.is_closed():
+            while self._asked and (answer := _waiting_in(channel)):
+                self._answered(decoded(answer))
+        self._loop = None
+        channel.close()
+        why = f"the server that forks workers ended with code {code}{_last_words(server)}"
+        while self._asked:
+            self._asked.popleft().fail(_refused(why, ServerEndedError))
+        self._nobody_awaited()
+
+    def _nobody_awaited(self) -> None:
+        """Adopt no more orphans once no worker is awaited, and reap those that came meanwhile and are nobody's."""
+        if not self._asked:
             process.adopt_orphans(False)
+            self._orphans.reap()
 
     def _spawn(self, channel: int) -> subprocess.Popen[bytes]:
         environment = dict(os.environ if self._environment is None else self._environment)
@@ -283,6 +260,23 @@ def started_ahead() -> Iterator[ForkServer]:
         yield server
     finally:
         server.close()
+
+
+def _waiting_in(channel: socket.socket) -> bytes:
+    try:
+        return channel.recv(64)
+    except OSError:
+        return b""
+
+
+def _last_words(server: subprocess.Popen[bytes]) -> str:
+    words = b""
+    assert server.stderr is not None
+    with server.stderr as said, contextlib.suppress(BlockingIOError):
+        os.set_blocking(said.fileno(), False)
+        words = os.read(said.fileno(), _LAST_WORDS)
+    last = scrub(words.decode(errors="replace").strip().rpartition("\n")[2])
+    return f": {last}" if last else ""
 
 
 def _refused(why: str, kind: type[WorkerError] = WorkerError) -> WorkerError:

@@ -37,6 +37,7 @@ Work: TypeAlias = Callable[[socket.socket, int], NoReturn]
 
 _ANSWER: Final = 4
 _GO: Final = b"\0"
+_GIVEN: Final = 2  # descriptors with each question
 # What neonize imports of other packages. It is not imported itself: it would load the Go library.
 _OF_THE_LIBRARY: Final = (
     "concurrent.futures.thread",
@@ -76,6 +77,9 @@ def serve(channel: int, parent: int, work: Work) -> NoReturn:
     """
     if not process.die_with(parent, signal.SIGKILL):
         os._exit(0)
+    signal.signal(
+        signal.SIGCHLD, signal.SIG_DFL
+    )  # whoever ignores it has passed that on, and then nobody can be waited for
     coredumps.forbid()
     process.call_itself(NAME)
     load_ahead()
@@ -107,11 +111,11 @@ class _Server:
 
     def served(self) -> bool:
         """Fork one worker when it is asked for; False once the host has gone."""
-        asked, descriptors, _flags, _address = socket.recv_fds(self.host, 1, 2)
+        asked, descriptors, _flags, _address = socket.recv_fds(self.host, 1, _GIVEN)
         if not asked:
             return False
         try:
-            answer = self._forked(descriptors)
+            answer = self._forked(descriptors) if len(descriptors) == _GIVEN else -errno.EMFILE
         except OSError as error:
             answer = -(error.errno or errno.EAGAIN)
         finally:

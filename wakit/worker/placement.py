@@ -19,7 +19,8 @@ from typing import Final, Protocol
 
 from wakit.core.declaration import Endpoint
 from wakit.errors import WorkerError
-from wakit.worker.forking import Child, ForkServer, Newborn, ServerEndedError
+from wakit.worker.children import Child
+from wakit.worker.forking import ForkServer, Newborn, ServerEndedError
 from wakit.worker.messages import Prepare, encode
 
 _BUFFER: Final = 1 << 16
@@ -72,7 +73,7 @@ class Placer(Protocol):
         """Forget what was loaded ahead: another release is installed."""
 
     async def close(self) -> None:
-        """End what is kept for placing; the workers live on. Whoever is placed afterwards starts it anew."""
+        """End what is kept for placing; the workers live on."""
 
 
 class LocalPlacer:
@@ -89,6 +90,7 @@ class LocalPlacer:
         self._server = ForkServer() if server is None else server
         self._ready: list[Newborn] = []
         self._discarded: list[Newborn] = []  # their ends are still to be seen
+        self._closed = False
 
     def make_ready(self, count: int, endpoint: Endpoint | None) -> None:
         """Have so many workers forked that load the library for an endpoint and wait; a later :meth:`place` takes one.
@@ -111,24 +113,26 @@ class LocalPlacer:
         try:
             return await self._place(worker_id)
         except ServerEndedError:
+            if self._closed:
+                raise
             return await self._place(worker_id)  # by a new one
 
     async def _place(self, worker_id: str) -> Placed:
         newborn = None
         try:
             newborn = self._take_ready() or self._server.fork()
-            return await LocalWorker.attach(await newborn.child(), newborn.channel, newborn.output)
+            worker = await LocalWorker.attach(await newborn.child(), newborn.channel, newborn.output)
+        except TimeoutError as error:
+            self._server.close()  # it hangs; the next one is a new one
+            raise _not_started(worker_id, "the server that forks workers does not answer") from error
         except OSError as error:
-            if newborn is not None:
-                self._server.close()  # it does not answer, or what it gave cannot be used; the next one is a new one
+            raise _not_started(worker_id, os.strerror(error.errno) if error.errno else type(error).__name__) from error
+        else:
+            newborn.taken = True
+            return worker
+        finally:
+            if newborn is not None and not newborn.taken:
                 self._discard(newborn)
-            why = os.strerror(error.errno) if error.errno else "the server that forks workers does not answer"
-            hint = "check the limits on processes and open files (`ulimit -a`)"
-            raise WorkerError(f"Worker {worker_id} could not be started", why=why, hint=hint) from error
-        except BaseException:
-            if newborn is not None:
-                self._discard(newborn)
-            raise
 
     def renew(self) -> None:
         """End what waits, and the server; the next worker is of what is installed by then."""
@@ -137,17 +141,18 @@ class LocalPlacer:
 
     async def close(self) -> None:
         """End what waits, and the server, and see them gone."""
+        self._closed = True
         self.dismiss()
+        self._server.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GONE_WITHIN):
                 while self._discarded:
                     with contextlib.suppress(WorkerError):
                         await (await self._discarded.pop().child()).exited()
-        self._server.close()
 
     def _discard(self, newborn: Newborn) -> None:
         newborn.end()
-        self._discarded.append(newborn)
+        self._discarded = [each for each in (*self._discarded, newborn) if each.usable]
 
     def _take_ready(self) -> Newborn | None:
         while self._ready:
@@ -156,6 +161,11 @@ class LocalPlacer:
                 return newborn
             self._discard(newborn)  # whatever ended it, a new one will say
         return None
+
+
+def _not_started(worker_id: str, why: str) -> WorkerError:
+    hint = "check the limits on processes and open files (`ulimit -a`)"
+    return WorkerError(f"Worker {worker_id} could not be started", why=why, hint=hint)
 
 
 class LocalWorker:

@@ -242,6 +242,11 @@ class Relay:
         line: bool,
     ) -> None:
         far_writer = streams[1]
+        if passenger.cut:  # between the dial's last look and now
+            first.cancel()
+            writer.transport.abort()
+            far_writer.transport.abort()
+            return
         passenger.tunnels |= {writer, far_writer}
 
         def sent(count: int) -> None:
