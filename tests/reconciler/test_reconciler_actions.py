@@ -883,3 +883,18 @@ def test_whoever_waits_for_the_first_starts_does_not_end_them_when_its_time_is_o
     fleet.run(fleet.reconciler.started(1.0))
     fleet.advance(60)
     assert {fleet.state(name) for name in "ab"} == {State.CONNECTED}
+
+
+def test_a_pairing_that_was_asked_for_is_not_kept_for_a_session_that_the_file_parks(fleet: Fleet) -> None:
+    fleet.declare(SessionSpec("a"), SessionSpec("d", enabled=False))
+    fleet.advance(5)
+    fleet.disk_faults += [OSError(28, "no space left on device")]
+    fleet.declare(SessionSpec("a"))
+    fleet.advance(0.001)
+    fleet.declare(SessionSpec("a"), SessionSpec("d"))
+    fleet.run(fleet.desk.pair("d", PairRequest()))
+    assert fleet.tracked("d").busy, "its retirement is still under way, so nobody begins to pair it"
+    fleet.declare(SessionSpec("a"), SessionSpec("d", enabled=False))
+    fleet.advance(3600)
+    assert fleet.tracked("d").request is None
+    assert fleet.state("d") is State.PARKED

@@ -68,6 +68,8 @@ class Enactment:
         for name, spec in declaration.sessions.items():
             tracked = roster.get(name)
             old, tracked.spec = tracked.spec, spec
+            if not spec.enabled:
+                tracked.request = None  # asked for while it was to run; not for the day on which it is again
             if tracked.state is State.RETIRED and tracked.credential is Credential.ABSENT:
                 roster.happen(tracked, Happening.DECLARED, "declared")
             if old is not None and spec.change_from(old) is not Change.NONE:

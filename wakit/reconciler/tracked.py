@@ -98,9 +98,10 @@ class Tracked:
             self.method = self.phone = None
 
     def ask_again(self) -> None:
-        """Take a pairing that did not get far enough for what it was: still asked for."""
+        """Take a pairing that did not get far enough for what it was: still asked for, unless the file parks it."""
         if self.asked:
-            self.asked, self.request = False, self.request or Request.PAIR
+            wanted = self.spec is None or self.spec.enabled
+            self.asked, self.request = False, self.request or (Request.PAIR if wanted else None)
 
     def leave_worker(self) -> None:
         """Forget the worker; it is gone."""
