@@ -13,6 +13,7 @@ _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _PR_SET_NAME: Final = 15
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _ZOMBIE_OR_DEAD: Final = "ZX"
+_STOPPED: Final = "Tt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,36 +29,26 @@ class Birth:
     ticks: int
 
 
-def birth(pid: int) -> Birth | None:
-    """Return when a process was born; None if there is no such process, it is a zombie, or the system has no procfs.
-
-    Example:
-        >>> birth(os.getpid()) == birth(os.getpid())
-        True
-    """
-    text = _read(f"/proc/{pid}/stat")
-    if not text:
-        return None
-    # Field 22 of proc(5). The name in field 2 may hold spaces and brackets, so counting starts behind its last bracket.
-    fields = text.rpartition(")")[2].split()
-    if fields[0] in _ZOMBIE_OR_DEAD:
-        return None
-    return Birth(_read("/proc/sys/kernel/random/boot_id"), int(fields[19]))
-
-
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the kernel's table of processes says of one.
+    """What the kernel's table of processes says of one (proc(5), ``stat``).
 
     Attributes:
         name: Its short name.
-        ended: It is a zombie: it has ended, and its parent has not waited for it.
+        state: A letter: ``T`` stopped, ``Z`` a zombie, ...
         session: The leader of its session.
+        ticks: Clock ticks from the boot to its start.
     """
 
     name: str
-    ended: bool
+    state: str
     session: int
+    ticks: int
+
+    @property
+    def ended(self) -> bool:
+        """It has ended, and its parent has not waited for it."""
+        return self.state in _ZOMBIE_OR_DEAD
 
 
 def entry(pid: int) -> Entry | None:
@@ -67,11 +58,25 @@ def entry(pid: int) -> Entry | None:
         >>> entry(os.getpid()).session == os.getsid(0)
         True
     """
+    # The name in field 2 may hold spaces and brackets, so counting starts behind its last bracket, at field 3.
     before, bracket, after = _read(f"/proc/{pid}/stat").rpartition(")")
     if not bracket:
         return None
-    fields = after.split()  # of proc(5), from the third on
-    return Entry(before.partition("(")[2], fields[0] in _ZOMBIE_OR_DEAD, int(fields[3]))
+    fields = after.split()
+    return Entry(before.partition("(")[2], fields[0], session=int(fields[3]), ticks=int(fields[19]))
+
+
+def birth(pid: int) -> Birth | None:
+    """Return when a process was born; None if there is no such process, it is a zombie, or the system has no procfs.
+
+    Example:
+        >>> birth(os.getpid()) == birth(os.getpid())
+        True
+    """
+    found = entry(pid)
+    if found is None or found.ended:
+        return None
+    return Birth(_read("/proc/sys/kernel/random/boot_id"), found.ticks)
 
 
 def children() -> list[int]:
@@ -82,7 +87,8 @@ def children() -> list[int]:
 
 def is_stopped(pid: int) -> bool:
     """Return whether a process was stopped by a signal (SIGSTOP, SIGTSTP) or a debugger, and may go on."""
-    return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()[:1] in (["T"], ["t"])
+    found = entry(pid)
+    return found is not None and found.state in _STOPPED
 
 
 def die_with(parent: int, number: signal.Signals) -> bool:

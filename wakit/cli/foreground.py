@@ -127,7 +127,6 @@ class _Lines:
         self._say = say
         self._as_json = as_json
         self._served: Served | None = None
-        self._render: Any = None
         self._shown = False
         self._told: dict[str, tuple[str, str]] = {}
         self._progress = progress.Lines((lambda _line: None) if as_json else say, time.monotonic)
@@ -136,11 +135,10 @@ class _Lines:
         """Say who serves, and every session as it is."""
         from wakit.cli import render  # noqa: PLC0415 - rich, when the sessions have started
 
-        self._render = render
         self._served = served
         told = served.status()
         if not self._as_json:
-            self._say(str(self._render.footer(told.daemon, datetime.now(UTC))))
+            self._say(str(render.footer(told.daemon, datetime.now(UTC))))
         for session in told.sessions:
             self.on_change(session.name)
         self._shown = True
@@ -150,6 +148,8 @@ class _Lines:
         """Say a session's state, if it is another one."""
         if self._served is None or not name:
             return
+        from wakit.cli import render  # noqa: PLC0415 - loaded by then
+
         try:
             session = self._served.session(name)
         except UnknownSessionError:
@@ -160,7 +160,7 @@ class _Lines:
         if self._told.get(name) == (session.state, session.reason):
             return
         self._told[name] = session.state, session.reason
-        self._say(session.model_dump_json() if self._as_json else self._render.change(session, datetime.now(UTC)))
+        self._say(session.model_dump_json() if self._as_json else render.change(session, datetime.now(UTC)))
         self._progress.take(session)
         if self._shown:
             self._progress.tell()

@@ -32,8 +32,8 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A session's name.")]
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of sessions.")]
 
 
-def fleet_of(context: typer.Context, config: Path | None, sim: bool | None) -> Fleet:
+def fleet_of(context: typer.Context, config: Path | None, sim: bool | None, *, phones_by_hand: bool = False) -> Fleet:
     """Return the fleet a command means: by its own ``-c``, or the one before its name."""
     from wakit.cli.fleet import Fleet  # noqa: PLC0415 - the runtime, only where a fleet is needed
 
-    return Fleet(config or context.obj, sim=sim)
+    return Fleet(config or context.obj, sim=sim, phones_by_hand=phones_by_hand)

@@ -87,7 +87,7 @@ def _status(path: str) -> tuple[str, int, int, int] | None:
 def _own_files() -> list[tuple[str, bytes]]:
     root = Path(wakit.__file__).parent
     found: list[tuple[str, bytes]] = []
-    for path in sorted(root.rglob("*.py")):
+    for path in map(Path, _sources(str(root))):
         try:
             found.append((str(path.relative_to(root)), path.read_bytes()))
         except OSError:  # an installer is at work

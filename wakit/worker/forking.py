@@ -167,7 +167,6 @@ class ForkServer:
     def close(self) -> None:
         """End the process. The workers it forked live on."""
         if self._process is not None:
-            self._process.kill()
             self._lost()
 
     def _hear(self) -> None:
@@ -205,14 +204,13 @@ class ForkServer:
         assert server is not None
         assert channel is not None
         self._process = self._channel = None
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.remove_reader(channel)
         server.kill()
         try:
             code = server.wait(_ENDS_WITHIN)
         except subprocess.TimeoutExpired:  # it hangs in the system; the kernel ends it when it can
             code = -signal.SIGKILL
         if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(channel)
             while self._asked and (answer := _waiting_in(channel)):
                 self._answered(decoded(answer))
         self._loop = None

@@ -6,15 +6,11 @@ from __future__ import annotations
 import gc
 from enum import StrEnum
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
 from wakit.cli.options import Config, Json, Sim, fleet_of
-
-if TYPE_CHECKING:
-    from wakit.cli.fleet import Fleet
 
 _PATIENCE: Final = 60.0  # seconds `up --wait` waits
 
@@ -63,7 +59,7 @@ def up(
     typed = context.get_parameter_source("sim_phones")
     if typed is not None and typed.name == "COMMANDLINE" and not sim:
         raise typer.BadParameter("it is about --sim, which was not given", context, param_hint="--sim-phones")
-    asked = partial(_asked, config or context.obj, sim=sim, by_hand=sim_phones is SimPhones.MANUAL)
+    asked = partial(fleet_of, context, config, sim, phones_by_hand=sim_phones is SimPhones.MANUAL)
     if wait:
         from wakit.cli import background
 
@@ -82,12 +78,6 @@ def up(
             if upgrading.replace(fleet := asked(), quiet=json):
                 return
             raise typer.Exit(foreground.run(fleet, forks, as_json=json))
-
-
-def _asked(config: Path | None, *, sim: bool, by_hand: bool) -> Fleet:
-    from wakit.cli.fleet import Fleet
-
-    return Fleet(config, sim=sim, phones_by_hand=by_hand)
 
 
 def down(
