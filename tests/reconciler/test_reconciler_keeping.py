@@ -61,39 +61,43 @@ def test_what_was_linked_is_backed_up_once_it_logged_in(fleet: Fleet) -> None:
     assert (backup.why, backup.problem) == ("paired", "")
 
 
-def started_again(fleet: Fleet) -> None:
-    """A fleet whose credentials have changed since their backups, one of which has not come up yet."""
+def stopped_with_changes(fleet: Fleet) -> None:
+    """A fleet whose credentials have changed since their backups, and whose next daemon has not looked yet."""
     fleet.paired("a", "b", vault=VaultPolicy(interval=3600.0))
     with keeping(fleet):
         fleet.advance(10)
     for name in "ab":
         fleet.workers.write(name)
     fleet.restart()
-    fleet.advance(5)
-    fleet.tracked("a").state = State.STARTING
 
 
 def test_while_the_fleet_starts_nothing_is_backed_up_but_what_has_no_copy_yet(fleet: Fleet) -> None:
-    started_again(fleet)
+    stopped_with_changes(fleet)
+    fleet.workers.silent = True
     with keeping(fleet):
-        fleet.advance(30)
+        fleet.advance(5)
+        fleet.workers.tell("b", Connected())
+        fleet.workers.silent = False
+        fleet.advance(25)
+        assert fleet.state("a") is State.STARTING
         assert [whys(fleet, name) for name in "ab"] == [["paired"], ["paired"]]
         fleet.declare(A, B, SessionSpec("c"), vault=VaultPolicy(interval=3600.0))
         fleet.advance(1)
         assert fleet.workers.scan("c", NUMBERS["c"])
         fleet.advance(5)
         assert [whys(fleet, name) for name in "abc"] == [["paired"], ["paired"], ["paired"]]
-        fleet.tracked("a").state = State.CONNECTED
+        fleet.workers.tell("a", Connected())
         fleet.advance(5)
     assert [whys(fleet, name) for name in "ab"] == [["paired", "connected"], ["paired", "connected"]]
 
 
 def test_a_start_that_does_not_end_puts_backups_off_for_minutes_only(fleet: Fleet) -> None:
-    started_again(fleet)
+    stopped_with_changes(fleet)
+    fleet.workers.launch_takes = 600.0  # it lives, and speaks
     with keeping(fleet):
         fleet.advance(240)
+        assert fleet.state("b") is State.CONNECTED
         assert whys(fleet, "b") == ["paired"]
-        fleet.tracked("a").state = State.STARTING
         fleet.advance(120)
     assert whys(fleet, "b") == ["paired", "connected"]
 

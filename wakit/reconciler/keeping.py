@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
 from wakit.core.retry import Backoff
 from wakit.errors import WakitError
@@ -27,7 +26,6 @@ from wakit.vault.manifest import Why
 
 _AFTER_FAILURE: Final = Backoff(first=60.0, cap=3600.0, floor=30.0)
 _LOOK_AGAIN: Final = timedelta(minutes=10)
-_STARTING: Final = timedelta(seconds=1)  # until it is looked again whether everybody has started
 _MOST_STARTING: Final = timedelta(minutes=5)  # that a start of the fleet is waited for
 _AT_ONCE: Final = 4  # last backups of an ending daemon that are taken side by side
 
@@ -48,6 +46,7 @@ class Keeper:
         self._newest: dict[str, datetime] = {}
         self._failures: dict[str, tuple[int, datetime, str]] = {}
         self._knows = False  # how old everybody's newest backup is
+        self._all_started = False
         self._began = roster.ports.now()
         self._wake = asyncio.Event()
 
@@ -55,6 +54,12 @@ class Keeper:
         """Have a session backed up soon."""
         self._asked.setdefault(tracked.name, why)
         self._wake.set()
+
+    def all_started(self) -> None:
+        """Take up the whole of the work: nobody has to be started first any more."""
+        if not self._all_started:
+            self._all_started = True
+            self._wake.set()
 
     async def run(self) -> None:
         """Take what is due, for ever."""
@@ -120,9 +125,7 @@ class Keeper:
 
     def _starting(self) -> bool:
         """Return whether the fleet still starts: its disk and its processors belong to those that are not back yet."""
-        if self._knows or self._ports.now() - self._began >= _MOST_STARTING:
-            return False
-        return any(tracked.state is State.STARTING for tracked in self._roster.sessions.values())
+        return not self._all_started and self._ports.now() - self._began < _MOST_STARTING
 
     def _keeps(self, tracked: Tracked) -> bool:
         return tracked.credential is Credential.PRESENT
@@ -151,7 +154,7 @@ class Keeper:
 
     async def _pause(self) -> None:
         now, interval = self._ports.now(), self._interval()
-        moments = [now + (_STARTING if self._starting() else _LOOK_AGAIN)]
+        moments = [self._began + _MOST_STARTING if self._starting() else now + _LOOK_AGAIN]
         moments += [until for _, until, _ in self._failures.values()]
         moments += [newest + interval for newest in self._newest.values() if interval]
         seconds = max(1.0, (min(moments) - now).total_seconds())

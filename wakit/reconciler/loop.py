@@ -159,6 +159,7 @@ class Reconciler:
         self._last = decided
         if self.executor.idle() and not any(each.state is State.STARTING for each in self.roster.sessions.values()):
             self._all_started.set()
+            self.executor.keeper.all_started()
         if self.converged() is not self._converged:
             self._converged = not self._converged
             self._on_convergence()
