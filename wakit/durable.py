@@ -21,15 +21,13 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_file(path: Path, data: bytes, *, like: os.stat_result | None = None, durable: bool = True) -> None:
+def write_file(path: Path, data: bytes, *, like: os.stat_result | None = None) -> None:
     """Replace ``path`` by ``data``, durably and in one step.
 
     Args:
         path: The file; its folder exists.
         data: The whole content.
         like: Whose mode and owner the file gets; without it, it is this user's and 0600.
-        durable: Whether it has to outlast a power failure. What is only true of processes that run does not: it is
-            written in one step all the same, and nobody waits for the disk.
 
     Raises:
         OSError: As the system says; the old file is untouched then.
@@ -45,14 +43,12 @@ def write_file(path: Path, data: bytes, *, like: os.stat_result | None = None, d
                 with suppress(PermissionError):  # only root may give files away
                     os.fchown(descriptor, like.st_uid, like.st_gid)
             file.flush()
-            if durable:
-                os.fsync(descriptor)
+            os.fsync(descriptor)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    if durable:
-        sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def move(source: Path, target: Path) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from wakit.errors import HeldError
 from wakit.whatsapp.port import AccountHold, SessionStart
@@ -67,6 +68,25 @@ def test_the_owner_is_written_beside_the_lock(tmp_path):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
     custody.release()
     assert sorted(each.name for each in tmp_path.iterdir()) == ["lock", "owner.json"]
+
+
+def test_a_longer_record_of_the_last_owner_leaves_nothing_in_this_one(tmp_path):
+    (tmp_path / "owner.json").write_text(json.dumps({"epoch": 3, "directory": "x" * 4000}))
+    custody = take(order(tmp_path))
+    assert json.loads((tmp_path / "owner.json").read_text())["epoch"] == 4
+    custody.release()
+
+
+def test_an_owner_is_not_written_through_a_link(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("somebody's")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "owner.json").symlink_to(elsewhere)
+    with pytest.raises(OSError, match="symbolic links"):
+        take(order(tmp_path / "a"))
+    assert elsewhere.read_text() == "somebody's"
+    with FileLock(tmp_path / "a" / "lock").acquire(blocking=False):
+        pass  # it was let go
 
 
 def test_a_torn_owner_file_still_gives_an_answer(tmp_path):
