@@ -31,6 +31,7 @@ from wakit.vault.recovery import Recovery
 from wakit.whatsapp.port import SessionStart, WorkerLaunch
 
 _PORTION: Final = 8  # credentials that one thread checks, one after the other
+_AT_ONCE: Final = 3  # portions under way: more would mostly wait for the interpreter, fewer for the disk
 
 
 def in_words(error: BaseException) -> str:
@@ -69,6 +70,7 @@ class Starter:
         self._roster = roster
         self._ports = roster.ports
         self._in_turn = in_turn
+        self._checks = asyncio.Semaphore(_AT_ONCE)
 
     async def create(self, tracked: Tracked, action: Create) -> bool:
         """Start a session that has to be linked; return whether it pairs now."""
@@ -196,13 +198,14 @@ class Starter:
     async def _tickets(self, candidates: Sequence[_Candidate]) -> list[StartTicket | BaseException]:
         """Have the credentials checked; in the place of one that cannot be used stands why."""
         portions = [candidates[first : first + _PORTION] for first in range(0, len(candidates), _PORTION)]
-        tickets = await asyncio.gather(
-            *(
-                self._in_turn.together([each.tracked.name for each in portion], partial(_prepared, portion))
-                for portion in portions
-            )
-        )
+        tickets = await asyncio.gather(*map(self._portion, portions))
         return [ticket for portion in tickets for ticket in portion]
+
+    async def _portion(self, candidates: Sequence[_Candidate]) -> list[StartTicket | BaseException]:
+        async with self._checks:  # fair: who asked first starts first
+            return await self._in_turn.together(
+                [each.tracked.name for each in candidates], partial(_prepared, candidates)
+            )
 
     def _recovered(self, tracked: Tracked, recovery: Recovery) -> None:
         self._roster.log(

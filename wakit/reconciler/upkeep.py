@@ -72,7 +72,8 @@ class Upkeep:
 
     async def run(self) -> None:
         """Do what is due, for ever."""
-        clock, due = asyncio.get_running_loop().time, 0.0
+        clock = asyncio.get_running_loop().time
+        due = clock() + _RELEASE_EVERY  # what is installed was looked at when the daemon began
         while True:
             self._wake.clear()
             if clock() >= due:

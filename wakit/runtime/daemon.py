@@ -87,8 +87,7 @@ async def run(opened: Opened) -> None:
     async with AsyncExitStack() as stack:
         installed = Installed()
         release = asyncio.create_task(asyncio.to_thread(installed.look))
-        journal = Journal.open(opened.layout.journal)
-        stack.push_async_callback(journal.close)
+        journal = await opened.journal
         daemon = _join(opened, journal, installed, await release)
         if opened.sim is not None and not opened.place.phones_by_hand:
             from wakit.runtime.rehearsal import Phones  # noqa: PLC0415 - the simulator only where one is asked for

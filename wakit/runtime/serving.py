@@ -3,7 +3,8 @@
 The file first, since nothing can be served without it. Then the lock, so that a second daemon changes nothing before it
 leaves. Most of the time of a start is spent in loading code: the rooms of the daemon here, the WhatsApp library in each
 worker. Both are begun as early as can be, side by side: the rooms in a thread, and as many workers as will be wanted at
-once as processes that load their library and wait (:meth:`wakit.worker.placement.LocalPlacer.make_ready`).
+once as processes that load their library and wait (:meth:`wakit.worker.placement.LocalPlacer.make_ready`). The journal
+is opened as soon as its room is there, for that is the database's work and not the interpreter's.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -24,7 +25,7 @@ from wakit.control.address import read_record
 from wakit.core.declaration import Declaration
 from wakit.core.placement import assign
 from wakit.declare import load, read_source
-from wakit.errors import HeldError
+from wakit.errors import HeldError, WakitError
 from wakit.runtime.ending import Ending
 from wakit.runtime.place import Place
 from wakit.vault.folder import DATABASE
@@ -33,6 +34,7 @@ from wakit.worker.forking import ForkServer
 from wakit.worker.placement import LocalPlacer
 
 if TYPE_CHECKING:
+    from wakit.journal import Journal
     from wakit.reconciler.desk import Desk
     from wakit.sim.client import SimClient
 
@@ -72,6 +74,7 @@ class Opened:
         first: The file, as it was read.
         adapt: What becomes of each declaration before it is put into force.
         placer: Where workers run.
+        journal: Being opened; closed by who made it.
         sim: The loopback WhatsApp, where that is served.
         stop: Set when the daemon is to end.
         options: How it is run.
@@ -82,6 +85,7 @@ class Opened:
     first: Declaration
     adapt: Adapt
     placer: LocalPlacer
+    journal: asyncio.Task[Journal]
     sim: SimClient | None
     stop: asyncio.Event
     options: DaemonOptions
@@ -98,7 +102,7 @@ async def serve(place: Place, *, stop: asyncio.Event, options: DaemonOptions | N
     """
     chosen = options or DaemonOptions()
     _keep_private()
-    rooms: asyncio.Task[Any] = asyncio.create_task(asyncio.to_thread(import_module, "wakit.runtime.daemon"))
+    rooms: asyncio.Task[Any] = asyncio.create_task(asyncio.to_thread(_rooms))
     declaration = await _settled(place.config)
     layout = open_layout(place.state_dir)
     placer = LocalPlacer(chosen.forks)
@@ -110,9 +114,28 @@ async def serve(place: Place, *, stop: asyncio.Event, options: DaemonOptions | N
                 sim, adapt = await _rehearse(place, stack)
             _make_ready(placer, layout, adapt(declaration))
             stack.callback(asyncio.get_running_loop().call_later(_READY_FOR, placer.dismiss).cancel)
-            opened = Opened(place, layout, declaration, adapt, placer, sim, stop, chosen)
+            journal = asyncio.create_task(asyncio.to_thread(_open_journal, layout.journal))
+            stack.push_async_callback(_closed, journal)
+            opened = Opened(place, layout, declaration, adapt, placer, journal, sim, stop, chosen)
             await (await rooms).run(opened)
     chosen.ending.closed()
+
+
+def _rooms() -> Any:
+    import_module("wakit.journal")  # first, for it can be opened while the others are loaded
+    return import_module("wakit.runtime.daemon")
+
+
+def _open_journal(path: Path) -> Journal:
+    from wakit.journal import Journal  # noqa: PLC0415 - in a thread, beside the other rooms
+
+    return Journal.open(path)
+
+
+async def _closed(journal: asyncio.Task[Journal]) -> None:
+    """Close the journal if it could be opened; if not, whoever waited for it was told."""
+    with suppress(WakitError):
+        await (await journal).close()
 
 
 async def _rehearse(place: Place, stack: AsyncExitStack) -> tuple[SimClient, Adapt]:
