@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wakit.core.breaker import (
+    DISPUTED,
     PROBES,
     SPAN,
     Evidence,
@@ -167,6 +168,110 @@ def test_an_outdated_client_is_probed_seldom() -> None:
     assert outage.probe_at - NOON >= timedelta(minutes=30)
 
 
+# -- logins of others while one is told that the client is outdated --------------------------------------------------
+
+
+def login(
+    outlook: Outlook, session: str, at: datetime, *, dialled: float | None = 0.0, chance: float = 0.999
+) -> Outlook:
+    """A login that is told at a moment, of a dial that went out so many seconds before."""
+    return outlook.logged_in(session, None if dialled is None else at - timedelta(seconds=dialled), at, chance)
+
+
+def outage_of(outlook: Outlook) -> Outage:
+    assert outlook.outage is not None
+    return outlook.outage
+
+
+def refused_again(outlook: Outlook, session: str, at: datetime, chance: float = 0.999) -> Outlook:
+    told = Evidence(session, at, Trouble.OUTDATED, "405")
+    return outlook.probed_by(session, at).failed(told, Headcount(9, 9), chance)
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.5, 0.999])
+def test_a_login_of_another_session_brings_the_next_probe_forward_and_closes_nothing(chance: float) -> None:
+    outlook, planned = opened(Trouble.OUTDATED)
+    at = NOON + timedelta(minutes=4)
+    outage = outage_of(login(outlook, "b", at, chance=chance))
+    assert timedelta(seconds=30) <= outage.probe_at - at <= timedelta(seconds=60)
+    assert (outage.probes, outage.probing, outage.sessions, outage.since) == (0, None, {"a"}, planned.since)
+    assert "but b logged in with it meanwhile" in outage.words()
+    assert "upgrade wakit" in outage.words()
+
+
+def test_a_probe_that_is_due_sooner_stays_as_it_was_planned() -> None:
+    outlook, planned = opened(Trouble.OUTDATED)
+    at = planned.probe_at - timedelta(seconds=5)
+    assert outage_of(login(outlook, "b", at)).probe_at == planned.probe_at
+
+
+def test_a_probe_under_way_is_left_alone_and_the_next_one_follows_soon() -> None:
+    outlook, planned = opened(Trouble.OUTDATED)
+    trying = outlook.probed_by("a", planned.probe_at)
+    at = planned.probe_at + timedelta(seconds=3)
+    disputed = login(trying, "b", at, chance=0.0)
+    assert (outage_of(disputed).probing, outage_of(disputed).probe_at) == ("a", outage_of(trying).probe_at)
+    after = disputed.failed(Evidence("a", at, Trouble.OUTDATED, "405"), Headcount(9, 9), 0.999)
+    assert timedelta(seconds=60) < outage_of(after).probe_at - at <= timedelta(seconds=120)
+
+
+def test_only_what_was_dialled_since_the_alarm_says_anything_about_it() -> None:
+    outlook, _ = opened(Trouble.OUTDATED)
+    at = NOON + timedelta(seconds=8)
+    assert login(outlook, "b", at, dialled=9.0) is outlook
+    assert login(outlook, "b", at, dialled=None) is outlook
+    assert login(outlook, "b", at, dialled=8.0) is not outlook
+
+
+@pytest.mark.parametrize("trouble", [Trouble.NETWORK, Trouble.SERVICE])
+def test_of_other_troubles_a_login_is_the_end_and_nothing_else(trouble: Trouble) -> None:
+    outlook, _ = opened(trouble)
+    assert login(outlook, "z", NOON + timedelta(seconds=9)) is outlook
+    assert login(Outlook(), "z", NOON) == Outlook()
+
+
+def test_an_account_that_stays_refused_while_others_log_in_is_tried_after_pauses_that_double_up_to_an_hour() -> None:
+    outlook, _ = opened(Trouble.OUTDATED)
+    at = NOON + timedelta(seconds=1)
+    outlook = login(outlook, "b", at)
+    pauses = []
+    for _ in range(10):
+        pauses.append(round((outage_of(outlook).probe_at - at).total_seconds() / 60))
+        at = outage_of(outlook).probe_at
+        outlook = refused_again(outlook, "a", at)
+        for name in "bcd":
+            outlook = login(outlook, name, at + timedelta(seconds=1))
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
+
+
+def test_who_logged_in_and_is_refused_later_speaks_no_more_against_the_alarm() -> None:
+    outlook, _ = opened(Trouble.OUTDATED)
+    outlook = login(outlook, "b", NOON + timedelta(seconds=1))
+    at = outage_of(outlook).probe_at
+    outlook = outlook.failed(Evidence("b", at, Trouble.OUTDATED, "405"), Headcount(9, 9), 0.999)
+    assert (outage_of(outlook).disputed_by, outage_of(outlook).sessions) == (None, {"a", "b"})
+    outlook = refused_again(outlook, "a", at)
+    assert outage_of(outlook).probe_at - at >= timedelta(minutes=30)
+    assert login(outlook, "b", at) is outlook
+    assert outage_of(login(outlook, "c", at)).disputed_by == "c"
+
+
+def test_a_dial_that_fails_is_no_refusal_so_its_session_does_not_end_the_alarm() -> None:
+    outlook, _ = opened(Trouble.OUTDATED)
+    outlook = outlook.failed(failure("b", after=5), Headcount(9, 9), 0.5)
+    assert outage_of(outlook).sessions == {"a"}
+    assert outlook.reached("b") is outlook
+
+
+@given(st.lists(st.tuples(st.sampled_from("bcdef"), st.floats(0, 3600), st.floats(0, 0.999)), min_size=1, max_size=60))
+def test_a_hundred_logins_say_no_more_than_one(logins: list[tuple[str, float, float]]) -> None:
+    at, (name, _, chance) = NOON, logins[0]
+    first = login(opened(Trouble.OUTDATED)[0], name, at, chance=chance)
+    for name, pause, chance in logins:
+        at += timedelta(seconds=pause)
+        assert login(first, name, at, chance=chance) is first
+
+
 def test_codes_that_mean_that_nobody_is_served() -> None:
     assert [code for code in ("401", "405", "500", "503", "") if is_busy(code)] == ["500", "503"]
 
@@ -180,6 +285,7 @@ events = st.one_of(
     ),
     st.tuples(st.just("outdated"), st.sampled_from("abcdef")),
     st.tuples(st.just("reached"), st.sampled_from("abcdef")),
+    st.tuples(st.just("logged in"), st.sampled_from("abcdef"), st.floats(0, 60)),
     st.tuples(st.just("probed"), st.sampled_from("abcdef")),
     st.tuples(st.just("over")),
     st.tuples(st.just("moved"), st.integers(-7200, 7200)),
@@ -206,6 +312,16 @@ def test_whatever_is_told_there_is_a_probe_to_come_and_somebody_hit(
         elif what == "reached":
             outlook = outlook.reached(name)
             assert outlook.outage is None or outlook.outage.trouble is Trouble.OUTDATED
+        elif what == "logged in":
+            before = outlook
+            outlook = login(before, name, now, dialled=float(str(rest[1])), chance=chance)
+            if before.outage is None:
+                assert outlook is before
+            elif outlook is not before:
+                assert outage_of(outlook).probing == before.outage.probing
+                assert outage_of(outlook).probe_at <= before.outage.probe_at
+                soonest = now + timedelta(seconds=DISPUTED.floor)
+                assert outage_of(outlook).probe_at >= min(soonest, before.outage.probe_at)
         elif what == "probed":
             outlook = outlook.probed_by(name, now)
         elif what == "over":
@@ -221,4 +337,5 @@ def test_whatever_is_told_there_is_a_probe_to_come_and_somebody_hit(
         assert outage.sessions
         assert outage.since <= now
         assert outage.probe_at - now <= timedelta(hours=12)
+        assert outage.disputed_by not in outage.sessions
         assert outage.words()

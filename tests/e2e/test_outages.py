@@ -11,7 +11,7 @@ import pytest
 from harness import Fleet, endpoint_table, fleet_in
 from support.whatsapp import LoopbackWhatsApp, fresh_number, sim  # noqa: F401 - a fixture
 
-from wakit.sim.scenarios import Drop, Failure, RefuseDial
+from wakit.sim.scenarios import Drop, Failure, RefuseDial, Target
 
 NAMES = ("a", "b", "c")
 
@@ -79,3 +79,29 @@ def test_one_that_is_outdated_keeps_the_others_from_starting_until_it_gets_throu
     whatsapp.sim.disarm(refusing)
     fleet.client().restart("a")
     assert fleet.wait_connected(*NAMES).daemon.outage is None
+
+
+@pytest.mark.long
+def test_one_405_among_many_is_over_soon_if_somebody_else_logs_in_meanwhile(linked: Linked) -> None:
+    fleet, whatsapp = linked.fleet, linked.whatsapp
+    since = fleet.seq()
+    whatsapp.sim.arm(Failure(reason=405), Target(dialer="a"))
+    fleet.client().restart("a")
+    fleet.wait_states(a="outdated", b="connected", c="connected")
+    planned = fleet.status().daemon.outage
+    assert planned is not None
+
+    # Its library redials, and it is let in.
+    assert whatsapp.sim.strike(Drop(), Target(dialer="b")) == 1
+    status = fleet.wait(lambda status: "b logged in with it meanwhile" in str(status.daemon.outage))
+    disputed = status.daemon.outage
+    assert disputed is not None
+    assert disputed.next_probe_at is not None
+    assert planned.next_probe_at is not None
+    assert disputed.next_probe_at < planned.next_probe_at
+
+    fleet.wait(lambda status: status.daemon.outage is None, timeout=120)  # a minute's pause, and a start
+    over = fleet.wait_event(lambda event: event.kind == "outage_over", since=since)
+    assert (over.code, over.detail["probes"]) == ("outdated", 1)
+    assert "a got through" in over.reason
+    fleet.wait_connected(*NAMES)

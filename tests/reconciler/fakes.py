@@ -48,6 +48,7 @@ from wakit.whatsapp.port import (
     AccountHold,
     CodeShown,
     Connected,
+    Dial,
     LoggedOut,
     Paired,
     PairingExpired,
@@ -246,6 +247,7 @@ class FakeWorkers:
         self._loop = loop
         self._secrets = secrets
         self.on_report: Callable[[WorkerReport], None] = lambda _report: None
+        self.on_dial: Callable[[Dial], None] = lambda _dial: None
         self.launch_takes = 0.1
         self.release_takes = 0.05
         self.failures: list[Exception] = []
@@ -381,6 +383,12 @@ class FakeWorkers:
                 return launch.worker_id
         return "nobody"
 
+    @in_loop
+    def dial(self, session: str) -> None:
+        """The relay lets a dial of the session's client through."""
+        if (worker := self.worker_of(session)) is not None:
+            self.on_dial(Dial(session=session, pid=worker.pid, waited=0.0))
+
     def write(self, session: str) -> None:
         """The library writes to its database, as with every message."""
         client = self.client(session)
@@ -483,6 +491,7 @@ class FakeWorkers:
         task.add_done_callback(client.talk.discard)  # type: ignore[arg-type]
 
     async def _come_online(self, session: str, after: float) -> None:
+        self.dial(session)
         await asyncio.sleep(after)
         self.tell(session, Connected())
 
@@ -599,7 +608,7 @@ class Fleet:
         self.reconciler = Reconciler(self.roster)
         self.executor = self.reconciler.executor
         self.upkeep = Upkeep(self.reconciler, began=self.installed, look=self._look_at_release)
-        self.workers.on_report = self.reconciler.take
+        self.workers.on_report, self.workers.on_dial = self.reconciler.take, self.roster.dialled
         self.feed = Feed(
             lambda: self.desk.daemon(),  # noqa: PLW0108 - made below, as in the runtime
             lambda name: self.desk.find(name),  # noqa: PLW0108
@@ -752,7 +761,7 @@ class Fleet:
 
     def kill(self) -> None:
         """kill -9: what was under way is cut off, workers die with their parent, memory is gone."""
-        self.workers.on_report = lambda _report: None
+        self.workers.on_report = self.workers.on_dial = lambda _told: None
         for worker_id in list(self.workers.live):
             self.workers.end(worker_id, asked=False, cause="", tell=False)
         self.loop.cancel_everything()

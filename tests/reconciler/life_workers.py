@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from itertools import count
 from random import Random
@@ -90,6 +90,7 @@ class MemoryWorkers(FakeWorkers):
 
     Attributes:
         slow: Launches and releases may take long.
+        mute: Whose clients say nothing by themselves.
     """
 
     vault: MemoryVault
@@ -97,6 +98,7 @@ class MemoryWorkers(FakeWorkers):
     def __init__(self, loop: VirtualLoop, secrets: set[str], chance: Random) -> None:
         self._chance = chance
         self.slow = False
+        self.mute: Collection[str] = ()
         self._at_work: dict[str, str] = {}
         self._lived: set[str] = set()
         super().__init__(loop, secrets)
@@ -205,10 +207,13 @@ class MemoryWorkers(FakeWorkers):
             self._fault(f"the credential of {client.start.name} is in use")
         drawer.held = True
         client.lock = _Held(drawer)  # type: ignore[assignment]
+        if client.start.name in self.mute:
+            return
         talk = self._come_online(client.start.name, 0.2) if client.start.pairing is None else self._show_codes(client)
         self._speak(client, talk)
 
     async def _come_online(self, session: str, after: float) -> None:
+        self.dial(session)
         await asyncio.sleep(after)
         if (client := self.client(session)) is not None and client.linked:
             self.tell(session, Connected())

@@ -13,11 +13,13 @@ from typing import Any
 
 import lives
 import pytest
+from fakes import NUMBERS
 from life_script import File, Move, Wanted, script
 from life_workers import MemoryWorkers
 from memory_vault import MemoryVault
 
 from wakit.core import planner
+from wakit.core.declaration import Pacing, SessionSpec
 from wakit.core.lifecycle import Happening, State, follow
 from wakit.core.observation import Credential
 from wakit.core.retry import Backoff
@@ -25,7 +27,7 @@ from wakit.reconciler import roster
 from wakit.reconciler.executor import Executor
 from wakit.reconciler.reports import Reports
 from wakit.reconciler.starting import Starter
-from wakit.whatsapp.port import SessionReport
+from wakit.whatsapp.port import DialFailed, DialFailure, SessionReport
 
 BLOCK = 250
 
@@ -44,6 +46,52 @@ def test_a_thousand_lives_end_well(tmp_path: Path, first: int) -> None:
 def test_ten_thousand_more_lives_end_well(tmp_path: Path, first: int) -> None:
     _, failed = lives.live_all(tmp_path, range(first, first + 1250))
     assert not failed, "\n".join(failed)
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.5, 0.999])
+@pytest.mark.parametrize("seed", [7, 8, 9])
+def test_one_405_while_everybody_is_starting_keeps_nobody_waiting_for_an_hour(
+    tmp_path: Path, seed: int, chance: float
+) -> None:
+    """What seed 7 of chaos met: a new daemon, a lost network, one 405, and two that get through while nobody asks."""
+    life = lives.Life(tmp_path, seed)
+    life.chance = chance
+    try:
+        _meet_one_405(life)
+        life.come_to_rest()
+    finally:
+        life.close()
+
+
+def _meet_one_405(life: lives.Life) -> None:
+    linked, new = "abcdefghijklmnopqrst", "uv"
+    fleet: dict[str, Any] = {"pacing": Pacing(pairings=26), "sessions_per_worker": 4}
+    life.paired(*linked, **fleet)
+    life.declare(*(SessionSpec(name) for name in linked + new), **fleet)
+    life.advance(3)
+    life.restart(kill=True)
+    life.workers.mute = linked  # they dial, and have no answer yet
+    life.advance(3)
+    assert {life.state(name) for name in linked} == {State.STARTING}
+    assert {life.state(name) for name in new} == {State.PAIRING}
+    for name in "bcd":
+        life.workers.tell(name, DialFailed(cause=DialFailure.TIMEOUT, detail="no answer from web.whatsapp.com"))
+    assert [opened.code for opened in life.ledger.told("outage")] == ["network"]
+    life.workers.last_words("a", "outdated")
+    life.workers.mute = ""
+    life.advance(20)
+    launched = len(life.workers.launches)
+    assert life.state("a") is State.OUTDATED
+    assert {life.state(name) for name in linked[1:]} == {State.RECONNECTING}
+    for name in new:
+        assert life.workers.scan(name, NUMBERS[name])
+    life.advance(5)
+    assert {life.state(name) for name in new} == {State.CONNECTED}
+    assert len(life.workers.launches) == launched, "nobody is tried before a probe is due"
+    life.advance(180)
+    assert {life.state(name) for name in linked + new} == {State.CONNECTED}
+    assert [start.name for start in life.workers.launches[launched].sessions] == ["a"]
+    assert [(over.code, over.detail["probes"]) for over in life.ledger.told("outage_over")][1:] == [("outdated", 1)]
 
 
 def test_a_seed_is_the_same_life_in_every_process() -> None:

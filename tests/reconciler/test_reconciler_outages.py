@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from fakes import NUMBERS, Fleet
 
 from wakit.control.schemas import PairRequest
+from wakit.core.breaker import Trouble
+from wakit.core.clock import Jump, Surprise
 from wakit.core.declaration import Pacing, SessionSpec
 from wakit.core.lifecycle import State
 from wakit.redact import Secret
@@ -410,6 +413,109 @@ def test_one_that_is_resumed_during_the_alarm_is_not_started_and_says_why(fleet:
     fleet.advance(1500)
     assert (launches_of(fleet, "b"), fleet.state("b")) == (before, State.DECLARED)
     assert "upgrade wakit" in fleet.info("b").reason
+
+
+def log_in(fleet: Fleet, name: str, *, dials: bool = True) -> None:
+    """The line of a connected session drops, and its library redials."""
+    fleet.workers.tell(name, ConnectionLost(why="the connection dropped"))
+    if dials:
+        fleet.workers.dial(name)
+    fleet.workers.tell(name, Connected())
+
+
+def test_another_one_that_logs_in_meanwhile_has_a_refused_one_tried_within_a_minute(fleet: Fleet) -> None:
+    outdated(fleet)
+    launched = len(fleet.workers.launches)
+    fleet.advance(100)
+    log_in(fleet, "b")
+    fleet.advance(1)
+    told = fleet.desk.daemon().outage
+    assert told is not None
+    assert told.next_probe_at is not None
+    assert timedelta(seconds=25) <= told.next_probe_at - fleet.now() <= timedelta(seconds=60)
+    for reason in (told.reason, fleet.info("c").reason, fleet.desk.plan().waiting["c"]):
+        assert "b logged in with it meanwhile" in reason
+    assert (fleet.state("a"), fleet.state("c")) == (State.OUTDATED, State.RECONNECTING), "nothing is proved yet"
+    assert len(fleet.workers.launches) == launched
+    fleet.workers.silent = False
+    fleet.advance(62)
+    assert {fleet.state(name) for name in "abc"} == {State.CONNECTED}
+    assert fleet.workers.launches[launched].sessions[0].name == "a", "its answer says most"
+    (over,) = fleet.ledger.told("outage_over")
+    assert (over.code, over.detail["probes"]) == ("outdated", 1)
+
+
+def test_a_login_that_was_dialled_before_the_alarm_says_nothing_about_it(fleet: Fleet) -> None:
+    outdated(fleet)
+    planned = fleet.roster.outlook.outage
+    log_in(fleet, "b", dials=False)
+    assert fleet.roster.outlook.outage == planned
+
+
+@pytest.mark.parametrize("by", [-7200.0, 3600.0])
+def test_a_clock_that_is_set_makes_no_earlier_dial_a_later_one(fleet: Fleet, by: float) -> None:
+    outdated(fleet)
+    fleet.reconciler.clockwork.take(Jump(Surprise.SET, seconds=abs(by), shift=by))
+    log_in(fleet, "b", dials=False)
+    outage = fleet.roster.outlook.outage
+    assert outage is not None
+    assert outage.disputed_by is None
+
+
+def test_who_stays_refused_while_others_log_in_is_tried_ever_more_seldom_and_never_two_at_once(fleet: Fleet) -> None:
+    fleet.paired(*FEW)
+    fleet.workers.silent = True
+    for name in "abc":
+        fleet.run(fleet.desk.restart(name))
+    fleet.advance(1)
+    for name in "ab":
+        fleet.workers.tell(name, Outdated())
+    fleet.advance(1)
+    launched, tries = len(fleet.workers.launches), []
+    for _ in range(4 * 3600 // 5):
+        log_in(fleet, "de"[len(tries) % 2])
+        fleet.advance(5)
+        on_their_way = {name for name in "abc" if fleet.workers.client(name) is not None}
+        assert len(on_their_way) <= 1
+        for name in on_their_way:
+            tries.append((name, fleet.now()))
+            fleet.workers.tell(name, Outdated())
+            fleet.advance(1)
+    pauses = [(later - sooner).total_seconds() for (_, sooner), (_, later) in pairwise(tries)]
+    # Drawn at 0.5; told and seen a few seconds later.
+    assert pauses == pytest.approx([60, 120, 240, 480, 960, *[1800] * 6], abs=15)
+    assert [name for name, _ in tries[:4]] == ["a", "b", "a", "b"], "each refused one in turn, and nobody else"
+    assert len(fleet.workers.launches) - launched == len(tries)
+    assert len(fleet.ledger.told("outage")) == 1
+
+
+def test_a_refused_one_that_tells_nothing_leaves_the_next_try_to_another(fleet: Fleet) -> None:
+    outdated(fleet)
+    log_in(fleet, "b")
+    tried = set()
+    for _ in range(600):
+        fleet.advance(1)
+        for name in running(fleet) - {"b"}:
+            tried.add(name)
+            fail(fleet, name)
+        if tried == {"a", "c"}:
+            break
+    assert tried == {"a", "c"}
+    assert fleet.roster.outlook.outage is not None
+    assert fleet.roster.outlook.outage.trouble is Trouble.OUTDATED
+
+
+def test_once_the_one_that_stays_refused_is_parked_the_next_probe_is_another_and_frees_all_who_wait(
+    fleet: Fleet,
+) -> None:
+    outdated(fleet)
+    log_in(fleet, "b")
+    fleet.run(fleet.desk.park("a"))
+    fleet.workers.silent = False
+    fleet.advance(62)
+    assert [fleet.state(name) for name in "abc"] == [State.PARKED, State.CONNECTED, State.CONNECTED]
+    (over,) = fleet.ledger.told("outage_over")
+    assert "c got through" in over.reason
 
 
 def test_a_new_daemon_begins_without_the_alarm(fleet: Fleet) -> None:

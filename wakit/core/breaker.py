@@ -59,6 +59,8 @@ PROBES: Final[Mapping[Trouble, Backoff]] = MappingProxyType(
         Trouble.OUTDATED: Backoff(first=3600.0, cap=12 * 3600.0, floor=1800.0),
     }
 )
+# Somebody else logged in with the version that was refused; each probe makes the pause longer all the same.
+DISPUTED: Final = Backoff(first=60.0, cap=3600.0, floor=30.0)
 _PROBE_LASTS: Final = timedelta(seconds=90)
 
 
@@ -119,10 +121,11 @@ class Outage:
         trouble: Why.
         since: When the first dial failed that led to it.
         detail: What was said about a dial, for people.
-        sessions: Whom it hit so far.
+        sessions: Whom it hit so far; of an outdated client's, who was refused.
         probe_at: When the next probe is due.
         probes: How many probes there were.
         probing: The session that is let through to find out, or None between two probes.
+        disputed_by: Who logged in with the refused version since and was not refused itself; None if nobody did.
     """
 
     trouble: Trouble
@@ -132,6 +135,7 @@ class Outage:
     probe_at: datetime
     probes: int = 0
     probing: str | None = None
+    disputed_by: str | None = None
 
     def words(self) -> str:
         """Say what is wrong and what ends it."""
@@ -142,9 +146,13 @@ class Outage:
             case Trouble.SERVICE:
                 return f"WhatsApp serves nobody since {since}: {self.detail}; all come back when one gets through"
             case Trouble.OUTDATED:
+                upgrade = "upgrade wakit, then `wakit down` and `wakit up`"
+                refused = f"WhatsApp refuses this version of the client since {since} (405)"
+                if self.disputed_by is None:
+                    return f"{refused}; {upgrade}"
                 return (
-                    f"WhatsApp refuses this version of the client since {since} (405); "
-                    "upgrade wakit, then `wakit down` and `wakit up`"
+                    f"{refused}, but {self.disputed_by} logged in with it meanwhile, so it is tried again soon; "
+                    f"if it stays refused, {upgrade}"
                 )
 
 
@@ -208,6 +216,29 @@ class Outlook:
             return self
         return Outlook()
 
+    def logged_in(self, session: str, dialled_at: datetime | None, now: datetime, chance: float) -> Outlook:
+        """Take into account that a session logged in; if others were told that it is outdated, a probe is due soon.
+
+        One login says as much as a hundred: the next ones change nothing, or a fleet that redials would draw one pause
+        after the other until it has the shortest.
+
+        Args:
+            session: Whose login; one that was refused, and the probe, close the breaker instead (:meth:`reached`).
+            dialled_at: When the dial of that login went out, None if nobody knows. Only what was dialled since the
+                alarm says anything about it.
+            now: The present moment.
+            chance: A number drawn evenly from [0, 1).
+        """
+        outage = self.outage
+        if outage is None or outage.trouble is not Trouble.OUTDATED or outage.disputed_by is not None:
+            return self
+        if session in outage.sessions | {outage.probing} or dialled_at is None or dialled_at < outage.since:
+            return self
+        outage = replace(outage, disputed_by=session)
+        if outage.probing is None:
+            outage = replace(outage, probe_at=min(outage.probe_at, _pausing(outage, now, chance).probe_at))
+        return replace(self, outage=outage)
+
     def probed_by(self, session: str, now: datetime) -> Outlook:
         """Let one session through; it has a while to tell."""
         if self.outage is None:
@@ -233,8 +264,10 @@ class Outlook:
         return Outlook(tuple(replace(each, at=each.at + by) for each in self.evidence), outage)
 
     def _hit(self, outage: Outage, new: Evidence, chance: float) -> Outage:
-        if new.session not in outage.sessions:
-            outage = replace(outage, sessions=outage.sessions | {new.session})
+        # A dial that did not get out says nothing about the version, so whoever made it was not refused.
+        if outage.trouble is not Trouble.OUTDATED or new.trouble is outage.trouble:
+            disputed_by = None if new.session == outage.disputed_by else outage.disputed_by
+            outage = replace(outage, sessions=outage.sessions | {new.session}, disputed_by=disputed_by)
         return _pausing(outage, new.at, chance) if outage.probing == new.session else outage
 
 
@@ -262,5 +295,6 @@ def _suffices(same: Iterable[Evidence], fleet: Headcount) -> bool:
 
 
 def _pausing(outage: Outage, now: datetime, chance: float) -> Outage:
-    pause = PROBES[outage.trouble].pause(outage.probes + 1, chance)
+    backoff = PROBES[outage.trouble] if outage.disputed_by is None else DISPUTED
+    pause = backoff.pause(outage.probes + 1, chance)
     return replace(outage, probing=None, probe_at=now + timedelta(seconds=pause))

@@ -77,7 +77,7 @@ class Clockwork:
     def _shift(self, by: timedelta) -> None:
         self._roster.outlook = self._roster.outlook.moved(by)
         for tracked in self._roster.sessions.values():
-            for moment in ("next_try_at", "not_before", "entrusted_at", "last_connected_at"):
+            for moment in ("next_try_at", "not_before", "entrusted_at", "last_connected_at", "dialled_at"):
                 if (at := getattr(tracked, moment)) is not None:
                     setattr(tracked, moment, at + by)
             tracked.failures = tracked.failures.moved(by)

@@ -69,6 +69,12 @@ class Outages:
         """Take note that WhatsApp answered a session."""
         self._become(self._roster.outlook.reached(tracked.name), tracked)
 
+    def logged_in(self, tracked: Tracked) -> None:
+        """Take note that a session logged in, which may be evidence against an alarm that others gave."""
+        ports = self._roster.ports
+        after = self._roster.outlook.logged_in(tracked.name, tracked.dialled_at, ports.now(), ports.chance())
+        self._become(after, None)
+
     def _failed(self, evidence: Evidence) -> None:
         roster = self._roster
         self._become(roster.outlook.failed(evidence, self._count(), roster.ports.chance()), None)

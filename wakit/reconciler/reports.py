@@ -195,6 +195,7 @@ class Reports:
             return  # late: a verdict stands, and with it the wait for a person or for the end of a ban
         if tracked.credential is not Credential.PRESENT and event.account is not None:
             self._paired(tracked, event.account)
+        self._outages.logged_in(tracked)
         tracked.shown = None
         tracked.begin()
         tracked.keepalive_errors, tracked.stale = 0, False

@@ -64,6 +64,7 @@ class Tracked:
     healthy_at: datetime | None = None  # when it was last known to be connected, in this run or an earlier one
     in_line: bool = False  # it waits for its turn to dial
     turn_at: datetime | None = None  # when its last turn to dial came
+    dialled_at: datetime | None = None  # when its last dial went out
     quarantine: str | None = None  # it was aboard of a crash: until it has proved itself it shares with these only
     blamed_at: datetime | None = None  # when it was found to be the culprit of a crash
     release: Release = UNKNOWN  # what its worker was started from
