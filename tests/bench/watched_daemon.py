@@ -132,8 +132,8 @@ def allocated() -> dict[str, int]:
 
 async def settled(reconciler: Reconciler) -> None:
     """Wait until the loop has looked and everything it began is done."""
-    while reconciler._wake.is_set() or not reconciler.executor.idle():
-        await reconciler.executor.drain()
+    while reconciler._wake.is_set() or not reconciler.executor.jobs.idle():
+        await reconciler.executor.jobs.drain()
         await asyncio.sleep(0)
 
 

@@ -699,7 +699,7 @@ class Fleet:
         self.check_loop()
         for tracked in self.roster.sessions.values():
             if tracked.busy:
-                assert not self.executor.idle(), f"{tracked.name} is busy and nothing is under way"
+                assert not self.executor.jobs.idle(), f"{tracked.name} is busy and nothing is under way"
                 continue
             worker = self.workers.worker_of(tracked.name)
             assert (worker.worker_id if worker else None) == tracked.worker_id, tracked
@@ -750,7 +750,7 @@ class Fleet:
         """End the daemon in order, as the runtime does."""
         self.reconciler.halt()
         self.run(self._end_workers())
-        self.run(self.executor.drain())
+        self.run(self.executor.jobs.drain())
         self.run(self.main)
         self.keeping_up.cancel()
         self.roster.log("daemon_stop", reason="the daemon ends in order")

@@ -125,7 +125,7 @@ class Life(Fleet):
                 self._last_states[record.session or ""] = record.state_to or ""
         self._told = len(self.ledger.records)
         for tracked in self.roster.sessions.values():
-            assert not (tracked.busy and self.executor.idle()), f"{tracked.name} is busy and nothing is under way"
+            assert not (tracked.busy and self.executor.jobs.idle()), f"{tracked.name} is busy and nothing is under way"
             assert tracked.worker_id is None or tracked.state is not State.RETIRED or tracked.busy, tracked
 
     # -- moves -------------------------------------------------------------------------------------------------------
@@ -267,10 +267,10 @@ class Life(Fleet):
         self.advance(120)
         assert self.looks <= _LOOKS_AT_REST, f"at rest the loop looked {self.looks} times in two minutes"
         for _ in range(12):  # small workers may just be becoming one
-            if self.executor.idle():
+            if self.executor.jobs.idle():
                 break
             self.advance(10)
-        assert self.executor.idle(), "something is under way for ever"
+        assert self.executor.jobs.idle(), "something is under way for ever"
         left = self.reconciler.decide().actions
         assert not left, f"not empty at rest: {left}"
         missing = self._missing()
@@ -304,7 +304,7 @@ class Life(Fleet):
                     self.do_ask_to_pair(name, "qr")
 
     def _in_service(self) -> bool:
-        return self.executor.idle() and not self.reconciler.decide().actions and not self._missing()
+        return self.executor.jobs.idle() and not self.reconciler.decide().actions and not self._missing()
 
     def _missing(self) -> list[tuple[str, str, str]]:
         force = self.roster.in_force

@@ -753,7 +753,7 @@ def test_convergence_is_told_as_it_is(fleet: Fleet) -> None:
 def test_an_end_in_order_begins_nothing_and_leaves_nobody(fleet: Fleet) -> None:
     fleet.paired("a", "b")
     fleet.stop()
-    assert fleet.executor.idle()
+    assert fleet.executor.jobs.idle()
     assert not fleet.workers.live
     assert len(fleet.workers.launches) == 2
 

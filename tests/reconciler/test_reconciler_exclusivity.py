@@ -222,7 +222,7 @@ def test_an_end_is_noted_before_the_credential_moves(
 
         monkeypatch.setattr(one.vault, what, seen)
     # What a worker's end sets in motion may begin only after whoever waited for that end has gone on.
-    monkeypatch.setattr(one.executor, "note", lambda _tracked, _write: None)
+    monkeypatch.setattr(one.executor.errands, "note", lambda _tracked, _write: None)
     one.declare(SessionSpec("b", renamed_from="a"))
     one.advance(10)
     assert done == ["rest a", "rename a b"]

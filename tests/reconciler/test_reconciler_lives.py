@@ -24,9 +24,10 @@ from wakit.core.lifecycle import Happening, State, follow
 from wakit.core.observation import Credential
 from wakit.core.retry import Backoff
 from wakit.reconciler import roster
-from wakit.reconciler.executor import Executor
+from wakit.reconciler.jobs import Jobs
 from wakit.reconciler.reports import Reports
 from wakit.reconciler.starting import Starter
+from wakit.reconciler.stopping import Stopper
 from wakit.whatsapp.port import DialFailed, DialFailure, SessionReport
 
 BLOCK = 250
@@ -115,10 +116,10 @@ Break = Callable[[pytest.MonkeyPatch], None]
 
 
 def _let_go_without_waiting(patch: pytest.MonkeyPatch) -> None:
-    async def stop(self: Executor, tracked: Any, why: str) -> None:
+    async def stop(self: Stopper, tracked: Any, why: str) -> None:
         tracked.leave_worker()
 
-    patch.setattr(Executor, "_stop", stop)
+    patch.setattr(Stopper, "stop", stop)
     patch.setattr(MemoryVault, "_free", staticmethod(lambda drawer: drawer))
 
 
@@ -143,15 +144,15 @@ def _two_of_an_account(patch: pytest.MonkeyPatch) -> None:
 
 
 def _act_on_who_is_busy(patch: pytest.MonkeyPatch) -> None:
-    begin = Executor._begin
+    begin = Jobs.begin
 
-    def forgetful(self: Executor, concerned: Any, work: Any, what: str) -> Any:
-        task = begin(self, concerned, work, what)
+    def forgetful(self: Jobs, concerned: Any, *work: Any, **how: Any) -> Any:
+        task = begin(self, concerned, *work, **how)
         for tracked in concerned:
             tracked.busy = False
         return task
 
-    patch.setattr(Executor, "_begin", forgetful)
+    patch.setattr(Jobs, "begin", forgetful)
 
 
 def _leave_the_table(patch: pytest.MonkeyPatch) -> None:
@@ -170,7 +171,7 @@ def _wait_for_hours(patch: pytest.MonkeyPatch) -> None:
 
 
 def _look_all_the_time(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Executor, "wake_at", lambda self: self._ports.now() + timedelta(seconds=0.5))
+    patch.setattr(Jobs, "wake_at", lambda self: self._roster.ports.now() + timedelta(seconds=0.5))
 
 
 def _believe_former_workers(patch: pytest.MonkeyPatch) -> None:

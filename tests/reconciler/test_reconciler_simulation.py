@@ -266,7 +266,7 @@ class World(RuleBasedStateMachine):
         fleet.looks = 0
         fleet.advance(600)
         assert fleet.looks <= 25, "at rest only the resync looks"
-        assert fleet.executor.idle()
+        assert fleet.executor.jobs.idle()
         left = fleet.reconciler.decide().actions
         assert not left, (left, [record.reason for record in fleet.ledger.records[-3:]])
         force = fleet.roster.in_force

@@ -26,7 +26,7 @@ _OUTLIVED: Final = 60.0
 
 
 class Redials(Protocol):
-    """What the clockwork may set in motion; the executor has it."""
+    """What the clockwork may set in motion; the executor's errands do it."""
 
     def redial(self, tracked: Tracked) -> None:
         """Drop the session's connection in the background; its library redials."""

@@ -177,7 +177,7 @@ class Desk:
 
     async def apply(self, *, confirm: bool) -> PlanInfo:
         """Look now, also at what other commands did; with ``confirm`` what is held for confirmation is done too."""
-        await self._reconciler.executor.look_again()
+        await self._reconciler.executor.errands.look_again()
         force = self._roster.in_force
         if confirm and force is not None:
             self._roster.confirmed = force.declaration.sha256
@@ -227,7 +227,7 @@ class Desk:
                 why="it was unlinked, and WhatsApp refuses what was linked before",
                 hint=f"link the phone anew with `wakit pair {name}`",
             )
-        await self._reconciler.executor.put_back(tracked, backup)
+        await self._reconciler.executor.errands.put_back(tracked, backup)
         self._reconciler.wake()
         return self.session(name)
 

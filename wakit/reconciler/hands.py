@@ -1,4 +1,4 @@
-"""What those who hear a worker's reports may set in motion; the executor has these hands."""
+"""What those who hear a worker's reports may set in motion; the executor's errands are these hands."""
 
 from __future__ import annotations
 

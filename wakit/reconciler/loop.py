@@ -57,14 +57,15 @@ class Reconciler:
         self._stopping = False
         self._last = Plan()
         self.executor = Executor(roster, self.wake)
-        self.outages = Outages(roster, self.executor, on_convergence)
-        self.clockwork = Clockwork(roster, self.outages, self.executor, self.wake)
-        self.watch = Watch(roster, self.executor, self.wake)
+        errands = self._errands = self.executor.errands
+        self.outages = Outages(roster, errands, on_convergence)
+        self.clockwork = Clockwork(roster, self.outages, errands, self.wake)
+        self.watch = Watch(roster, errands, self.wake)
         self._reports = Reports(
-            roster, self.executor, self.executor.keeper.ask, outages=self.outages, silent=self.watch.silent
+            roster, errands, self.executor.keeper.ask, outages=self.outages, silent=self.watch.silent
         )
         self.handsets = self._reports.handsets
-        self._enactment = Enactment(roster, self.executor)
+        self._enactment = Enactment(roster, errands)
         self.file_error: DeclarationError | None = None
 
     # -- what comes in -----------------------------------------------------------------------------------------------
@@ -123,7 +124,7 @@ class Reconciler:
             self.outages.look()
             decided = self.decide()
             self.act(decided)
-            moments = (decided.wake_at, self.executor.wake_at(), self.outages.wake_at())
+            moments = (decided.wake_at, self.executor.jobs.wake_at(), self.outages.wake_at())
             await self._pause(min((moment for moment in moments if moment), default=None))
 
     async def started(self, seconds: float) -> None:
@@ -157,7 +158,8 @@ class Reconciler:
                 self._rest(tracked, waiting and (tracked.why_waits or waiting))
         self._forget()
         self._last = decided
-        if self.executor.idle() and not any(each.state is State.STARTING for each in self.roster.sessions.values()):
+        starting = any(each.state is State.STARTING for each in self.roster.sessions.values())
+        if self.executor.jobs.idle() and not starting:
             self._all_started.set()
             self.executor.keeper.all_started()
         if self.converged() is not self._converged:
@@ -178,7 +180,7 @@ class Reconciler:
     def at_rest(self) -> bool:
         """Return whether nothing is left to do."""
         # Woken and not looked yet counts as work: an edit may be what woke it.
-        return not self._last and not self._wake.is_set() and self.executor.idle()
+        return not self._last and not self._wake.is_set() and self.executor.jobs.idle()
 
     def halt(self) -> None:
         """Begin nothing any more; :meth:`run` returns."""
@@ -208,7 +210,7 @@ class Reconciler:
             if tracked.running is not None and over and not tracked.busy:
                 # It was to leave its worker, and that failed; nothing else would ever try it again.
                 if tracked.not_before is None or tracked.not_before <= now:
-                    self.executor.release(tracked, why=tracked.reason)
+                    self._errands.release(tracked, why=tracked.reason)
                 continue
             if tracked.running is None or tracked.busy or tracked.entrusted_at is None or tracked.in_line:
                 continue
@@ -220,7 +222,7 @@ class Reconciler:
             reason = f"it was {tracked.state.value} for {patience.total_seconds():.0f} s and nothing came of it"
             self.roster.happen(tracked, Happening.WORKER_LOST, reason)
             self.roster.retry_later(tracked, AFTER_DIAL, dialled=True)
-            self.executor.release(tracked, why=reason)
+            self._errands.release(tracked, why=reason)
 
     def _forget(self) -> None:
         """Forget those that left the file and were never linked: names that come and go would fill the memory."""

@@ -32,7 +32,7 @@ _WAITING: Final = frozenset({State.DECLARED, State.STARTING, State.RECONNECTING}
 
 
 class Releases(Protocol):
-    """What the breaker may set in motion; the executor has it."""
+    """What the breaker may set in motion; the executor's errands do it."""
 
     def release(self, tracked: Tracked, *, why: str) -> None:
         """Begin to take the session out of its worker."""

@@ -46,8 +46,8 @@ class Rehouser:
     Args:
         roster: The sessions.
         starter: Starts them.
-        begin: Begins an action on a session, which is busy until it ends; the executor's.
-        stop: Takes a session out of its worker; the executor's.
+        begin: Begins an action on a session, which is busy until it ends.
+        stop: Takes a session out of its worker.
     """
 
     def __init__(

@@ -120,7 +120,7 @@ class Wishes:
         tracked.method, tracked.phone = method, phone
         self._ask(tracked, Request.PAIR)
         # A client cannot be told to pair in another way; the next one is begun as asked.
-        self._reconciler.executor.release(tracked, why=f"a person asked to pair by {method.value}")
+        self._reconciler.executor.errands.release(tracked, why=f"a person asked to pair by {method.value}")
 
     @staticmethod
     def _pairs_so(tracked: Tracked, method: Pairing, phone: PhoneNumber | None) -> bool:

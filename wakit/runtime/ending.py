@@ -93,7 +93,7 @@ async def wind_down(reconciler: Reconciler, host: WorkerHost, ending: Ending) ->
     if not await _within(host.close(grace=GOODBYE), _WORKERS):
         late.append(f"{len(host.workers())} workers")
     ending.waits_for = "actions that were under way"
-    if not await _within(executor.drain(), min(_UNDER_WAY, until - time.monotonic())):
+    if not await _within(executor.jobs.drain(), min(_UNDER_WAY, until - time.monotonic())):
         late.append("actions that were under way")
     ending.waits_for = "the last backups"
     await executor.keeper.finish(max(0.0, min(_LAST_BACKUPS, until - time.monotonic())))
