@@ -6,15 +6,15 @@ Nothing is started or stopped for the edit itself; the next look at the whole do
 from __future__ import annotations
 
 from wakit.core.declaration import Change, Declaration, SessionSpec, is_cut_off
-from wakit.core.lifecycle import ALIVE, Happening, State
+from wakit.core.lifecycle import Happening, State
 from wakit.core.observation import Credential
 from wakit.core.records import DeclarationRecord
 from wakit.core.restarts import Failures
-from wakit.declare.remembering import remembered
 from wakit.reconciler.hands import Hands
+from wakit.reconciler.memory import last_edit
 from wakit.reconciler.roster import InForce, Roster
 from wakit.reconciler.tracked import Tracked
-from wakit.redact import account_hash, scrub
+from wakit.redact import account_hash
 
 
 class Enactment:
@@ -35,10 +35,13 @@ class Enactment:
         first = roster.in_force is None
         if first:
             # What an earlier run held, or would have held, only the journal remembers.
-            before = roster.ports.ledger.text_before(declaration.sha256)
-            roster.cut_off = before is not None and is_cut_off(scrub(declaration.masked_text), before)
-            if before is not None and roster.ports.ledger.continues(declaration.sha256):
-                await self._go_on_with(declaration, before)
+            ledger, sha = roster.ports.ledger, declaration.sha256
+            edit = last_edit(declaration, ledger.text_before(sha), seen=ledger.continues(sha))
+            roster.cut_off = edit.cut_off
+            states = await ledger.last_states(edit.left.keys()) if edit.left else {}
+            for name, spec in edit.in_service(states).items():
+                if name in roster.sessions:  # else that daemon did not have it in service either
+                    roster.sessions[name].spec = spec
         git = declaration.git
         rev = await roster.ports.ledger.declare(
             DeclarationRecord(
@@ -78,14 +81,6 @@ class Enactment:
         for name in roster.sessions.keys() - declaration.sessions.keys():
             roster.sessions[name].request = None  # asked for of a session that was declared then; not of its next life
             roster.sessions[name].end_pairing()
-
-    async def _go_on_with(self, declaration: Declaration, before: str) -> None:
-        """Remember of those that an earlier daemon was keeping in service how they were declared before the edit."""
-        left = {n: spec for n, spec in remembered(before).items() if n not in declaration.sessions}
-        past = await self._roster.ports.ledger.last_states(left.keys()) if left else {}
-        for name, state in past.items():
-            if state in ALIVE and name in self._roster.sessions:  # else that daemon did not have it in service either
-                self._roster.sessions[name].spec = left[name]
 
     def _edited(self, tracked: Tracked, old: SessionSpec, new: SessionSpec) -> None:
         """A person edited the session: what failed before the edit is tried again at once."""

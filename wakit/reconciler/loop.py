@@ -24,7 +24,7 @@ from wakit.errors import CredentialUnreadableError, DeclarationError, WakitError
 from wakit.reconciler.clockwork import Clockwork
 from wakit.reconciler.enactment import Enactment
 from wakit.reconciler.executor import Executor
-from wakit.reconciler.memory import recollect, take_up
+from wakit.reconciler.memory import Past, recollect, take_up
 from wakit.reconciler.outages import Outages
 from wakit.reconciler.reports import Reports
 from wakit.reconciler.roster import ONLINE, Roster
@@ -106,15 +106,10 @@ class Reconciler:
         findings = await asyncio.to_thread(lambda: {name: _settled(vault, name) for name in vault.names()})
         now = roster.ports.now()
         roster.sessions.update({name: recollect(name, finding, now) for name, finding in findings.items()})
-        for name, moment in (await roster.ports.ledger.blamed_since(now - BLAMED_FOR)).items():
-            if name in roster.sessions:
-                roster.sessions[name].blamed_at = moment
-        for name, setback in (await roster.ports.ledger.setbacks()).items():
-            if name in roster.sessions:
-                take_up(roster.sessions[name], setback)
-        for name, at in roster.ports.ledger.last_healthy().items():
-            if name in roster.sessions:
-                roster.sessions[name].healthy_at = at
+        ledger = roster.ports.ledger
+        past = Past(await ledger.setbacks(), ledger.last_healthy(), await ledger.blamed_since(now - BLAMED_FOR))
+        for tracked in roster.sessions.values():
+            take_up(tracked, past)
 
     async def run(self) -> None:
         """Look, plan and act until :meth:`halt`."""

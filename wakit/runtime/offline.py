@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from wakit.control.schemas import PlanInfo
 from wakit.core.declaration import Declaration
@@ -12,7 +11,7 @@ from wakit.core.observation import Observation
 from wakit.core.planner import plan
 from wakit.core.remedies import remedies
 from wakit.declare import load
-from wakit.reconciler.memory import recollect, take_up
+from wakit.reconciler.memory import Past, recollect, take_up
 from wakit.reconciler.roster import InForce
 from wakit.reconciler.telling import describe_declaration, describe_plan
 from wakit.reconciler.tracked import Tracked
@@ -20,9 +19,6 @@ from wakit.redact import account_hash
 from wakit.runtime.place import Place
 from wakit.vault import Vault
 from wakit.vault.layout import Layout
-
-if TYPE_CHECKING:
-    from wakit.runtime.recalling import Past
 
 
 def plan_offline(place: Place) -> PlanInfo:
@@ -51,7 +47,7 @@ def plan_offline(place: Place) -> PlanInfo:
                 for name, spec in declaration.sessions.items()
                 if spec.phone
             },
-            cut_off=past.cut_off if past else False,
+            cut_off=past.cut_off,
         )
     # Offline nothing is recorded, so the declaration has no number yet.
     force = InForce(declaration, 0, now)
@@ -60,20 +56,16 @@ def plan_offline(place: Place) -> PlanInfo:
     return describe_plan(decided, told, remedies(decided.held, declaration, observation))
 
 
-def _past(declaration: Declaration, journal: Path) -> Past | None:
+def _past(declaration: Declaration, journal: Path) -> Past:
     if not journal.exists():
-        return None
+        return Past()
     from wakit.runtime.recalling import recall_past  # noqa: PLC0415 - DuckDB
 
     return recall_past(journal, declaration)
 
 
-def _recollected(name: str, vault: Vault, past: Past | None, now: datetime) -> Tracked:
+def _recollected(name: str, vault: Vault, past: Past, now: datetime) -> Tracked:
     """Return a session as a daemon that starts takes it up."""
     tracked = recollect(name, vault.find(name), now)
-    if past is None:
-        return tracked
-    if name in past.setbacks:
-        take_up(tracked, past.setbacks[name])
-    tracked.healthy_at, tracked.spec = past.healthy_at.get(name), past.in_service.get(name)
+    take_up(tracked, past)
     return tracked
