@@ -55,6 +55,7 @@ class Departures:
         # Whoever crashes alone again right after a crash in company is the one that the others suffered from.
         culprit = len(aboard) == 1 and aboard[0].quarantine is not None
         self._roster.crashed_at = self._roster.ports.now()
+        self._roster.crashes += 1
         if culprit:
             aboard[0].blamed_at = self._roster.crashed_at
         cause = report.cause + _whose_fault(len(aboard), culprit=culprit)

@@ -25,8 +25,8 @@ from wakit.vault.backups import Taken
 from wakit.vault.manifest import Why
 
 _AFTER_FAILURE: Final = Backoff(first=60.0, cap=3600.0, floor=30.0)
-_LOOK_AGAIN: Final = timedelta(minutes=10)
-_MOST_STARTING: Final = timedelta(minutes=5)  # that a start of the fleet is waited for
+_LOOK_AGAIN: Final = 600.0
+_MOST_STARTING: Final = 300.0  # seconds that a start of the fleet is waited for
 _AT_ONCE: Final = 4  # last backups of an ending daemon that are taken side by side
 
 
@@ -44,10 +44,10 @@ class Keeper:
         self._in_turn = in_turn
         self._asked: dict[str, Why] = {}
         self._newest: dict[str, datetime] = {}
-        self._failures: dict[str, tuple[int, datetime, str]] = {}
+        self._failures: dict[str, tuple[int, float, str]] = {}  # with the end of the pause, by the loop's clock
         self._knows = False  # how old everybody's newest backup is
         self._all_started = False
-        self._began = roster.ports.now()
+        self._began = 0.0  # by the loop's clock, too, which nobody sets
         self._wake = asyncio.Event()
 
     def ask(self, tracked: Tracked, why: Why) -> None:
@@ -63,7 +63,7 @@ class Keeper:
 
     async def run(self) -> None:
         """Take what is due, for ever."""
-        self._began = self._ports.now()
+        self._began = _clock()
         while True:
             self._wake.clear()
             if not self._knows and not self._starting():
@@ -125,7 +125,7 @@ class Keeper:
 
     def _starting(self) -> bool:
         """Return whether the fleet still starts: its disk and its processors belong to those that are not back yet."""
-        return not self._all_started and self._ports.now() - self._began < _MOST_STARTING
+        return not self._all_started and _clock() - self._began < _MOST_STARTING
 
     def _keeps(self, tracked: Tracked) -> bool:
         return tracked.credential is Credential.PRESENT
@@ -138,28 +138,27 @@ class Keeper:
         now, interval, starting = self._ports.now(), self._interval(), self._starting()
         due: list[tuple[str, Why]] = []
         for name, tracked in self._roster.sessions.items():
-            if not self._keeps(tracked) or self._pausing(name, now):
+            if not self._keeps(tracked) or self._pausing(name):
                 continue
             if starting and self._asked.get(name) is not Why.PAIRED:
                 continue
             if name in self._asked:
                 due.append((name, self._asked[name]))
-            elif interval and now - self._newest.get(name, datetime.min.replace(tzinfo=now.tzinfo)) >= interval:
+            elif interval and not _within(interval, self._newest.get(name), now):
                 due.append((name, Why.SCHEDULE))
         return due
 
-    def _pausing(self, name: str, now: datetime) -> bool:
+    def _pausing(self, name: str) -> bool:
         failed = self._failures.get(name)
-        return failed is not None and failed[1] > now
+        return failed is not None and failed[1] > _clock()
 
     async def _pause(self) -> None:
-        now, interval = self._ports.now(), self._interval()
-        moments = [self._began + _MOST_STARTING if self._starting() else now + _LOOK_AGAIN]
-        moments += [until for _, until, _ in self._failures.values()]
-        moments += [newest + interval for newest in self._newest.values() if interval]
-        seconds = max(1.0, (min(moments) - now).total_seconds())
+        now, clock, interval = self._ports.now(), _clock(), self._interval()
+        pauses = [self._began + _MOST_STARTING - clock if self._starting() else _LOOK_AGAIN]
+        pauses += [until - clock for _, until, _ in self._failures.values()]
+        pauses += [(newest + interval - now).total_seconds() for newest in self._newest.values() if interval]
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(max(1.0, min(pauses))):
                 await self._wake.wait()
         except TimeoutError:
             return
@@ -174,7 +173,16 @@ class Keeper:
 
     def _failed(self, tracked: Tracked, said: str) -> None:
         failures, _, before = self._failures.get(tracked.name, (0, None, ""))
-        pause = timedelta(seconds=_AFTER_FAILURE.pause(failures + 1, self._ports.chance()))
-        self._failures[tracked.name] = failures + 1, self._ports.now() + pause, said
+        pause = _AFTER_FAILURE.pause(failures + 1, self._ports.chance())
+        self._failures[tracked.name] = failures + 1, _clock() + pause, said
         if said != before:  # once an hour for months would bury everything else
             self._roster.log("warning", tracked, reason=f"it could not be backed up: {said}", code="no_backup")
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _within(interval: timedelta, newest: datetime | None, now: datetime) -> bool:
+    """Return whether a backup is young enough; one from the future says that the clock was wrong, and nothing else."""
+    return newest is not None and timedelta(0) <= now - newest < interval

@@ -60,6 +60,8 @@ class Roster:
         seen: Called instead if all that is new is when it was last heard of.
         in_force: The last good declaration, or None before the first.
         outlook: What is known of the fleet's way to WhatsApp.
+        crashed_at: When a worker crashed last.
+        crashes: How many have, in this run.
     """
 
     ports: Ports
@@ -72,6 +74,7 @@ class Roster:
     declared_accounts: dict[str, str] = field(default_factory=dict)
     sessions: dict[str, Tracked] = field(default_factory=dict)
     crashed_at: datetime | None = None
+    crashes: int = 0
     logged: Counter[str] = field(default_factory=Counter)
     watching: list[asyncio.Event] = field(default_factory=list)
     outlook: Outlook = field(default_factory=Outlook)

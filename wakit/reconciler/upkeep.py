@@ -12,7 +12,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from wakit.control.schemas import UpgradeInfo
@@ -36,7 +35,7 @@ _IN_TROUBLE: Final = frozenset({State.STARTING, State.PAIRED, State.DEGRADED, St
 class _Roll:
     """The replacing of workers that a person asked for."""
 
-    began: datetime
+    crashes: int  # of workers, before it began
     total: int
     done: int = 0
     problem: str = ""
@@ -66,7 +65,7 @@ class Upkeep:
         self._rehouser: Rehouser = reconciler.executor.rehouser
         self._began, self.installed, self._look, self._changed = began, began, look, changed
         self._renewed = renewed
-        self._not_before: datetime | None = None
+        self._not_before = 0.0  # by the loop's clock, which nobody sets
         self._roll: _Roll | None = None
         self._wake = asyncio.Event()
 
@@ -111,7 +110,7 @@ class Upkeep:
         await self.look_at_release()
         if self._roll is None or self._roll.problem:
             workers = len(self._outdated())
-            self._roll = _Roll(self._roster.ports.now(), workers) if workers else None
+            self._roll = _Roll(self._roster.crashes, workers) if workers else None
             self._wake.set()
             self._changed()
         return self.upgrade()
@@ -135,16 +134,17 @@ class Upkeep:
     # -- small workers -----------------------------------------------------------------------------------------------
 
     async def _compact(self) -> None:
-        now, force = self._roster.ports.now(), self._roster.in_force
-        if force is None or self.disturbance() or (self._not_before is not None and now < self._not_before):
+        clock, force = asyncio.get_running_loop().time, self._roster.in_force
+        if force is None or self.disturbance() or clock() < self._not_before:
             return
-        merger = merge(self._aboard(), setting=force.declaration.fleet.sessions_per_worker, now=now)
+        setting = force.declaration.fleet.sessions_per_worker
+        merger = merge(self._aboard(), setting=setting, now=self._roster.ports.now())
         if merger is None:
             return
         why = f"{len(merger.workers)} small workers become one"
         crew = [self._roster.get(name) for name in merger.sessions]
         outcome = await self._rehouser.move(crew, why=why, objection=self._incident)
-        self._not_before = self._roster.ports.now() + (AFTER_FAILURE if outcome.problem else PAUSE)
+        self._not_before = clock() + (AFTER_FAILURE if outcome.problem else PAUSE).total_seconds()
         self._tell(outcome, why, "compact")
 
     def disturbance(self) -> str:
@@ -202,8 +202,7 @@ class Upkeep:
     def _crashed(self, roll: _Roll) -> str:
         if self._reconciler.stopping:
             return "the daemon is ending"
-        crashed_at = self._roster.crashed_at
-        return "a worker crashed meanwhile" if crashed_at is not None and crashed_at >= roll.began else ""
+        return "a worker crashed meanwhile" if self._roster.crashes > roll.crashes else ""
 
     def _outdated(self) -> list[Sequence[Tracked]]:
         """Return who is aboard of each worker of another release than the installed one, the smallest first."""
