@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +18,12 @@ from typing import Final
 
 import pytest
 from cli_support import FILE, Served, environment
+from fake_fleet import session
 
 from wakit.cli.ending import wait_for_end
 from wakit.cli.run import run
+from wakit.cli.streams import settle
+from wakit.control.schemas import ActionInfo
 
 COMMANDS: Final = (
     "--help",
@@ -93,6 +99,84 @@ def each(
 def test_every_command_dies_quietly_when_its_reader_has_gone(busy: Served, folder: Path, gone: int) -> None:
     told = list(each(COMMANDS, partial(under, folder, "", stdout=gone)))
     assert told == [(line, 141, "") for line in COMMANDS]
+
+
+@pytest.fixture
+def talkative(served: Served, folder: Path) -> Served:
+    """A fleet that has more to say than any pipe takes at once."""
+    word = "x" * 500
+    served.do(lambda f: f.sessions.update({f"s{n}": session(f"s{n}", reason=word) for n in range(500)}))
+    served.do(lambda f: [f.log(session="sales", reason=word) for _ in range(500)])
+    action = {"action": "create", "session": "s", "reason": word, "text": word}
+    served.do(lambda f: f.planned.extend(ActionInfo.model_validate(action) for _ in range(500)))
+    logs = folder / ".wakit" / "logs"
+    logs.mkdir()
+    (logs / "sales.log").write_text(f'{{"line": "{word}"}}\n' * 500)
+    return served
+
+
+def _pipe() -> tuple[int, int]:
+    return os.pipe()
+
+
+def _sockets() -> tuple[int, int]:
+    """As Node gives its children: a reader that goes with something unread resets it."""
+    reading, writing = socket.socketpair()
+    writing.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    return reading.detach(), writing.detach()
+
+
+def _glanced_at(
+    folder: Path, pair: Callable[[], tuple[int, int]], unbuffered: str, line: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command for a reader that takes the beginning of what it says, and goes."""
+    reading, writing = pair()
+    with subprocess.Popen(
+        [sys.executable, "-m", "wakit", *line.split()],
+        cwd=folder, env=environment(PYTHONUNBUFFERED=unbuffered), stdout=writing, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        os.close(writing)
+        assert os.read(reading, 1)
+        os.close(reading)
+        _, said = process.communicate(timeout=100)
+    return subprocess.CompletedProcess(line, process.returncode, stderr=said)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("pair", [_pipe, _sockets])
+def test_a_reader_that_goes_early_ends_a_command_as_a_signal_would(
+    talkative: Served, folder: Path, pair: Callable[[], tuple[int, int]], unbuffered: str
+) -> None:
+    asked = [
+        *("events -n 500", "events -n 500 --json", "status", "status --json", "plan", "plan --json"),
+        *("logs sales -n 500", "logs sales -n 500 --json", "logs sales -n 500 -f"),
+    ]
+    assert list(each(asked, partial(_glanced_at, folder, pair, unbuffered))) == [(line, 141, "") for line in asked]
+
+
+@pytest.mark.parametrize("kind", [BrokenPipeError, ConnectionResetError])
+def test_a_reader_that_goes_while_it_is_told_of_a_mistake_ends_it_likewise(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: type[OSError]
+) -> None:
+    def broken(_: list[str]) -> int:
+        raise ValueError("a mistake of ours")
+
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise kind
+
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr("wakit.cli.run._carry_out", broken)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    monkeypatch.setattr(sys, "stderr", Gone())
+    assert run([]) == 141
+
+
+def test_what_a_stream_could_not_be_given_is_lost_and_not_tried_again(gone: int) -> None:
+    with open(gone, "w", encoding="utf-8", closefd=False) as stream:
+        stream.write("x")
+        settle(stream)
+        stream.flush()
 
 
 @pytest.mark.long

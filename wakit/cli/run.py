@@ -31,27 +31,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     streams.complete()
     try:
-        code = _carry_out(given)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        return int(Exit.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader (`| head`) has gone, of stdout or of both.
+        return _concluded(given)
+    except OSError as error:
+        if not streams.reader_has_gone(error):
+            raise
+        # The reader (`| head`) has gone, of stdout or of both; also while it was told of an error.
         streams.let_go(sys.stdout)
         streams.let_go(sys.stderr)
         return _BROKEN_PIPE
-    except OSError as error:
-        why = streams.why_it_failed(error)
-        if why is None:
-            _confess(error)
-            return SOFTWARE
-        streams.let_go(sys.stdout)
-        complain(WakitError("The output could not be written", why=why, hint=_NOT_WRITTEN))
-        return int(Exit.ERROR)
-    except Exception as error:  # noqa: BLE001 - the last line of defence
-        _confess(error)
-        return SOFTWARE
-    return code
 
 
 def complain(error: WakitError, *, as_json: bool = False) -> None:
@@ -65,6 +52,26 @@ def complain(error: WakitError, *, as_json: bool = False) -> None:
 
         sys.stdout.write(f'{{"error":{to_info(error).model_dump_json()}}}\n')
         sys.stdout.flush()
+
+
+def _concluded(arguments: list[str]) -> int:
+    try:
+        code = _carry_out(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return int(Exit.INTERRUPTED)
+    except OSError as error:
+        if streams.reader_has_gone(error):
+            raise
+        why = streams.why_it_failed(error)
+        if why is None:
+            return _confess(error)
+        streams.let_go(sys.stdout)
+        complain(WakitError("The output could not be written", why=why, hint=_NOT_WRITTEN))
+        return int(Exit.ERROR)
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        return _confess(error)
+    return code
 
 
 def _carry_out(arguments: list[str]) -> int:
@@ -103,13 +110,13 @@ def _say(kind: str, text: str) -> None:
         word = f"\x1b[1;{_COLOURS[kind]}m{kind}\x1b[0m"
     try:
         sys.stderr.write(f"{word}: {text}\n")
-    except BrokenPipeError:
-        raise
-    except OSError:  # closed, or a full disk: the exit code is all that is left to say
-        streams.let_go(sys.stderr)
+    except OSError as error:
+        if streams.reader_has_gone(error):
+            raise
+        streams.let_go(sys.stderr)  # closed, or a full disk: the exit code is all that is left to say
 
 
-def _confess(error: Exception) -> None:
+def _confess(error: Exception) -> int:
     from wakit.control.refusals import trace  # noqa: PLC0415 - only for a bug
 
     told = f"wakit made a mistake ({type(error).__name__})"
@@ -120,3 +127,5 @@ def _confess(error: Exception) -> None:
     except OSError:
         _say("error", f"{told} at\n{trace(error)}")
     _say("hint", "please report it with the details; they hold places in the code, and no messages, numbers or keys")
+    streams.settle(sys.stdout)
+    return SOFTWARE

@@ -3,11 +3,15 @@
 A process that is started without one (``>&-``) gives its number to the next file or socket it opens, and whatever is
 printed goes there. So missing ones are put in place first: a stdout that refuses every write as a closed one does, a
 stderr that takes everything, as nobody is left to be told, and a stdin that has ended.
+
+Unbuffered ones (``PYTHONUNBUFFERED``, as in most containers) write once, take it for done, and lose the rest when a
+reader goes or a disk fills up in the middle. So they get a buffer that is emptied with every line.
 """
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from contextlib import suppress
@@ -28,9 +32,11 @@ _WHY: Final = {
 
 
 def complete() -> None:
-    """Put the standard streams in place that this process was started without."""
+    """Put the standard streams in place that this process was started without, and buffers behind those without one."""
     for standard, (name, mode, flags) in enumerate(_STREAMS):
-        if getattr(sys, name) is not None:
+        if (stream := getattr(sys, name)) is not None:
+            if stream is getattr(sys, f"__{name}__"):  # else a stand-in, which is somebody else's
+                setattr(sys, name, _buffered(stream))
             continue
         # The lowest free number is taken: the stream's own, unless something was opened since the start.
         descriptor = os.open(os.devnull, flags)
@@ -38,9 +44,33 @@ def complete() -> None:
         setattr(sys, name, os.fdopen(descriptor, mode, encoding="utf-8", closefd=False))
 
 
+def _buffered(stream: TextIO) -> TextIO:
+    raw = getattr(stream, "buffer", None)
+    if not isinstance(raw, io.RawIOBase) or not raw.writable():
+        return stream
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding=stream.encoding, errors=stream.errors, line_buffering=True)
+
+
+def reader_has_gone(error: OSError) -> bool:
+    """Return whether an error of a standard stream says that nobody reads it any more.
+
+    A pipe without a reader says EPIPE. So does a socket, which some programs give their children instead of a pipe, but
+    ECONNRESET first if its reader went without having read everything.
+    """
+    return isinstance(error, BrokenPipeError | ConnectionResetError)
+
+
 def why_it_failed(error: OSError) -> str | None:
     """Say why stdout could not be written, or None if the error is another one."""
     return _WHY.get(error.errno or 0)
+
+
+def settle(stream: TextIO) -> None:
+    """Have a stream take what it was given, or lose it."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):  # or it was closed
+        let_go(stream)
 
 
 def let_go(stream: TextIO) -> None:
