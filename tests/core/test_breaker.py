@@ -133,7 +133,7 @@ def test_a_probe_that_fails_is_followed_by_a_longer_pause() -> None:
     outlook, outage = opened()
     ceilings = []
     now = outage.probe_at
-    for _ in range(8):
+    for _ in range(60):
         outlook = outlook.probed_by("c", now)
         assert outlook.outage is not None
         assert outlook.outage.probing == "c"
@@ -145,6 +145,11 @@ def test_a_probe_that_fails_is_followed_by_a_longer_pause() -> None:
     assert ceilings == sorted(ceilings)
     assert ceilings[0] > PROBES[Trouble.NETWORK].first
     assert ceilings[-1] == PROBES[Trouble.NETWORK].cap
+    # Drawn at their ceilings they are a twentieth of what has gone, so drawn evenly a tenth is the most.
+    gone = 0.0
+    for ceiling in ceilings[:40]:
+        assert ceiling <= 0.1 * gone + 4.5
+        gone += ceiling
     assert outlook.outage.sessions == {"a", "b", "c"}
 
 

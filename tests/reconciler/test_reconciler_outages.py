@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from itertools import pairwise
 
@@ -122,8 +123,8 @@ def test_nobody_is_started_while_it_lasts_but_one_probe_at_a_time(fleet: Fleet) 
             fail(fleet, name)
     probes = [start.name for launch in fleet.workers.launches[launched:] for start in launch.sessions]
     assert set(probes) == set(FEW), "each has its turn: one of them may have a trouble of its own"
-    # Pauses of at most half a minute, drawn at 0.5, and a start between them.
-    assert 10 <= len(probes) <= 20
+    # Pauses that grow by a twentieth, from four seconds to half a minute, drawn at 0.5, and a start between them.
+    assert 30 <= len(probes) <= 45
     assert len(fleet.ledger.told("outage")) == 1
     for name in FEW:
         assert (fleet.info(name).attempt, fleet.tracked(name).failures.at) == (0, ())
@@ -145,14 +146,40 @@ def test_all_that_wait_come_back_at_once_when_one_gets_through(fleet: Fleet) -> 
 
 def test_whom_the_library_would_let_wait_is_started_anew_and_nobody_pays_for_it(fleet: Fleet) -> None:
     offline(fleet)
-    launched = len(fleet.workers.launches)
-    fleet.advance(150)
-    assert len(fleet.workers.launches) == launched, "the library's own redials are left alone while nobody gets through"
+    fleet.advance(14)
     fleet.workers.silent = False
+    fleet.workers.tell("a", Connected())
+    fleet.advance(0.5)
+    assert {fleet.state(name) for name in FEW[1:]} == {State.RECONNECTING}, "its next redial is near"
+    lose(fleet, "a")
+    lose(fleet, "b")
+    fleet.advance(1)
     fleet.workers.tell("a", Connected())
     fleet.advance(2)
     assert {fleet.state(name) for name in FEW} == {State.CONNECTED}
     assert all(fleet.info(name).attempt == 0 for name in FEW)
+
+
+def test_while_the_library_waits_two_take_turns_as_the_probe(fleet: Fleet) -> None:
+    """Its pauses grow by two seconds with each redial that fails, without an end."""
+    offline(fleet)
+    launched = len(fleet.workers.launches)
+    fleet.advance(14)
+    assert len(fleet.workers.launches) == launched, "the library's own redials are left alone at first"
+    for _ in range(180):
+        fleet.advance(1)
+        probing = [name for name in running(fleet) if fleet.tracked(name).by_start]
+        assert len(probing) <= 1
+        for name in probing:
+            fail(fleet, name)
+    probes = [start.name for launch in fleet.workers.launches[launched:] for start in launch.sessions]
+    assert probes[:4] == ["a", "b", "a", "b"]
+    assert set(probes) == {"a", "b"}, "the others are left to the library"
+    fleet.workers.silent = False
+    fleet.advance(20)
+    assert {fleet.state(name) for name in FEW} == {State.CONNECTED}
+    assert all(fleet.info(name).attempt == 0 for name in FEW)
+    assert len(fleet.ledger.told("outage_over")) == 1
 
 
 def test_a_short_loss_is_left_to_the_library(fleet: Fleet) -> None:
@@ -179,6 +206,35 @@ def test_a_fleet_that_shares_workers_comes_back_in_shared_ones(fleet: Fleet) -> 
     assert {fleet.state(name) for name in MANY} == {State.CONNECTED}
     # The probes, which were alone, and the workers that all the others share.
     assert len(fleet.workers.launches) - launched <= 4
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_those_who_leave_shared_workers_start_once_the_last_has_left(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    """But for one that hangs, which is waited for no longer than two seconds."""
+    offline(fleet, MANY)
+    fleet.advance(16)
+    probe = {name for name in MANY if fleet.tracked(name).by_start}
+    launched, release = len(fleet.workers.launches), fleet.workers.release
+
+    async def slowly(worker_id: str, session: str, *, why: str) -> None:
+        if session == "t" and hangs:
+            await asyncio.sleep(10)
+        await release(worker_id, session, why=why)
+
+    monkeypatch.setattr(fleet.workers, "release", slowly)
+    fleet.workers.silent = False
+    fleet.workers.tell("c", Connected())
+    rest = set(MANY) - probe - {"c", "t"}
+    fleet.advance(1)
+    assert {fleet.state(name) for name in rest} == ({State.RECONNECTING} if hangs else {State.CONNECTED})
+    fleet.advance(1.5)
+    assert {fleet.state(name) for name in rest} == {State.CONNECTED}
+    assert len(fleet.workers.launches) - launched == 1, "they share a worker"
+    assert (fleet.state("t") is State.CONNECTED) is not hangs
+    fleet.advance(10)
+    assert fleet.state("t") is State.CONNECTED
 
 
 def test_failures_from_before_it_was_known_are_given_back(fleet: Fleet) -> None:

@@ -73,7 +73,7 @@ def test_all_who_wait_come_back_as_fast_as_the_bucket_lets_them_and_no_faster(fl
         fleet.workers.tell(name, NO_WAY)
         fleet.workers.tell(name, GAVE_UP)
     fleet.advance(300)
-    assert len(network.dials) <= 300 / 8, "only probes dial"
+    assert len(network.dials) <= 300 / 6, "only probes dial"
     assert {fleet.state(name) for name in names} == {State.RECONNECTING}
 
     network.there = True

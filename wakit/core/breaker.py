@@ -53,7 +53,8 @@ _ENOUGH_ALONE: Final = 3
 _SHARE: Final = 0.1
 PROBES: Final[Mapping[Trouble, Backoff]] = MappingProxyType(
     {
-        Trouble.NETWORK: Backoff(first=4.0, cap=30.0, floor=2.0),
+        # What does not get out troubles nobody at WhatsApp, so a pause is at most a tenth of the time that has gone.
+        Trouble.NETWORK: Backoff(first=4.0, cap=30.0, floor=2.0, growth=1.05),
         Trouble.SERVICE: Backoff(first=8.0, cap=120.0, floor=4.0),
         # Only an upgrade helps, which a new daemon brings along; what is probed for is a mistake of WhatsApp's.
         Trouble.OUTDATED: Backoff(first=3600.0, cap=12 * 3600.0, floor=1800.0),

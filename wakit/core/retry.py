@@ -1,6 +1,6 @@
 """How long to wait before trying again.
 
-Exponential with full jitter: the pause is drawn evenly between nothing and a ceiling that doubles with every attempt.
+Exponential with full jitter: the pause is drawn evenly between nothing and a ceiling that grows with every attempt.
 Full jitter spreads a fleet that lost its server at one moment better than a fixed or half-random pause does
 (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
 """
@@ -8,6 +8,7 @@ Full jitter spreads a fleet that lost its server at one moment better than a fix
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +19,13 @@ class Backoff:
         first: Ceiling of the pause after the first failure.
         cap: No ceiling is higher.
         floor: No pause is shorter: a spawn is not free, and chance may draw nothing at all.
+        growth: What each failure makes of the ceiling, as a factor above 1.
     """
 
     first: float = 1.0
     cap: float = 300.0
     floor: float = 0.05
+    growth: float = 2.0
 
     def pause(self, attempt: int, chance: float) -> float:
         """Return the pause before the next try.
@@ -35,8 +38,9 @@ class Backoff:
             >>> Backoff(first=1.0).pause(4, 0.5)
             4.0
         """
-        # 2**attempt overflows a float long before an operator gives up; the cap is reached by then.
-        ceiling = self.cap if attempt > 40 else min(self.cap, self.first * 2.0 ** (attempt - 1))  # noqa: PLR2004
+        # The power overflows a float long before an operator gives up; the cap is reached by then.
+        reached = (attempt - 1) * log(self.growth) >= log(self.cap / self.first)
+        ceiling = self.cap if reached else self.first * self.growth ** (attempt - 1)
         return max(self.floor, ceiling * chance)
 
 

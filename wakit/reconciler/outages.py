@@ -16,7 +16,6 @@ from typing import Final, Protocol
 
 from wakit.control.schemas import OutageInfo
 from wakit.core.breaker import Evidence, Headcount, Outage, Outlook, Trouble, evidence_of
-from wakit.core.deadlines import DEADLINES
 from wakit.core.lifecycle import ALIVE, Happening, State
 from wakit.core.observation import Credential
 from wakit.core.placement import ALONE_UP_TO
@@ -25,7 +24,10 @@ from wakit.reconciler.tracked import Tracked
 
 # By then the library's own pauses are longer than a start takes (2 s x n before the n-th redial).
 _LONG: Final = timedelta(seconds=15)
-# In a fleet that shares workers, those who come back at one moment share them; a client takes a while to leave.
+_SOON: Final = timedelta(seconds=1)
+_ENOUGH: Final = 2  # sessions that take turns as the probe
+# In a fleet that shares workers, those who come back at one moment share them, so the first to have left wait for the
+# others; one that hangs is not waited for.
 _GATHERED: Final = timedelta(seconds=2)
 _STARTABLE: Final = frozenset({Credential.PRESENT, Credential.ABSENT})
 _WAITING: Final = frozenset({State.DECLARED, State.STARTING, State.RECONNECTING})
@@ -51,6 +53,7 @@ class Outages:
         self._roster = roster
         self._hands = hands
         self._changed = changed
+        self._leaving: list[tuple[Tracked, datetime]] = []  # to come back together, at that moment at the latest
 
     # -- evidence ----------------------------------------------------------------------------------------------------
 
@@ -158,9 +161,19 @@ class Outages:
         since = tracked.entrusted_at
         if since is not None and now - since >= _LONG and not tracked.busy:
             tracked.next_try_at = together
+            if together is not None:
+                self._leaving.append((tracked, together))
             why = "somebody gets through again; it is started anew instead of waiting for the library's next redial"
             self._roster.say(tracked, why)
             self._hands.release(tracked, why=why)
+
+    def _gather(self) -> None:
+        """Have those who left their workers start again as soon as all of them have."""
+        if self._leaving and not any(tracked.busy for tracked, _ in self._leaving):
+            for tracked, together in self._leaving:
+                if tracked.next_try_at == together:
+                    tracked.next_try_at = None
+            self._leaving.clear()
 
     # -- probes ------------------------------------------------------------------------------------------------------
 
@@ -177,7 +190,8 @@ class Outages:
             self._roster.outlook = self._roster.outlook.due(self._roster.ports.now())
 
     def look(self) -> None:
-        """Let a session through if a probe is due."""
+        """Let a session through if a probe is due, and those come back who waited for one another."""
+        self._gather()
         outlook, now = self._roster.outlook, self._roster.ports.now()
         outage = outlook.outage
         if outage is None or outage.probe_at > now:
@@ -191,7 +205,9 @@ class Outages:
             return
         candidates = self._candidates(waiting, now)
         if not candidates:
-            self._roster.outlook = outlook.due(now + _LONG)  # the library redials for each of them
+            begun = [each.entrusted_at for each in waiting if each.entrusted_at is not None]
+            due = min(begun, default=now) + _LONG  # until then the library redials for each of them often enough
+            self._roster.outlook = outlook.due(max(due, now + _SOON))
             return
         chosen = candidates[outage.probes % len(candidates)]
         if not chosen.busy:  # else what is under way wakes the loop when it ends
@@ -227,12 +243,18 @@ class Outages:
         return [each for each in wanted if each.state in _WAITING and not each.waits_for_person]
 
     def _candidates(self, waiting: list[Tracked], now: datetime) -> list[Tracked]:
-        """Return who can be the probe: who is in nobody's hands, else whom the library has let wait for long."""
+        """Return who can be the probe: who is in nobody's hands; if that are too few, also whom the library lets wait.
+
+        Two at least take turns, because one may have a trouble of its own.
+        """
         ours = [each for each in waiting if each.running is None]
-        linked = [each for each in ours if each.credential is Credential.PRESENT]
-        patience = DEADLINES[State.RECONNECTING]
-        overdue = [each for each in waiting if each.entrusted_at and now - each.entrusted_at > patience]
-        return linked or ours or overdue
+        found = [each for each in ours if each.credential is Credential.PRESENT] or ours
+        waited = [
+            each
+            for each in waiting
+            if each.running is not None and each.entrusted_at is not None and now - each.entrusted_at >= _LONG
+        ]
+        return found + waited[: max(0, _ENOUGH - len(found))]
 
     # -- what people see ---------------------------------------------------------------------------------------------
 
