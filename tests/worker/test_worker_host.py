@@ -404,7 +404,7 @@ async def test_a_standstill_of_the_host_is_not_held_against_a_worker(monkeypatch
             forgave.set()
         return late
 
-    monkeypatch.setattr("wakit.worker.link.lateness", watched)
+    monkeypatch.setattr("wakit.worker.silence.lateness", watched)
     stage = Stage(Limits(silent_after=2), clock=lambda: time.monotonic() + ahead[0])
     await stage.launch(honest)
     for _ in range(5):  # the watch has begun its first step
