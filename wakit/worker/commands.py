@@ -50,6 +50,7 @@ class Commands:
         self._aboard, self._relay = aboard, relay
         self._on_thread, self._tell, self._answer = on_thread, tell, answer
         self._asking: set[str] = set()
+        self._leaving: set[str] = set()  # their clients are not known to be off
 
     async def let_go(self, request: int, session: str) -> None:
         """Let a session leave: no dial of it goes out any more, its client is off, its credential is free.
@@ -57,13 +58,19 @@ class Commands:
         The order matters: once the lock is free, another worker may be using the credential.
         """
         await self._aboard.started.wait()
+        if session in self._leaving:
+            self._answer(Done(request=request, ok=False, why="its client is not off yet"))
+            return
+        self._leaving.add(session)
         self._relay.cut(session)
         client = self._aboard.clients.pop(session, None)
-        if client is not None:
-            await self._on_thread(client.disconnect)
+        if client is not None and (why := await self._library_says(client.disconnect)):
+            self._answer(Done(request=request, ok=False, why=why))
+            return  # it is leaving for good: nobody knows whether its client still uses the credential
         custody = self._aboard.custody.pop(session, None)
         if custody is not None:
             custody.release()
+        self._leaving.discard(session)
         self._answer(Done(request=request, ok=True, why=""))
 
     async def log_out(self, request: int, session: str) -> None:
@@ -110,5 +117,12 @@ class Commands:
         if client is None:
             self._answer(Done(request=request, ok=False, why="it has no client here"))
             return
-        why = await self._on_thread(partial(action, client))
+        why = await self._library_says(partial(action, client))
         self._answer(Done(request=request, ok=not why, why=why))
+
+    async def _library_says(self, call: Callable[[], str | None]) -> str:
+        """Return "" once the library has done what it is called for, else why it has not."""
+        try:
+            return await self._on_thread(call) or ""
+        except Exception as error:  # noqa: BLE001 - the host is told, and the others aboard go on
+            return f"the library failed ({type(error).__name__}); see the worker's log"

@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import NoReturn, TypeVar
 
 from wakit.worker.exits import ExitCode
@@ -42,12 +43,25 @@ class Tasks:
         self._loop.call_soon_threadsafe(call, *arguments)
 
     async def on_thread(self, call: Callable[[], _T]) -> _T:
-        """Call on a thread of its own, which may never come back; a pool would fill up with those."""
+        """Call on a thread of its own, which may never come back; a pool would fill up with those.
+
+        Raises:
+            Exception: What the call raised, which is printed where it was.
+        """
         result: asyncio.Future[_T] = self._loop.create_future()
 
+        def settle(settled: Callable[[], None]) -> None:
+            if not result.done():
+                settled()
+
         def work() -> None:
-            value = call()
-            self.post(lambda: None if result.done() else result.set_result(value))
+            try:
+                value = call()
+            except Exception as error:  # noqa: BLE001 - whoever waits must not wait for ever
+                traceback.print_exc()
+                self.post(settle, partial(result.set_exception, error))
+            else:
+                self.post(settle, partial(result.set_result, value))
 
         threading.Thread(target=work, daemon=True).start()
         return await result
