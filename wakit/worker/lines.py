@@ -15,7 +15,9 @@ from wakit.worker.exits import LastWords
 from wakit.worker.scrubbing import Scrubber
 
 _CHUNK: Final = 1 << 16
-_LONGEST: Final = 4096
+_LONGEST: Final = 4096  # characters that are shown
+_LOOKED_AT: Final = 2 * _LONGEST  # bytes, or characters of what was a frame
+_PERHAPS_HALF: Final = 1024  # of a secret, where a line was cut; the longest is a QR code of some 250
 _NOISE: Final = frozenset({"", "Press Ctrl+C to exit"})  # the library prints the latter at every connect
 
 
@@ -48,26 +50,36 @@ class Lines:
     def log(self, session: str, line: str) -> None:
         """Pass on a line that was logged for a session."""
         if self._admits():
-            self._on_log(session, self._scrubber.clean(line[:_LONGEST]))
+            self._on_log(session, self._clean(line[:_LOOKED_AT], cut=len(line) > _LOOKED_AT))
 
     async def read(self, output: asyncio.StreamReader) -> None:
         """Pass on what is printed, until its end."""
-        rest = b""
+        rest, shown = b"", False
         while data := await output.read(_CHUNK):
             *lines, rest = (rest + data).split(b"\n")
-            if len(rest) > _LONGEST:  # a line without an end must not grow without one
-                lines, rest = [*lines, rest], b""
             for line in lines:
-                self._printed(line)
-        self._printed(rest)
+                if not shown:
+                    self._printed(line)
+                shown = False
+            if len(rest) > _LOOKED_AT:  # a line without an end must not grow without one; nothing more of it is shown
+                if not shown:
+                    self._printed(rest)
+                rest, shown = b"", True
+        if not shown:
+            self._printed(rest)
 
     def _printed(self, raw: bytes) -> None:
-        line = raw[:_LONGEST].decode("utf-8", "replace").rstrip()
+        line = raw[:_LOOKED_AT].decode("utf-8", "replace").rstrip()
         if line not in _NOISE:
-            clean = self._scrubber.clean(line)
+            clean = self._clean(line, cut=len(raw) > _LOOKED_AT)
             self._words.hear(clean)
             if self._admits():
                 self._on_log(self._worker_id, clean)
+
+    def _clean(self, line: str, *, cut: bool) -> str:
+        """Clean, and only then shorten: half a secret cannot be told from other words."""
+        clean = self._scrubber.clean(line)
+        return clean[: min(_LONGEST, max(0, len(clean) - _PERHAPS_HALF))] if cut else clean[:_LONGEST]
 
     def _admits(self) -> bool:
         if self._window.admit():
