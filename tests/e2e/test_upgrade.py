@@ -117,7 +117,7 @@ def test_a_release_whose_workers_do_not_start_touches_nobody(fleet: Fleet, insta
 def test_a_release_whose_workers_crash_costs_one_session(fleet: Fleet, installed: Installed) -> None:
     before = {session.name: session.worker_pid for session in fleet.status().sessions}
     installed.number("1.1.0")
-    installed.patch("worker/service.py", "            client.run()\n", "            os.abort()\n")
+    installed.patch("worker/boarding.py", "            client.run()\n", "            os.abort()\n")
     done = fleet.run("up", "-d", timeout=120)
     assert done.returncode == 1, done.stdout
     after = {session.name: session.worker_pid for session in fleet.status().sessions}
@@ -127,7 +127,7 @@ def test_a_release_whose_workers_crash_costs_one_session(fleet: Fleet, installed
 
     # Back to what held: the one is started again by itself, and nothing differs any more.
     installed.number("1.0.0")
-    installed.patch("worker/service.py", "            os.abort()\n", "            client.run()\n")
+    installed.patch("worker/boarding.py", "            os.abort()\n", "            client.run()\n")
     fleet.wait_connected(*NAMES)
     done = fleet.run("up", "-d", timeout=120)
     assert done.returncode == 0, done.stderr

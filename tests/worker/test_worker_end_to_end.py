@@ -188,10 +188,10 @@ def _until_held(lock: Path) -> None:
     """Return once another process has the lock; the worker answers nothing when all is well."""
     for _ in range(2000):
         try:
-            with FileLock(lock, mode=0o600).acquire(timeout=0):
-                time.sleep(0.01)
+            FileLock(lock, mode=0o600).acquire(timeout=0).lock.release()
         except Timeout:
             return
+        time.sleep(0.01)  # without the lock: whoever looks must not be in the worker's way
     raise AssertionError("the account was not held")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 
@@ -18,7 +19,6 @@ from wakit.whatsapp.port import (
     Connected,
     Dial,
     Pulse,
-    SessionReport,
     SessionStart,
     WentDeaf,
     WorkerBeat,
@@ -404,7 +404,7 @@ async def test_a_standstill_of_the_host_is_not_held_against_a_worker(monkeypatch
             forgave.set()
         return late
 
-    monkeypatch.setattr("wakit.worker.link.lateness", watched)
+    monkeypatch.setattr("wakit.worker.silence.lateness", watched)
     stage = Stage(Limits(silent_after=2), clock=lambda: time.monotonic() + ahead[0])
     await stage.launch(honest)
     for _ in range(5):  # the watch has begun its first step
@@ -671,26 +671,44 @@ async def test_a_flood_of_lines_is_dropped_and_said(stage: Stage):
     assert "dropped" in stage.lines[-1][1]
 
 
-async def test_a_listener_that_fails_disturbs_no_worker(stage: Stage):
+async def test_listeners_that_fail_disturb_no_worker(stage: Stage):
     caught: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: caught.append(context))
+    told: Counter[str] = Counter()
+    everything_heard = asyncio.Event()
+
+    def failing(name: str) -> Callable[..., None]:
+        def fail(*_told: object) -> None:
+            told[name] += 1
+            if told["on_report"] == 3 and told["on_log"] == 2:
+                everything_heard.set()
+            raise ZeroDivisionError
+
+        return fail
 
     async def tells(worker: Played) -> None:
         await worker.greet()
         await worker.say(encode(Told(session="sales", at=AT, event=Connected())) * 2)
-        await worker.hear()
+        await worker.say(encode(Line(session="sales", line="INFO Client: hello")))
+        await worker.say(encode(Heartbeat(at=0.0, sessions={})))
+        for number, becomes in ((1, PermitUsed), (2, PermitReturned)):
+            await worker.say(encode(PermitAsked(session="sales", number=number)))
+            assert isinstance(await worker.hear(), Permit)
+            await worker.say(encode(becomes(session="sales", number=number)))
+        worker.output.feed_data(b"la la la\n")
+        await worker.say(encode(Told(session="support", at=AT, event=Connected())))
+        assert isinstance(await worker.hear(), Shutdown)
 
-    second = asyncio.Event()
+    async def permit(_session: str) -> None:
+        """Permit every dial at once."""
 
-    def fail(report: WorkerReport) -> None:
-        stage.reports.append(report)
-        if len(stage.reports) > 1:
-            second.set()
-        raise ZeroDivisionError
-
-    stage.host._on_report = fail
+    names = ("on_report", "on_log", "on_beat", "on_dial", "on_unused")
+    stage.host = WorkerHost(placer=stage, permit=permit, **{name: failing(name) for name in names})
     await stage.launch(tells)
-    await second.wait()
-    assert all(isinstance(each, SessionReport) for each in stage.reports)
-    assert len(caught) == 2
+    async with asyncio.timeout(10):
+        await everything_heard.wait()
     assert "w1" in stage.host.workers()
+    await stage.host.close(grace=5)
+    assert not stage.played[0].killed
+    assert told == {"on_report": 4, "on_log": 2, "on_beat": 1, "on_dial": 1, "on_unused": 1}
+    assert len(caught) == told.total()

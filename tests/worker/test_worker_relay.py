@@ -8,13 +8,14 @@ import doctest
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import ModuleType
 from urllib.parse import urlsplit
 
 import pytest
 from proxies import echo, serving
 
 from wakit.whatsapp.port import DialFailure
-from wakit.worker import proxying
+from wakit.worker import metering, proxying
 from wakit.worker.dialing import DialError, Streams
 from wakit.worker.messages import Traffic
 from wakit.worker.relay import Relay
@@ -25,8 +26,11 @@ WEB = "web.whatsapp.com:443"
 SEGMENT, SEGMENTS = 1 << 20, 64
 
 
-def test_the_example_in_the_docstring_runs() -> None:
-    assert doctest.testmod(proxying).failed == 0
+@pytest.mark.parametrize("module", [proxying, metering])
+def test_the_example_in_the_docstring_runs(module: ModuleType) -> None:
+    ran = doctest.testmod(module)
+    assert ran.attempted > 0
+    assert ran.failed == 0
 
 
 class Fixed:

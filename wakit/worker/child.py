@@ -39,7 +39,8 @@ from wakit.worker.messages import (
     decode_to_worker,
     encode,
 )
-from wakit.worker.service import Channel, Service, leave
+from wakit.worker.service import Channel, Service
+from wakit.worker.tasks import leave
 
 if TYPE_CHECKING:
     from wakit.whatsapp.neonize_client import NeonizeClient

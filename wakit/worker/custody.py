@@ -23,6 +23,9 @@ from wakit.whatsapp.port import AccountHold, SessionStart
 
 OWNER: Final = "owner.json"
 
+LOCK_PATIENCE: Final = 2.0
+"""Seconds for the locks of a predecessor to become free: after ``kill -9`` it may still be dying."""
+
 
 class _Note(msgspec.Struct):
     """What matters here of the note on where a credential was started last."""

@@ -17,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import TypeVar
+from typing import ParamSpec
 
 from wakit.errors import WorkerError
 from wakit.whatsapp.port import AccountHold, Dial, SessionStart, WorkerBeat, WorkerLaunch, WorkerReport
@@ -25,7 +25,7 @@ from wakit.worker.bounds import Limits, Outlets, WorkerInfo
 from wakit.worker.link import WorkerLink
 from wakit.worker.placement import LocalPlacer, Placer
 
-_Told = TypeVar("_Told")
+_Told = ParamSpec("_Told")
 
 
 def _now() -> datetime:
@@ -72,14 +72,13 @@ class WorkerHost:
     ) -> None:
         self._placer = LocalPlacer() if placer is None else placer
         self._limits = Limits() if limits is None else limits
-        self._on_report, self._on_beat = on_report, on_beat
         self._outlets = Outlets(
-            on_report=self._report,
+            on_report=_undisturbed(on_report),
             permit=permit,
-            on_log=on_log,
-            on_beat=self._beat,
-            on_dial=on_dial,
-            on_unused=on_unused,
+            on_log=_undisturbed(on_log),
+            on_beat=_undisturbed(on_beat),
+            on_dial=_undisturbed(on_dial),
+            on_unused=_undisturbed(on_unused),
             clock=clock,
             now=now,
         )
@@ -217,7 +216,7 @@ class WorkerHost:
     async def _say_farewell(self, name: str, link: WorkerLink) -> None:
         exited = await link.gone()
         del self._links[name]
-        self._report(exited)
+        self._outlets.on_report(exited)
         del self._farewells[name]
 
     async def _reported(self, name: str) -> None:
@@ -225,17 +224,16 @@ class WorkerHost:
         if farewell is not None:
             await asyncio.shield(farewell)
 
-    def _report(self, report: WorkerReport) -> None:
-        _tell(self._on_report, report)
 
-    def _beat(self, beat: WorkerBeat) -> None:
-        _tell(self._on_beat, beat)
+def _undisturbed(listener: Callable[_Told, None]) -> Callable[_Told, None]:
+    """Return the listener in a form that never raises: its fault must not take a worker down."""
 
+    def tell(*told: _Told.args, **named: _Told.kwargs) -> None:
+        try:
+            listener(*told, **named)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is shown
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a listener to worker reports failed", "exception": error}
+            )
 
-def _tell(listener: Callable[[_Told], None], told: _Told) -> None:
-    try:
-        listener(told)
-    except Exception as error:  # noqa: BLE001 - a listener's fault must not take a worker down
-        asyncio.get_running_loop().call_exception_handler(
-            {"message": "a listener to worker reports failed", "exception": error}
-        )
+    return tell

@@ -1,4 +1,4 @@
-"""The host's end of one worker: its frames, its output, its silence, and its end.
+"""The host's end of one worker: what it is told, what is heard of it, and its end.
 
 Everything a worker sends is held at arm's length. Frames are bounded in size and in number, output in line length and
 in lines a second, what waits to be written to it in bytes; a worker that goes over a bound, sends what is no message,
@@ -13,63 +13,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import datetime, timedelta
-from itertools import count
 from types import MappingProxyType
-from typing import Final, assert_never
 
-from wakit.core.clock import grid
-from wakit.core.health import lateness
-from wakit.errors import EndpointError, WakitError, WorkerError
-from wakit.whatsapp.port import (
-    AccountHold,
-    Pulse,
-    SessionReport,
-    SessionStart,
-    WorkerBeat,
-    WorkerExited,
-    WorkerLaunch,
-    WorkerSilent,
-)
+from wakit.errors import WakitError, WorkerError
+from wakit.whatsapp.port import AccountHold, SessionStart, WorkerExited, WorkerLaunch, WorkerSilent
 from wakit.worker.bounds import Limits, Outlets, Window, WorkerInfo
-from wakit.worker.exits import LastWords, explain
+from wakit.worker.exits import explain
 from wakit.worker.granting import Granting
+from wakit.worker.hearing import Hearing
+from wakit.worker.lines import Lines
 from wakit.worker.messages import (
     PROTOCOL,
     AskSession,
     Call,
-    CannotStart,
     Cut,
     Done,
     FrameError,
-    FrameSplitter,
-    Heartbeat,
-    Hello,
     HoldAccount,
     Launch,
-    Line,
     LogoutSession,
-    PermitAsked,
-    PermitReturned,
-    PermitUsed,
     Seal,
     Shutdown,
     StopSession,
-    ToHost,
-    Told,
     ToWorker,
-    Traffic,
-    decode_to_host,
     encode,
 )
 from wakit.worker.placement import Placed
-from wakit.worker.scrubbing import Scrubber
-
-_CHUNK: Final = 1 << 16
-_LONGEST_LINE: Final = 4096
-_READ_FIRST: Final = 0.1
-_STOOD_STILL: Final = 5.0  # seconds that a timer is late only if nothing ran
-_NOISE: Final = frozenset({"", "Press Ctrl+C to exit"})  # the library prints the latter at every connect
+from wakit.worker.requests import Requests
+from wakit.worker.silence import SilenceWatch
 
 
 class WorkerLink:
@@ -84,22 +55,20 @@ class WorkerLink:
 
     def __init__(self, launch: WorkerLaunch, placed: Placed, outlets: Outlets, limits: Limits) -> None:
         self._launch, self._placed, self._outlets, self._limits = launch, placed, outlets, limits
-        self._names = frozenset(start.name for start in launch.sessions)
-        self._scrubber = Scrubber()
-        for start in launch.sessions:
-            self._scrubber.learn_start(start)
-        self._words = LastWords()
-        self._frames = Window(limits.frames, outlets.clock)
-        self._lines = Window(limits.lines, outlets.clock)
-        self._hello: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sessions = tuple(start.name for start in launch.sessions)
         self._end: tuple[str, bool] | None = None  # the cause, and whether wakit asked for it
-        self._heard_at = outlets.clock()
-        self._traffic: dict[str, Traffic] = {}
-        self._started_at = self._heartbeat_at = outlets.now()
-        self._beat_at, self._beaten_at = 0.0, self._started_at  # the newest heartbeat: by its clock, and by ours
-        self._requests: dict[int, asyncio.Future[Done]] = {}
-        self._numbers = count(1)
+        self._lines = Lines(launch, Window(limits.lines, outlets.clock), outlets.on_log)
         self._granting = Granting(outlets, self.send, placed.pid)
+        self._requests = Requests(self.send)
+        self._hearing = Hearing(
+            launch,
+            Window(limits.frames, outlets.clock),
+            outlets,
+            lines=self._lines,
+            granting=self._granting,
+            answered=self._requests.answered,
+        )
+        self._silence = SilenceWatch(limits.silent_after, limits.heartbeat, outlets.clock)
         self._life = asyncio.create_task(self._live(), name=f"worker {launch.worker_id}")
 
     # --- what the host asks
@@ -112,13 +81,14 @@ class WorkerLink:
     @property
     def info(self) -> WorkerInfo:
         """What is known of it now."""
+        vitals = self._hearing.vitals
         return WorkerInfo(
             worker_id=self._launch.worker_id,
             pid=self._placed.pid,
-            sessions=tuple(start.name for start in self._launch.sessions),
-            started_at=self._started_at,
-            last_heartbeat=self._heartbeat_at,
-            last_byte=MappingProxyType({name: self._last_byte(name) for name in sorted(self._names)}),
+            sessions=self._sessions,
+            started_at=vitals.started_at,
+            last_heartbeat=vitals.heard_at,
+            last_byte=MappingProxyType({name: vitals.last_byte(name) for name in sorted(self._sessions)}),
         )
 
     async def greeted(self) -> None:
@@ -130,7 +100,7 @@ class WorkerLink:
         """
         try:
             async with asyncio.timeout(self._limits.hello_within):
-                await asyncio.shield(self._hello)
+                await asyncio.shield(self._hearing.hello)
         except TimeoutError:
             self.kill(f"it said nothing for {self._limits.hello_within:g} s after its birth", asked=False)
             await self.gone()
@@ -175,18 +145,15 @@ class WorkerLink:
 
     async def request_stop(self, session: str, within: float) -> Done:
         """Ask for one client's end; a worker that does not answer in time counts as no."""
-        number = next(self._numbers)
-        return await self._ask(StopSession(request=number, session=session), number, within)
+        return await self._requests.ask(StopSession, session, within)
 
     async def request_logout(self, session: str, within: float) -> Done:
         """Ask for one device to be unlinked; a worker that does not answer in time counts as no."""
-        number = next(self._numbers)
-        return await self._ask(LogoutSession(request=number, session=session), number, within)
+        return await self._requests.ask(LogoutSession, session, within)
 
     async def request_answer(self, session: str, within: float) -> Done:
         """Have a session ask WhatsApp something; a worker that does not answer in time counts as no."""
-        number = next(self._numbers)
-        return await self._ask(AskSession(request=number, session=session), number, within)
+        return await self._requests.ask(AskSession, session, within)
 
     def send(self, message: ToWorker) -> None:
         """Write a frame without waiting; a worker that does not read is killed instead of waited for."""
@@ -201,7 +168,7 @@ class WorkerLink:
 
     async def _live(self) -> WorkerExited:
         self._order()
-        reading = {asyncio.create_task(self._read_frames()), asyncio.create_task(self._read_output())}
+        reading = {asyncio.create_task(self._read_frames()), asyncio.create_task(self._lines.read(self._placed.output))}
         watching = asyncio.create_task(self._watch_silence())
         try:
             code = await self._placed.exited()
@@ -212,13 +179,12 @@ class WorkerLink:
                 task.cancel()
             await asyncio.gather(watching, *reading, self._granting.close(), return_exceptions=True)
             await self._placed.close()
-        for waiting in self._requests.values():
-            if not waiting.done():
-                waiting.set_result(Done(request=0, ok=False, why="the worker ended"))
+        self._requests.end()
         exited = self._exited(code)
-        if not self._hello.done():
-            self._hello.set_exception(self._failed(exited.cause, exited.next_step))
-            self._hello.exception()  # nobody may be waiting any more; that is no lost exception
+        hello = self._hearing.hello
+        if not hello.done():
+            hello.set_exception(self._failed(exited.cause, exited.next_step))
+            hello.exception()  # nobody may be waiting any more; that is no lost exception
         return exited
 
     def _order(self) -> None:
@@ -228,15 +194,8 @@ class WorkerLink:
             self.kill(str(error), asked=False)
 
     async def _read_frames(self) -> None:
-        splitter = FrameSplitter()
         try:
-            while data := await self._placed.reader.read(_CHUNK):
-                self._heard_at = self._outlets.clock()
-                self._heartbeat_at = self._outlets.now()
-                for body in splitter.feed(data):
-                    if not self._frames.admit():
-                        raise FrameError("the worker sent more than anybody could want to hear")  # noqa: TRY301
-                    self._take(decode_to_host(body))
+            await self._hearing.read(self._placed.reader, self._silence.heard)
         except FrameError as error:
             self.kill(f"it broke its contract: {error}", asked=False)
         except ConnectionError:
@@ -248,137 +207,23 @@ class WorkerLink:
                 return
         self.kill("it closed its connection without ending", asked=False)
 
-    def _take(self, message: ToHost) -> None:
-        match message:
-            case Hello(protocol=protocol):
-                if protocol != PROTOCOL:
-                    raise FrameError(f"it speaks version {protocol} of the protocol, the daemon speaks {PROTOCOL}")
-                self._started_at = self._outlets.now()
-                if not self._hello.done():
-                    self._hello.set_result(None)
-            case CannotStart():
-                if not self._hello.done():
-                    kind = EndpointError if message.endpoint else WorkerError
-                    self._hello.set_exception(kind(message.what, why=message.why, hint=message.hint))
-            case Told(session=session, at=at, event=event):
-                self._require(session)
-                self._scrubber.learn_event(event)
-                self._outlets.on_report(
-                    SessionReport(worker_id=self._launch.worker_id, session=session, at=at, event=event)
-                )
-            case PermitAsked(session=session, number=number):
-                self._require(session)
-                self._granting.asked(session, number)
-            case PermitReturned(session=session, number=number):
-                self._granting.returned(session, number)
-            case PermitUsed(session=session, number=number):
-                self._granting.used(session, number)
-            case Line(session=session, line=line):
-                self._require(session)
-                self._log(session, line)
-            case Heartbeat(at=at, sessions=sessions):
-                for session in sessions:
-                    self._require(session)
-                self._beat(at, sessions)
-            case Done(request=request):
-                waiting = self._requests.pop(request, None)
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(message)
-            case _:
-                assert_never(message)
-
-    def _beat(self, at: float, news: dict[str, Traffic]) -> None:
-        self._traffic |= news
-        self._beat_at, self._beaten_at = at, self._heartbeat_at
-        pulses = {
-            session: Pulse(
-                unheard_for=_since(traffic.heard_at, at), unsent_for=_since(traffic.spoke_at, at), fresh=session in news
-            )
-            for session, traffic in self._traffic.items()
-        }
-        self._outlets.on_beat(WorkerBeat(worker_id=self._launch.worker_id, pulses=pulses))
-
-    def _last_byte(self, session: str) -> datetime | None:
-        """Return when a byte passed last; the worker's clock as of its newest heartbeat is all that is known of it."""
-        traffic = self._traffic.get(session)
-        if traffic is None or (silent_for := _since(traffic.last_byte, self._beat_at)) is None:
-            return None
-        return self._beaten_at - timedelta(seconds=silent_for)
-
-    def _require(self, session: str) -> None:
-        if session not in self._names:
-            raise FrameError("it spoke for a session that is not aboard")
-
-    async def _ask(self, message: StopSession | LogoutSession | AskSession, number: int, within: float) -> Done:
-        if self._life.done():
-            return Done(request=number, ok=False, why="the worker ended")
-        waiting: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
-        self._requests[number] = waiting
-        self.send(message)
-        try:
-            async with asyncio.timeout(within):
-                return await waiting
-        except TimeoutError:
-            return Done(request=number, ok=False, why=f"no answer within {within:g} s")
-        finally:
-            self._requests.pop(number, None)
-
-    async def _read_output(self) -> None:
-        rest = b""
-        while data := await self._placed.output.read(_CHUNK):
-            *lines, rest = (rest + data).split(b"\n")
-            if len(rest) > _LONGEST_LINE:  # a line without an end must not grow without one
-                lines, rest = [*lines, rest], b""
-            for line in lines:
-                self._hear(line)
-        self._hear(rest)
-
-    def _hear(self, raw: bytes) -> None:
-        line = raw[:_LONGEST_LINE].decode("utf-8", "replace").rstrip()
-        if line not in _NOISE:
-            clean = self._scrubber.clean(line)
-            self._words.hear(clean)
-            self._log(self._launch.worker_id, clean, cleaned=True)
-
-    def _log(self, source: str, line: str, *, cleaned: bool = False) -> None:
-        if self._lines.admit():
-            self._outlets.on_log(source, line if cleaned else self._scrubber.clean(line[:_LONGEST_LINE]))
-        elif self._lines.first_too_many:
-            self._outlets.on_log(self._launch.worker_id, "too many lines: the rest of these ten seconds is dropped")
-
     async def _watch_silence(self) -> None:
-        clock, allowed = self._outlets.clock, self._limits.silent_after
         # Before its hello it loads the library and can say nothing; `greeted` gives up on one that takes too long.
-        await asyncio.wait({self._hello})
-        self._heard_at = clock()
-        while True:
-            left = self._heard_at + allowed - clock()
-            if left <= 0:
-                return self._give_up(allowed)
-            # A little longer than needed: what lies in the socket has to be read before the worker is judged. In steps:
-            # a standstill of the daemon itself (a stopped process, a frozen machine) may be one of the worker, too, and
-            # shows as a step that took too long.
-            now, step = clock(), max(allowed / 4, _READ_FIRST)
-            due = now + left + _READ_FIRST if left <= step else grid(now + step, self._limits.heartbeat)
-            await asyncio.sleep(due - now)
-            late, now = lateness(due, clock()), clock()
-            # After a long one the machine itself was asleep, or moved: the worker has its whole time again.
-            self._heard_at = now if late > _STOOD_STILL else min(self._heard_at + late, now)
-
-    def _give_up(self, seconds: float) -> None:
-        names = tuple(sorted(self._names))
+        await asyncio.wait({self._hearing.hello})
+        await self._silence.too_long()
+        names, seconds = tuple(sorted(self._sessions)), self._limits.silent_after
         self._outlets.on_report(WorkerSilent(worker_id=self._launch.worker_id, sessions=names, seconds=seconds))
         self.kill(f"it fell silent for {seconds:g} s and was ended by force", asked=False)
 
     # --- its end
 
     def _exited(self, code: int) -> WorkerExited:
-        ending = explain(code, self._words.lines)
+        ending = explain(code, self._lines.last_words)
         cause, asked = self._end or (ending.cause, False)
         return WorkerExited(
             worker_id=self._launch.worker_id,
             pid=self._placed.pid,
-            sessions=tuple(start.name for start in self._launch.sessions),
+            sessions=self._sessions,
             asked=asked,
             cause=cause,
             next_step="" if self._end else ending.next_step,
@@ -388,7 +233,3 @@ class WorkerLink:
 
     def _failed(self, why: str, hint: str = "") -> WorkerError:
         return WorkerError(f"Worker {self._launch.worker_id} could not start", why=why, hint=hint)
-
-
-def _since(moment: float | None, now: float) -> float | None:
-    return None if moment is None else max(0.0, now - moment)

@@ -32,6 +32,7 @@ from wakit.whatsapp.port import DialFailure
 from wakit.whatsapp.translation import LastDial
 from wakit.worker.dialing import DIAL_DEADLINE, LOGIN_HOST, DialError, NotYetError, Route, Streams, is_whatsapp
 from wakit.worker.messages import Traffic
+from wakit.worker.metering import Meter
 from wakit.worker.proxying import Request, read_request
 from wakit.worker.tunnel import tunnel
 
@@ -53,15 +54,10 @@ class _Passenger:
 
     route: Route
     nonce: str
+    meter: Meter
     called: asyncio.Event = field(default_factory=asyncio.Event)
     cut: bool = False
     last_dial: LastDial = field(default_factory=LastDial)
-    received: int = 0
-    sent: int = 0
-    last_byte: float | None = None
-    heard_at: float | None = None  # the last byte of WhatsApp on the web socket; media says nothing about that
-    spoke_at: float | None = None  # the client's last byte on it
-    fresh: bool = False  # there is something new in these
     tunnels: set[asyncio.StreamWriter] = field(default_factory=set)
 
     def require_network(self) -> None:
@@ -90,10 +86,11 @@ class Relay:
         clock: Callable[[], float],
         deadline: float = DIAL_DEADLINE,
     ) -> None:
-        self._passengers = {name: _Passenger(route, secrets.token_urlsafe(24)) for name, route in routes.items()}
+        self._passengers = {
+            name: _Passenger(route, secrets.token_urlsafe(24), Meter(clock)) for name, route in routes.items()
+        }
         self._clearance = clearance
         self._on_failure = on_failure
-        self._clock = clock
         self._deadline = deadline
         self._server: asyncio.Server | None = None
         self._port = 0
@@ -138,22 +135,13 @@ class Relay:
 
     def news(self) -> dict[str, Traffic]:
         """Return the traffic of each session about which there is something new since the last call."""
-        found: dict[str, Traffic] = {}
-        for name, each in self._passengers.items():
-            if each.fresh:
-                each.fresh = False
-                found[name] = Traffic(each.received, each.sent, each.last_byte, each.heard_at, each.spoke_at)
-        return found
+        news = ((name, passenger.meter.news()) for name, passenger in self._passengers.items())
+        return {name: traffic for name, traffic in news if traffic is not None}
 
     def forgive(self, seconds: float) -> None:
         """Take back so much silence of every line: this process stood still, and what came meanwhile is not read."""
-        now = self._clock()
         for passenger in self._passengers.values():
-            if passenger.heard_at is not None:
-                passenger.heard_at = min(passenger.heard_at + seconds, now)
-            if passenger.spoke_at is not None:
-                passenger.spoke_at = min(passenger.spoke_at + seconds, now)
-            passenger.fresh = True
+            passenger.meter.forgive(seconds)
 
     # --- one connection
 
@@ -249,18 +237,8 @@ class Relay:
             return
         passenger.tunnels |= {writer, far_writer}
 
-        def sent(count: int) -> None:
-            passenger.sent += count
-            passenger.last_byte, passenger.fresh = self._clock(), True
-            if line:
-                passenger.spoke_at = passenger.last_byte
-
-        def received(count: int) -> None:
-            passenger.received += count
-            passenger.last_byte, passenger.fresh = self._clock(), True
-            if line:
-                passenger.heard_at = passenger.last_byte
-
+        meter = passenger.meter
+        sent, received = meter.counter(meter.sent, line=line), meter.counter(meter.received, line=line)
         try:
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             # A WebSocket is over as soon as either side closes it; what was written is still flushed.

@@ -18,12 +18,14 @@ as every redial's is (:class:`Permits`).
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
+from wakit.worker.dialing import LOGIN_HOST, NotYetError
 from wakit.worker.messages import PermitAsked, PermitReturned, PermitUsed
 
 CALL_DEADLINE: Final = 30.0
@@ -31,6 +33,10 @@ CALL_DEADLINE: Final = 30.0
 
 SETTLE_DEADLINE: Final = 2.0
 """Seconds the next wave waits for a handshake that takes long."""
+
+HELD: Final = (25.0, 50.0)
+"""Seconds a dial is held for its turn, drawn between these. The library gives up on a proxy that is silent for a minute
+(net/http), and hundreds that were refused together would pause and come back together."""
 
 SHELF_LIFE: Final = 3.0
 """Seconds a permit is kept that was not used: time to start a wave of clients, no time for one that hangs."""
@@ -129,6 +135,21 @@ class StartGate:
         self._permits = permits
         self._open = asyncio.Event()
         self._open.set()
+
+    async def clear(self, session: str, host: str) -> None:
+        """Hold a dial until it may go out: the relay's clearance.
+
+        Raises:
+            NotYetError: Its turn did not come in time.
+        """
+        if host != LOGIN_HOST:  # pacing is about logins; who fetches a picture does not wait in line
+            return await self.passed()
+        held = random.uniform(*HELD)  # noqa: S311 - it spreads, it hides nothing
+        try:
+            async with asyncio.timeout(held):
+                await self.cleared(session)
+        except TimeoutError:
+            raise NotYetError(f"it waited {held:.0f} s for its turn to dial; too many wait") from None
 
     async def passed(self) -> None:
         """Wait until no client is being started."""
