@@ -12,6 +12,7 @@ from fakes import NUMBERS, Fleet
 from filelock import FileLock
 
 from wakit.control.schemas import PairRequest
+from wakit.core.actions import Plan
 from wakit.core.declaration import Endpoint, Pacing, Pairing, RetirePolicy, SessionSpec
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
@@ -898,3 +899,32 @@ def test_a_pairing_that_was_asked_for_is_not_kept_for_a_session_that_the_file_pa
     fleet.advance(3600)
     assert fleet.tracked("d").request is None
     assert fleet.state("d") is State.PARKED
+
+
+@pytest.mark.parametrize(("a_look_takes", "at_most"), [(0.001, 200), (0.1, 5)])
+def test_what_many_tell_at_one_moment_is_seen_in_few_looks(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, a_look_takes: float, at_most: int
+) -> None:
+    """A fifth of the time at most goes into looking, but never is a look put off by more than a tenth of a second."""
+    fleet.paired("a")
+    looks: list[float] = []
+    decide = fleet.reconciler.decide
+
+    def slowly() -> Plan:
+        looks.append(fleet.loop.time())
+        fleet.loop.pass_time(a_look_takes)
+        return decide()
+
+    async def many_tell() -> None:
+        until = fleet.loop.time() + 1.0
+        while fleet.loop.time() < until:
+            fleet.reconciler.wake()
+            await asyncio.sleep(0.0005)
+
+    monkeypatch.setattr(fleet.reconciler, "decide", slowly)
+    fleet.run(many_tell())
+    assert at_most / 2 <= len(looks) <= at_most + 1
+    told = fleet.loop.time()
+    fleet.reconciler.wake()
+    fleet.advance(0.25)
+    assert looks[-1] >= told, "who told something last is seen, too"

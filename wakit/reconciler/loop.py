@@ -38,6 +38,10 @@ from wakit.vault.vault import Finding
 from wakit.whatsapp.port import WorkerReport
 
 RESYNC: Final = timedelta(seconds=30)
+# How many times as long as a look takes nobody looks again: what many tell at one moment is seen in one look, and the
+# loop has time for those who tell it.
+_REST: Final = 4.0
+_LONGEST_REST: Final = 0.1  # seconds; a look may have taken long because the machine was busy, or slept
 
 
 class Reconciler:
@@ -113,14 +117,19 @@ class Reconciler:
 
     async def run(self) -> None:
         """Look, plan and act until :meth:`halt`."""
+        clock = asyncio.get_running_loop().time
         while not self._stopping:
+            began = clock()
             self._wake.clear()
             self._hurry()
             self.outages.look()
             decided = self.decide()
             self.act(decided)
             moments = (decided.wake_at, self.executor.jobs.wake_at(), self.outages.wake_at())
+            ended = clock()
             await self._pause(min((moment for moment in moments if moment), default=None))
+            if (early := ended + min(_REST * (ended - began), _LONGEST_REST) - clock()) > 0.0:
+                await asyncio.sleep(early)
 
     async def started(self, seconds: float) -> None:
         """Wait until nobody is starting any more; for so long at most, and they go on all the same."""
