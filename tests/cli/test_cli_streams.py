@@ -154,9 +154,17 @@ def test_a_reader_that_goes_early_ends_a_command_as_a_signal_would(
     assert list(each(asked, partial(_glanced_at, folder, pair, unbuffered))) == [(line, 141, "") for line in asked]
 
 
+@pytest.fixture
+def plug() -> Iterator[int]:
+    """One end of a socket."""
+    one, other = socket.socketpair()
+    with one, other:
+        yield one.fileno()
+
+
 @pytest.mark.parametrize("kind", [BrokenPipeError, ConnectionResetError])
 def test_a_reader_that_goes_while_it_is_told_of_a_mistake_ends_it_likewise(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: type[OSError]
+    folder: Path, monkeypatch: pytest.MonkeyPatch, plug: int, kind: type[OSError]
 ) -> None:
     def broken(_: list[str]) -> int:
         raise ValueError("a mistake of ours")
@@ -165,10 +173,35 @@ def test_a_reader_that_goes_while_it_is_told_of_a_mistake_ends_it_likewise(
         def write(self, text: str) -> int:
             raise kind
 
+        def fileno(self) -> int:
+            return plug
+
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     monkeypatch.setattr("wakit.cli.run._carry_out", broken)
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     monkeypatch.setattr(sys, "stderr", Gone())
+    assert run([]) == 141
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_connection_that_is_reset_is_a_mistake_unless_a_stream_is_a_socket(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, plug: int, name: str
+) -> None:
+    def broken(_: list[str]) -> int:
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    class Plugged(io.StringIO):
+        def fileno(self) -> int:
+            return plug
+
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr("wakit.cli.run._carry_out", broken)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    monkeypatch.setattr(sys, "stderr", said := io.StringIO())
+    assert run([]) == 70
+    (crash,) = folder.glob("wakit-crash-*.log")
+    assert str(crash) in said.getvalue()
+    monkeypatch.setattr(sys, name, Plugged())
     assert run([]) == 141
 
 

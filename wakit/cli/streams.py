@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import stat
 import sys
 from contextlib import suppress
 from typing import Final, TextIO
@@ -55,9 +56,19 @@ def reader_has_gone(error: OSError) -> bool:
     """Return whether an error of a standard stream says that nobody reads it any more.
 
     A pipe without a reader says EPIPE. So does a socket, which some programs give their children instead of a pipe, but
-    ECONNRESET first if its reader went without having read everything.
+    ECONNRESET first if its reader went without having read everything; where neither stdout nor stderr is a socket,
+    that was said of a connection of ours.
     """
-    return isinstance(error, BrokenPipeError | ConnectionResetError)
+    if isinstance(error, ConnectionResetError):
+        return _is_socket(sys.stdout) or _is_socket(sys.stderr)
+    return isinstance(error, BrokenPipeError)
+
+
+def _is_socket(stream: TextIO) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):  # closed, or a stand-in without a descriptor
+        return False
 
 
 def why_it_failed(error: OSError) -> str | None:
