@@ -41,6 +41,10 @@ def database(fleet: Fleet, name: str) -> Path:
     return fleet.layout.session(name, "shared") / "creds.db"
 
 
+def full(_name: str, _why: Why) -> None:
+    raise WakitError("There is no room")
+
+
 def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -89,6 +93,62 @@ def test_while_the_fleet_starts_nothing_is_backed_up_but_what_has_no_copy_yet(fl
         fleet.workers.tell("a", Connected())
         fleet.advance(5)
     assert [whys(fleet, name) for name in "ab"] == [["paired", "connected"], ["paired", "connected"]]
+
+
+def test_what_is_linked_anew_while_it_waits_for_the_start_is_backed_up_at_once(fleet: Fleet) -> None:
+    stopped_with_changes(fleet)
+    fleet.workers.silent = True
+    with keeping(fleet):
+        fleet.advance(5)
+        fleet.workers.tell("b", Connected())
+        fleet.advance(5)
+        assert whys(fleet, "b") == ["paired"]
+        fleet.executor.keeper.ask(fleet.tracked("b"), Why.PAIRED)
+        fleet.executor.keeper.ask(fleet.tracked("b"), Why.CONNECTED)
+        fleet.advance(5)
+    assert whys(fleet, "b") == ["paired", "paired"]
+
+
+def looks(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Have the keeper note when it looks for what is due."""
+    at: list[float] = []
+    due = fleet.executor.keeper._due
+
+    def noted() -> list[tuple[str, Why]]:
+        at.append(fleet.loop.time())
+        return due()
+
+    monkeypatch.setattr(fleet.executor.keeper, "_due", noted)
+    return at
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_who_is_not_kept_any_more_wakes_nobody(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, failing: bool) -> None:
+    fleet.paired("a", "b", "c", vault=VaultPolicy(interval=3600.0))
+    with keeping(fleet):
+        with monkeypatch.context() as disk:
+            if failing:
+                disk.setattr(fleet.vault, "backup", full)
+            fleet.advance(30)
+            fleet.declare(A, SessionSpec("c"), vault=VaultPolicy(interval=3600.0))
+            fleet.workers.tell("c", LoggedOut(code="401"))
+            fleet.advance(1)
+        assert [fleet.state(name) for name in "bc"] == [State.RETIRED, State.LOGGED_OUT]
+        fleet.advance(7200)
+        looked = looks(fleet, monkeypatch)
+        fleet.advance(3600)
+    assert len(looked) < 20, "about every ten minutes, and for a"
+
+
+def test_who_pauses_after_a_failure_wakes_nobody_meanwhile(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet.paired("a", vault=VaultPolicy(interval=3600.0))
+    with keeping(fleet):
+        fleet.advance(30)
+        monkeypatch.setattr(fleet.vault, "backup", full)
+        fleet.advance(6 * 3600)
+        looked = looks(fleet, monkeypatch)
+        fleet.advance(3600)
+    assert len(looked) < 20, "about every ten minutes, and for each try"
 
 
 def test_a_start_that_does_not_end_puts_backups_off_for_minutes_only(fleet: Fleet) -> None:

@@ -52,7 +52,8 @@ class Keeper:
 
     def ask(self, tracked: Tracked, why: Why) -> None:
         """Have a session backed up soon."""
-        self._asked.setdefault(tracked.name, why)
+        if why is Why.PAIRED or tracked.name not in self._asked:  # while the fleet starts nothing else is taken
+            self._asked[tracked.name] = why
         self._wake.set()
 
     def all_started(self) -> None:
@@ -68,12 +69,13 @@ class Keeper:
             self._wake.clear()
             if not self._knows and not self._starting():
                 await self._learn()
+            looked = _clock()
             for name, why in self._due():
                 tracked = self._roster.sessions.get(name)
                 self._asked.pop(name, None)
                 if tracked is not None:
                     await self.take(tracked, why)
-            await self._pause()
+            await self._pause(looked)
 
     async def take(self, tracked: Tracked, why: Why) -> Taken | None:
         """Back one session up now; None if there is nothing to back up, or it failed, which is said."""
@@ -138,7 +140,7 @@ class Keeper:
         now, interval, starting = self._ports.now(), self._interval(), self._starting()
         due: list[tuple[str, Why]] = []
         for name, tracked in self._roster.sessions.items():
-            if not self._keeps(tracked) or self._pausing(name):
+            if not self._keeps(tracked) or self._pausing(name, _clock()):
                 continue
             if starting and self._asked.get(name) is not Why.PAIRED:
                 continue
@@ -148,15 +150,28 @@ class Keeper:
                 due.append((name, Why.SCHEDULE))
         return due
 
-    def _pausing(self, name: str) -> bool:
+    def _pausing(self, name: str, clock: float) -> bool:
         failed = self._failures.get(name)
-        return failed is not None and failed[1] > _clock()
+        return failed is not None and failed[1] > clock
 
-    async def _pause(self) -> None:
+    def _forget(self) -> None:
+        """Drop what was known of sessions that are not kept any more."""
+        kept = {name for name, tracked in self._roster.sessions.items() if self._keeps(tracked)}
+        for name in self._newest.keys() - kept:
+            del self._newest[name]
+        for name in self._failures.keys() - kept:
+            del self._failures[name]
+
+    async def _pause(self, looked: float) -> None:
+        """Wait until something is due that was not at the last look; the pauses that had ended by then were seen."""
+        self._forget()
         now, clock, interval = self._ports.now(), _clock(), self._interval()
-        pauses = [self._began + _MOST_STARTING - clock if self._starting() else _LOOK_AGAIN]
-        pauses += [until - clock for _, until, _ in self._failures.values()]
-        pauses += [(newest + interval - now).total_seconds() for newest in self._newest.values() if interval]
+        starting = self._starting()
+        pauses = [self._began + _MOST_STARTING - clock if starting else _LOOK_AGAIN]
+        pauses += [until - clock for _, until, _ in self._failures.values() if until > looked]
+        if interval and not starting:
+            newest = (at for name, at in self._newest.items() if not self._pausing(name, looked))
+            pauses += [(at + interval - now).total_seconds() for at in newest]
         try:
             async with asyncio.timeout(max(1.0, min(pauses))):
                 await self._wake.wait()
