@@ -202,10 +202,9 @@ class Starter:
         return [ticket for portion in tickets for ticket in portion]
 
     async def _portion(self, candidates: Sequence[_Candidate]) -> list[StartTicket | BaseException]:
-        async with self._checks:  # fair: who asked first starts first
-            return await self._in_turn.together(
-                [each.tracked.name for each in candidates], partial(_prepared, candidates)
-            )
+        names = [each.tracked.name for each in candidates]
+        # Fair, as turns are: who asked first starts first.
+        return await self._in_turn.together(names, partial(_prepared, candidates), places=self._checks)
 
     def _recovered(self, tracked: Tracked, recovery: Recovery) -> None:
         self._roster.log(
