@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from fakes import START, Fleet
 
+from wakit.core.breaker import Evidence, Outage, Outlook, Trouble
 from wakit.core.clock import Jump, Surprise
-from wakit.core.declaration import HealthPolicy, SessionSpec, VaultPolicy
+from wakit.core.declaration import HealthPolicy, Pairing, SessionSpec, VaultPolicy
 from wakit.core.lifecycle import State
 from wakit.core.release import Release
+from wakit.core.restarts import Failures
 from wakit.errors import WakitError
 from wakit.reconciler import watch
+from wakit.reconciler.tracked import Shown
+from wakit.redact import Secret
 from wakit.vault.manifest import Why
 from wakit.whatsapp.port import (
+    Banned,
     ClientEnded,
     ConnectionLost,
     DialFailed,
@@ -120,8 +126,6 @@ def test_a_clock_that_is_set_changes_no_pause(fleet: Fleet, machine: Machine, by
 
 
 def test_a_ban_lasts_as_long_as_it_was_said_to_whatever_the_clock_says(fleet: Fleet, machine: Machine) -> None:
-    from wakit.whatsapp.port import Banned  # noqa: PLC0415 - here only
-
     fleet.workers.tell("a", Banned(code="101", seconds=600))
     fleet.workers.silent = True
     fleet.advance(10)
@@ -203,6 +207,77 @@ def test_who_starts_after_the_clock_was_set_and_before_it_was_noticed_is_not_lat
     assert len(fleet.ledger.told("clock")) == 1
     assert fleet.state("a") is State.STARTING
     assert len(fleet.launches("a")) == launched
+
+
+def set_unnoticed(fleet: Fleet, machine: Machine, by: float) -> None:
+    """The clock is set, seconds before that can be noticed."""
+    fleet.advance(5 - fleet.loop.time() % 5 + 1)
+    machine.set_clock(by)
+
+
+def notice(fleet: Fleet) -> None:
+    fleet.advance(5 - fleet.loop.time() % 5 + 0.1)
+    assert len(fleet.ledger.told("clock")) == 1
+
+
+@pytest.mark.parametrize("by", [-HOUR, 20.0, HOUR])
+def test_a_ban_that_is_told_before_it_was_noticed_lasts_as_long_as_it_was_said_to(
+    fleet: Fleet, machine: Machine, by: float
+) -> None:
+    set_unnoticed(fleet, machine, by)
+    fleet.workers.tell("a", Banned(code="101", seconds=600))
+    ends = fleet.now() + timedelta(seconds=600)
+    notice(fleet)
+    assert fleet.tracked("a").next_try_at == ends
+
+
+@pytest.mark.parametrize("by", [-HOUR, 20.0])
+def test_what_is_noted_before_it_was_noticed_stays(fleet: Fleet, machine: Machine, by: float) -> None:
+    set_unnoticed(fleet, machine, by)
+    a, now = fleet.tracked("a"), fleet.now()
+    soon = now + timedelta(seconds=60)
+    a.dialled_at = a.last_connected_at = a.tried_anew_at = fleet.roster.crashed_at = now
+    a.failures = Failures((now,))
+    a.not_before = soon
+    a.shown = Shown(Pairing.QR, Secret("2@x"), soon)
+    notice(fleet)
+    assert {a.dialled_at, a.last_connected_at, a.tried_anew_at, fleet.roster.crashed_at, *a.failures.at} == {now}
+    assert a.not_before == soon
+    assert a.shown.expires_at == soon
+
+
+def outage(since: datetime, probe_at: datetime) -> Outage:
+    return Outage(Trouble.NETWORK, since, "there is no network", frozenset({"a"}), probe_at)
+
+
+@pytest.mark.parametrize("by", [-HOUR, 20.0])
+def test_an_outage_that_begins_before_it_was_noticed_stays(fleet: Fleet, machine: Machine, by: float) -> None:
+    set_unnoticed(fleet, machine, by)
+    new = outage(fleet.now(), fleet.now() + timedelta(seconds=30))
+    fleet.roster.outlook = Outlook(outage=new)
+    notice(fleet)
+    assert fleet.roster.outlook.outage == new
+
+
+@pytest.mark.parametrize("by", [-HOUR, 20.0])
+def test_a_probe_that_is_put_off_before_it_was_noticed_comes_in_time(fleet: Fleet, machine: Machine, by: float) -> None:
+    began, due = fleet.now(), fleet.now() + timedelta(seconds=40)
+    fleet.roster.outlook = Outlook(outage=outage(began, due))
+    set_unnoticed(fleet, machine, by)
+    put_off = fleet.now() + timedelta(seconds=50)
+    fleet.roster.outlook = fleet.roster.outlook.due(put_off)
+    notice(fleet)
+    assert fleet.roster.outlook.outage == outage(began + timedelta(seconds=by), put_off)
+
+
+@pytest.mark.parametrize("by", [-HOUR, 20.0])
+def test_evidence_that_comes_before_it_was_noticed_stays(fleet: Fleet, machine: Machine, by: float) -> None:
+    old = Evidence("a", fleet.now(), Trouble.NETWORK, "there is no network")
+    set_unnoticed(fleet, machine, by)
+    new = replace(old, session="b", at=fleet.now())
+    fleet.roster.outlook = Outlook((old, new))
+    notice(fleet)
+    assert fleet.roster.outlook.evidence == (replace(old, at=old.at + timedelta(seconds=by)), new)
 
 
 def beats(fleet: Fleet, name: str, seconds: int, *, unheard: float) -> None:

@@ -45,10 +45,6 @@ class Failures:
         """Forget those from ``moment`` on: they turned out to be nobody's fault."""
         return Failures(tuple(each for each in self.at if each < moment))
 
-    def moved(self, by: timedelta) -> Failures:
-        """Return the same after the clock was set."""
-        return Failures(tuple(each + by for each in self.at))
-
     def words(self, name: str, last: str) -> str:
         """Say what happened, how often, since when, and what to do."""
         first = f"{self.at[0]:%Y-%m-%d %H:%M:%S} UTC"

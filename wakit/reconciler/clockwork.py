@@ -9,13 +9,15 @@ clock that was set moves what is counted along with it: a pause of four seconds 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from wakit.core.breaker import Outlook
 from wakit.core.clock import Jump, Reading, Surprise, grid, judge
 from wakit.core.lifecycle import State
+from wakit.core.restarts import Failures
 from wakit.reconciler.outages import Outages
 from wakit.reconciler.roster import ONLINE, Roster
 from wakit.reconciler.tracked import Tracked
@@ -23,8 +25,8 @@ from wakit.reconciler.tracked import Tracked
 TICK: Final = 5.0
 # WhatsApp closes a connection that is silent for longer than this; the library asks for a sign every 20 to 30 s.
 _OUTLIVED: Final = 60.0
-_MOVED: Final = ("next_try_at", "not_before", "dialled_at", "last_connected_at", "tried_anew_at")
-_DEADLINES: Final = ("entrusted_at", "turn_at")
+_DUE: Final = ("next_try_at", "not_before")
+_NOTED: Final = ("entrusted_at", "turn_at", "dialled_at", "last_connected_at", "tried_anew_at")
 # People see them, too: where it was sleep more likely than a hand, they are as long ago as the clock says.
 _TOLD: Final = ("since", "last_seen_at", "told_seen_at", "healthy_at", "blamed_at")
 
@@ -34,6 +36,56 @@ class Redials(Protocol):
 
     def redial(self, tracked: Tracked) -> None:
         """Drop the session's connection in the background; its library redials."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What is waited for at a reading of the clocks, to tell later what was not there yet."""
+
+    sessions: Mapping[tuple[str, str], datetime]
+    probe: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Shift:
+    """A clock that was set by so much since the last reading, and what it shows now."""
+
+    by: timedelta
+    now: datetime
+
+    def is_fresh(self, at: datetime) -> bool:
+        """Tell whether it looks as if noted since the last reading: after the clock was set, by the clock as it is."""
+        return self.now - timedelta(seconds=TICK) < at <= self.now
+
+    def noted(self, at: datetime) -> datetime:
+        """Set right when something was."""
+        return at if self.is_fresh(at) else at + self.by
+
+    def due(self, at: datetime, before: datetime | None, since: datetime | None = None) -> datetime:
+        """Set right when something will be.
+
+        If it was not due then at the last reading, what it came with (``since``) tells by which clock it was noted. If
+        that is older, nobody knows: it is the earlier of both moments that is not over, so that nothing comes late by
+        what the clock was set.
+        """
+        if at == before:
+            return at + self.by
+        if since is not None and self.is_fresh(since):
+            return at
+        if since is not None and self.is_fresh(since + self.by):
+            return at + self.by
+        earlier, later = sorted((at, at + self.by))
+        return earlier if earlier > self.now - timedelta(seconds=TICK) else later
+
+    def outlook(self, outlook: Outlook, probe: datetime | None) -> Outlook:
+        """Set the fleet's breaker right; ``probe`` is when its next probe was due at the last reading."""
+        outage = outlook.outage
+        if outage is None:
+            return Outlook(tuple(replace(each, at=self.noted(each.at)) for each in outlook.evidence))
+        if self.is_fresh(outage.since):
+            return outlook
+        outage = replace(outage, since=outage.since + self.by, probe_at=self.due(outage.probe_at, probe))
+        return replace(outlook.moved(self.by), outage=outage)
 
 
 class Clockwork:
@@ -51,11 +103,13 @@ class Clockwork:
         self._outages = outages
         self._hands = hands
         self._wake = wake
+        self._due = _Due({})
 
     async def run(self) -> None:
         """Read the clocks for ever."""
         before = self._read()
         while True:
+            self._due = self._waited_for()
             pause = grid(before.monotonic, TICK) - before.monotonic  # with the workers' heartbeats
             await asyncio.sleep(pause)
             after = self._read()
@@ -78,25 +132,39 @@ class Clockwork:
         ports = self._roster.ports
         return Reading(ports.now().timestamp(), asyncio.get_running_loop().time(), ports.asleep())
 
+    def _waited_for(self) -> _Due:
+        outage = self._roster.outlook.outage
+        due = {
+            (name, moment): at
+            for name, tracked in self._roster.sessions.items()
+            for moment in _DUE
+            if (at := getattr(tracked, moment)) is not None
+        }
+        shown = {
+            (name, "shown"): tracked.shown.expires_at
+            for name, tracked in self._roster.sessions.items()
+            if tracked.shown is not None
+        }
+        return _Due(due | shown, outage.probe_at if outage else None)
+
     def _shift(self, by: timedelta, *, asleep: bool) -> None:
-        roster = self._roster
-        now = roster.ports.now()
-        roster.outlook = roster.outlook.moved(by)
+        roster, before = self._roster, self._due
+        shift = _Shift(by, roster.ports.now())
+        roster.outlook = shift.outlook(roster.outlook, before.probe)
         if roster.crashed_at is not None:
-            roster.crashed_at += by
-        # What looks as if it was noted since the last reading was noted after the clock was set, by the clock as it is.
-        fresh = now - timedelta(seconds=TICK)
-        for tracked in roster.sessions.values():
-            for moment in _MOVED:
+            roster.crashed_at = shift.noted(roster.crashed_at)
+        for name, tracked in roster.sessions.items():
+            for moment in _DUE:
                 if (at := getattr(tracked, moment)) is not None:
-                    setattr(tracked, moment, at + by)
-            for moment in _DEADLINES if asleep else _DEADLINES + _TOLD:
-                if (at := getattr(tracked, moment)) is not None and not fresh < at <= now:
-                    setattr(tracked, moment, at + by)
-            tracked.failures = tracked.failures.moved(by)
-            if tracked.shown is not None:
-                tracked.shown = replace(tracked.shown, expires_at=tracked.shown.expires_at + by)
-            roster.changed(tracked.name)
+                    setattr(tracked, moment, shift.due(at, before.sessions.get((name, moment)), tracked.since))
+            for moment in _NOTED if asleep else _NOTED + _TOLD:
+                if (at := getattr(tracked, moment)) is not None:
+                    setattr(tracked, moment, shift.noted(at))
+            tracked.failures = Failures(tuple(map(shift.noted, tracked.failures.at)))
+            if (shown := tracked.shown) is not None:
+                expires_at = shift.due(shown.expires_at, before.sessions.get((name, "shown")))
+                tracked.shown = replace(shown, expires_at=expires_at)
+            roster.changed(name)
 
     def _excuse(self, jump: Jump) -> None:
         now = self._roster.ports.now()
