@@ -145,11 +145,9 @@ def test_a_probe_that_fails_is_followed_by_a_longer_pause() -> None:
     assert ceilings == sorted(ceilings)
     assert ceilings[0] > PROBES[Trouble.NETWORK].first
     assert ceilings[-1] == PROBES[Trouble.NETWORK].cap
-    # Drawn at their ceilings they are a twentieth of what has gone, so drawn evenly a tenth is the most.
-    gone = 0.0
-    for ceiling in ceilings[:40]:
-        assert ceiling <= 0.1 * gone + 4.5
-        gone += ceiling
+    # Drawn at their ceilings, each is a twentieth longer than the one before: so is what has gone, times twenty.
+    for number, ceiling in enumerate(ceilings[:40], 1):
+        assert ceiling == pytest.approx(4 * 1.05 + 0.05 * sum(ceilings[: number - 1]))
     assert outlook.outage.sessions == {"a", "b", "c"}
 
 
@@ -218,6 +216,18 @@ def test_a_probe_under_way_is_left_alone_and_the_next_one_follows_soon() -> None
     assert (outage_of(disputed).probing, outage_of(disputed).probe_at) == ("a", outage_of(trying).probe_at)
     after = disputed.failed(Evidence("a", at, Trouble.OUTDATED, "405"), Headcount(9, 9), 0.999)
     assert timedelta(seconds=60) < outage_of(after).probe_at - at <= timedelta(seconds=120)
+
+
+def test_a_dispute_that_comes_late_has_the_question_asked_within_a_minute_all_the_same() -> None:
+    outlook, planned = opened(Trouble.OUTDATED)
+    at = planned.probe_at
+    for _ in range(5):
+        outlook = outlook.probed_by("a", at).failed(Evidence("a", at, Trouble.OUTDATED, "405"), Headcount(9, 9), 0.5)
+        at = outage_of(outlook).probe_at
+    at -= timedelta(minutes=30)
+    disputed = login(outlook, "b", at, chance=0.999)
+    assert timedelta(seconds=30) <= outage_of(disputed).probe_at - at <= timedelta(seconds=60)
+    assert outage_of(disputed).probes == 5
 
 
 def test_only_what_was_dialled_since_the_alarm_says_anything_about_it() -> None:

@@ -173,8 +173,9 @@ def test_while_the_library_waits_two_take_turns_as_the_probe(fleet: Fleet) -> No
         for name in probing:
             fail(fleet, name)
     probes = [start.name for launch in fleet.workers.launches[launched:] for start in launch.sessions]
-    assert probes[:4] == ["a", "b", "a", "b"]
-    assert set(probes) == {"a", "b"}, "the others are left to the library"
+    assert probes[:10] == [*"ababababab"], "the others are left to the library"
+    assert "c" in probes[10:20], "but after ten in vain one more takes turns"
+    assert "e" not in probes
     fleet.workers.silent = False
     fleet.advance(20)
     assert {fleet.state(name) for name in FEW} == {State.CONNECTED}
@@ -206,6 +207,75 @@ def test_a_fleet_that_shares_workers_comes_back_in_shared_ones(fleet: Fleet) -> 
     assert {fleet.state(name) for name in MANY} == {State.CONNECTED}
     # The probes, which were alone, and the workers that all the others share.
     assert len(fleet.workers.launches) - launched <= 4
+
+
+def test_with_connected_ones_aboard_the_library_has_more_time(fleet: Fleet) -> None:
+    """One that does not leave in time takes the whole worker along."""
+    fleet.workers.one_may_leave = False
+    fleet.paired(*MANY)
+    fleet.advance(120)
+    fleet.restart()
+    fleet.advance(60)
+    (shared,) = {fleet.tracked(name).worker_id for name in MANY}
+    assert shared is not None
+    fleet.workers.silent = True
+    lost = MANY[:5]
+    lose(fleet, *lost, event=TIMED_OUT)
+    fleet.advance(0.1)
+    assert fleet.roster.outlook.outage is not None
+    fleet.advance(120)
+    assert {fleet.state(name) for name in MANY[5:]} == {State.CONNECTED}
+    assert fleet.workers.releases == []
+
+
+def test_the_first_whom_the_library_lets_wait_are_those_without_a_proxy(fleet: Fleet) -> None:
+    proxy = Secret("socks5://user:hunter2@127.0.0.1:1")
+    fleet.paired(*FEW)
+    fleet.declare(*(SessionSpec(name, proxy=proxy if name in "ab" else None) for name in FEW))
+    fleet.advance(120)
+    fleet.workers.silent = True
+    lose(fleet, *FEW)
+    fleet.advance(25)
+    assert fleet.roster.outlook.outage is not None
+    assert fleet.roster.outlook.outage.probing == "c"
+
+
+def test_a_probe_that_does_not_leave_its_worker_is_followed_by_another(fleet: Fleet) -> None:
+    offline(fleet)
+    fleet.workers.release_failures = [OSError("no")]
+    fleet.advance(20)
+    launched = [start.name for launch in fleet.workers.launches[len(FEW) :] for start in launch.sessions]
+    assert launched[:1] == ["b"], launched
+
+
+def test_an_alarm_within_an_outage_leaves_the_librarys_redials_alone(fleet: Fleet) -> None:
+    """They are the logins that say most about it."""
+    offline(fleet)
+    fleet.advance(14)
+    fleet.tracked("a").entrusted_at = fleet.tracked("b").entrusted_at = fleet.now() - timedelta(seconds=60)
+    fleet.workers.tell("c", Outdated())
+    fleet.advance(1)
+    outage = fleet.roster.outlook.outage
+    assert outage is not None
+    assert outage.trouble is Trouble.OUTDATED
+    assert running(fleet) == set(FEW) - {"c"}
+    fleet.workers.dial("a")
+    fleet.workers.tell("a", Connected())
+    fleet.advance(0.1)
+    assert fleet.state("a") is State.CONNECTED
+    assert fleet.roster.outlook.outage.disputed_by == "a"
+
+
+def test_one_that_could_not_leave_is_tried_again_while_the_others_start(fleet: Fleet) -> None:
+    offline(fleet, MANY)
+    fleet.advance(16)
+    probe = {name for name in MANY if fleet.tracked(name).by_start}
+    fleet.workers.silent = False
+    fleet.workers.release_failures = [OSError("no")]
+    fleet.workers.tell("c", Connected())
+    fleet.advance(30)
+    assert {fleet.state(name) for name in set(MANY) - probe} == {State.CONNECTED}
+    assert not fleet.workers.release_failures
 
 
 @pytest.mark.parametrize("hangs", [False, True])

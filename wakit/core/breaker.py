@@ -53,7 +53,7 @@ _ENOUGH_ALONE: Final = 3
 _SHARE: Final = 0.1
 PROBES: Final[Mapping[Trouble, Backoff]] = MappingProxyType(
     {
-        # What does not get out troubles nobody at WhatsApp, so a pause is at most a tenth of the time that has gone.
+        # What does not get out troubles nobody at WhatsApp: after a minute, a ceiling is a tenth of what has gone.
         Trouble.NETWORK: Backoff(first=4.0, cap=30.0, floor=2.0, growth=1.05),
         Trouble.SERVICE: Backoff(first=8.0, cap=120.0, floor=4.0),
         # Only an upgrade helps, which a new daemon brings along; what is probed for is a mistake of WhatsApp's.
@@ -127,6 +127,7 @@ class Outage:
         probes: How many probes there were.
         probing: The session that is let through to find out, or None between two probes.
         disputed_by: Who logged in with the refused version since and was not refused itself; None if nobody did.
+        undisputed: How many probes had told by then.
     """
 
     trouble: Trouble
@@ -137,6 +138,7 @@ class Outage:
     probes: int = 0
     probing: str | None = None
     disputed_by: str | None = None
+    undisputed: int = 0
 
     def words(self) -> str:
         """Say what is wrong and what ends it."""
@@ -235,7 +237,8 @@ class Outlook:
             return self
         if session in outage.sessions | {outage.probing} or dialled_at is None or dialled_at < outage.since:
             return self
-        outage = replace(outage, disputed_by=session)
+        undisputed = outage.probes - (outage.probing is not None)
+        outage = replace(outage, disputed_by=session, undisputed=undisputed)
         if outage.probing is None:
             outage = replace(outage, probe_at=min(outage.probe_at, _pausing(outage, now, chance).probe_at))
         return replace(self, outage=outage)
@@ -296,6 +299,8 @@ def _suffices(same: Iterable[Evidence], fleet: Headcount) -> bool:
 
 
 def _pausing(outage: Outage, now: datetime, chance: float) -> Outage:
-    backoff = PROBES[outage.trouble] if outage.disputed_by is None else DISPUTED
-    pause = backoff.pause(outage.probes + 1, chance)
+    if outage.disputed_by is None:
+        pause = PROBES[outage.trouble].pause(outage.probes + 1, chance)
+    else:
+        pause = DISPUTED.pause(outage.probes - outage.undisputed + 1, chance)
     return replace(outage, probing=None, probe_at=now + timedelta(seconds=pause))

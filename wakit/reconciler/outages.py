@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from wakit.control.schemas import OutageInfo
 from wakit.core.breaker import Evidence, Headcount, Outage, Outlook, Trouble, evidence_of
+from wakit.core.deadlines import DEADLINES
 from wakit.core.lifecycle import ALIVE, Happening, State
 from wakit.core.observation import Credential
 from wakit.core.placement import ALONE_UP_TO
@@ -24,8 +25,8 @@ from wakit.reconciler.tracked import Tracked
 
 # By then the library's own pauses are longer than a start takes (2 s x n before the n-th redial).
 _LONG: Final = timedelta(seconds=15)
-_SOON: Final = timedelta(seconds=1)
 _ENOUGH: Final = 2  # sessions that take turns as the probe
+_IN_VAIN: Final = 10  # probes after which one more takes turns
 # In a fleet that shares workers, those who come back at one moment share them, so the first to have left wait for the
 # others; one that hangs is not waited for.
 _GATHERED: Final = timedelta(seconds=2)
@@ -98,7 +99,7 @@ class Outages:
         before, after = self._roster.outlook.outage, outlook.outage
         self._roster.outlook = outlook
         if before is not None and (after is None or after.trouble is not before.trouble):
-            self._close(before, through, why)
+            self._close(before, through, why, over=after is None)
         if after is not None and (before is None or after.trouble is not before.trouble):
             self._open(after)
         if before is not after:
@@ -133,7 +134,7 @@ class Outages:
             elif tracked.state is State.RECONNECTING:
                 roster.say(tracked, words)
 
-    def _close(self, outage: Outage, through: Tracked | None, why: str) -> None:
+    def _close(self, outage: Outage, through: Tracked | None, why: str, *, over: bool) -> None:
         roster, now = self._roster, self._roster.ports.now()
         seconds = max(0.0, (now - outage.since).total_seconds())
         who = f"{through.name} got through" if through else why or "it is something else now"
@@ -151,6 +152,8 @@ class Outages:
             if tracked.state is State.OUTDATED and outage.trouble is Trouble.OUTDATED and through is not None:
                 tracked.begin()
             elif tracked.state is State.RECONNECTING and not tracked.waits_for_person:
+                if tracked.running is not None and not over:
+                    continue  # what it is now would keep it from being started again; the library redials
                 self._bring_back(tracked, now, together)
 
     def _bring_back(self, tracked: Tracked, now: datetime, together: datetime | None) -> None:
@@ -171,7 +174,7 @@ class Outages:
         """Have those who left their workers start again as soon as all of them have."""
         if self._leaving and not any(tracked.busy for tracked, _ in self._leaving):
             for tracked, together in self._leaving:
-                if tracked.next_try_at == together:
+                if tracked.running is None and tracked.next_try_at == together:  # else its leaving is tried again
                     tracked.next_try_at = None
             self._leaving.clear()
 
@@ -194,7 +197,7 @@ class Outages:
         self._gather()
         outlook, now = self._roster.outlook, self._roster.ports.now()
         outage = outlook.outage
-        if outage is None or outage.probe_at > now:
+        if outage is None or (outage.probe_at > now and not self._stays(outage.probing)):
             return
         if outage.probing is not None:
             self._become(outlook.probe_over(now, self._roster.ports.chance()), None)
@@ -203,11 +206,11 @@ class Outages:
         if not waiting:
             self._become(Outlook(), None, "nobody waits for it any more")
             return
-        candidates = self._candidates(waiting, now)
+        candidates = self._candidates(waiting, now, enough=_ENOUGH + outage.probes // _IN_VAIN)
         if not candidates:
             begun = [each.entrusted_at for each in waiting if each.entrusted_at is not None]
             due = min(begun, default=now) + _LONG  # until then the library redials for each of them often enough
-            self._roster.outlook = outlook.due(max(due, now + _SOON))
+            self._roster.outlook = outlook.due(due if due > now else now + _LONG)
             return
         chosen = candidates[outage.probes % len(candidates)]
         if not chosen.busy:  # else what is under way wakes the loop when it ends
@@ -242,19 +245,41 @@ class Outages:
                 return refused
         return [each for each in wanted if each.state in _WAITING and not each.waits_for_person]
 
-    def _candidates(self, waiting: list[Tracked], now: datetime) -> list[Tracked]:
+    def _candidates(self, waiting: list[Tracked], now: datetime, *, enough: int) -> list[Tracked]:
         """Return who can be the probe: who is in nobody's hands; if that are too few, also whom the library lets wait.
 
-        Two at least take turns, because one may have a trouble of its own.
+        Several take turns, because one may have a trouble of its own; a proxy of its own is the likeliest.
         """
         ours = [each for each in waiting if each.running is None]
         found = [each for each in ours if each.credential is Credential.PRESENT] or ours
-        waited = [
-            each
-            for each in waiting
-            if each.running is not None and each.entrusted_at is not None and now - each.entrusted_at >= _LONG
-        ]
-        return found + waited[: max(0, _ENOUGH - len(found))]
+        online = {each.worker_id for each in self._roster.sessions.values() if each.state in ONLINE}
+        waited = [each for each in waiting if self._has_waited(each, now, among_others=each.worker_id in online)]
+        waited.sort(key=lambda each: each.spec is not None and each.spec.proxy is not None)
+        return found + waited[: max(0, enough - len(found))]
+
+    def _has_waited(self, tracked: Tracked, now: datetime, *, among_others: bool) -> bool:
+        """Tell whether the library lets a session wait for longer than a start takes.
+
+        Where others aboard are connected it gets more time, for one that does not leave in time takes them along. So
+        does a start, whose first dial may take long.
+        """
+        since = tracked.entrusted_at
+        if tracked.running is None or since is None or tracked.credential is not Credential.PRESENT:
+            return False
+        if tracked.busy or tracked.asked or tracked.in_line:
+            return False
+        return now - since >= (DEADLINES[State.RECONNECTING] if among_others or tracked.by_start else _LONG)
+
+    def _stays(self, probing: str | None) -> bool:
+        """Tell whether the probe could not be taken out of its worker, so that nothing will come of it."""
+        probe = None if probing is None else self._roster.sessions.get(probing)
+        return (
+            probe is not None
+            and probe.running is not None
+            and not probe.busy
+            and not probe.by_start
+            and probe.not_before is not None
+        )
 
     # -- what people see ---------------------------------------------------------------------------------------------
 

@@ -87,7 +87,7 @@ async def run(opened: Opened) -> None:
     async with AsyncExitStack() as stack:
         installed = Installed()
         release = asyncio.create_task(asyncio.to_thread(installed.look))
-        journal = await opened.journal
+        journal = await asyncio.shield(opened.journal)  # the thread that opens it cannot be called back
         daemon = _join(opened, journal, installed, await release)
         if opened.sim is not None and not opened.place.phones_by_hand:
             from wakit.runtime.rehearsal import Phones  # noqa: PLC0415 - the simulator only where one is asked for

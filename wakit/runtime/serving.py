@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, AsyncExitStack, suppress
+from contextlib import AbstractContextManager, AsyncExitStack
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -133,9 +133,16 @@ def _open_journal(path: Path) -> Journal:
 
 
 async def _closed(journal: asyncio.Task[Journal]) -> None:
-    """Close the journal if it could be opened; if not, whoever waited for it was told."""
-    with suppress(WakitError):
-        await (await journal).close()
+    """Close the journal if it could be opened; if not, the daemon that waits for it is told.
+
+    Raises:
+        JournalError: Something could not be written.
+    """
+    try:
+        opened = await journal
+    except WakitError:
+        return
+    await opened.close()
 
 
 async def _rehearse(place: Place, stack: AsyncExitStack) -> tuple[SimClient, Adapt]:
