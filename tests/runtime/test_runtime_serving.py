@@ -1,4 +1,4 @@
-"""A daemon's start and end, where the journal is slow or full. Each in a process of its own: a daemon sets its umask."""
+"""A daemon's start and end with a journal that is slow or full; each in a process of its own, for it sets its umask."""
 
 from __future__ import annotations
 
@@ -81,6 +81,7 @@ def run(tmp_path: Path, script: str) -> str:
         capture_output=True,
         text=True,
         timeout=120,
+        check=False,
         env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")},
     )
     assert done.returncode == 0, done.stderr
