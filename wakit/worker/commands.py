@@ -50,28 +50,15 @@ class Commands:
         self._aboard, self._relay = aboard, relay
         self._on_thread, self._tell, self._answer = on_thread, tell, answer
         self._asking: set[str] = set()
-        self._leaving: set[str] = set()  # their clients are not known to be off
+        self._leaving: dict[str, asyncio.Future[str]] = {}  # or have left: nobody comes aboard a second time
 
     async def let_go(self, request: int, session: str) -> None:
-        """Let a session leave: no dial of it goes out any more, its client is off, its credential is free.
-
-        The order matters: once the lock is free, another worker may be using the credential.
-        """
+        """Let a session leave; who asks again while it is leaving waits for the same end."""
         await self._aboard.started.wait()
-        if session in self._leaving:
-            self._answer(Done(request=request, ok=False, why="its client is not off yet"))
-            return
-        self._leaving.add(session)
-        self._relay.cut(session)
-        client = self._aboard.clients.pop(session, None)
-        if client is not None and (why := await self._library_says(client.disconnect)):
-            self._answer(Done(request=request, ok=False, why=why))
-            return  # it is leaving for good: nobody knows whether its client still uses the credential
-        custody = self._aboard.custody.pop(session, None)
-        if custody is not None:
-            custody.release()
-        self._leaving.discard(session)
-        self._answer(Done(request=request, ok=True, why=""))
+        if session not in self._leaving:
+            self._leaving[session] = asyncio.ensure_future(self._leave(session))
+        why = await self._leaving[session]
+        self._answer(Done(request=request, ok=not why, why=why))
 
     async def log_out(self, request: int, session: str) -> None:
         """Unlink a session's device at WhatsApp."""
@@ -110,6 +97,20 @@ class Commands:
         closing = {asyncio.ensure_future(self._on_thread(client.disconnect)) for client in dialled}
         if closing:
             await asyncio.wait(closing, timeout=grace * 0.8)
+
+    async def _leave(self, session: str) -> str:
+        """Return "" once no dial of a session goes out, its client is off and its credential is free, else why.
+
+        The order matters: once the lock is free, another worker may be using the credential.
+        """
+        self._relay.cut(session)
+        client = self._aboard.clients.pop(session, None)
+        if client is not None and (why := await self._library_says(client.disconnect)):
+            return why  # it is gone for good, and nobody knows whether its client still uses the credential
+        custody = self._aboard.custody.pop(session, None)
+        if custody is not None:
+            custody.release()
+        return ""
 
     async def _call(self, request: int, session: str, action: Callable[[Client], str]) -> None:
         await self._aboard.started.wait()
