@@ -1,4 +1,5 @@
-"""What holds for every test: nothing is written into the home of whoever runs them, and no clock fails one."""
+"""What holds for every test: nothing is written into the home of whoever runs them, and neither clock nor chance
+fails one."""
 
 from __future__ import annotations
 
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A machine that others use may take a second for an example.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+# A machine that others use may take a second for an example. The same examples every time, so that a run fails for what
+# was changed and nothing else; `pytest --hypothesis-profile=explore` looks for new ones.
+settings.register_profile("repeatable", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+settings.register_profile("explore", settings.get_profile("repeatable"), derandomize=False)
+settings.load_profile("repeatable")
 
 _FOLDER = pytest.StashKey[Path]()
 

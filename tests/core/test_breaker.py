@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from operator import add
 
 import pytest
 from hypothesis import given
@@ -343,7 +345,8 @@ def test_whatever_is_told_there_is_a_probe_to_come_and_somebody_hit(
             outlook = outlook.probe_over(now, chance)
         else:
             by = timedelta(seconds=int(name))
-            outlook, now = outlook.moved(by), now + by
+            later = partial(add, by)
+            outlook, now = outlook.moved(later, later), now + by
         outage = outlook.outage
         if outage is None:
             assert len({each.session for each in outlook.evidence}) <= 6

@@ -26,11 +26,16 @@ def asked_to_pair(fleet: Fleet, since: int) -> set[str]:
     return {row["kind"] for row in rows} & {"qr", "code", "pair_started"}
 
 
+def wait_for_first_copies(fleet: Fleet, names: str) -> None:
+    """Wait until each has the backup that follows its pairing; the next one is hours away."""
+    for name in names:
+        fleet.wait_event(lambda event, name=name: event.kind == "backup" and event.session == name)  # type: ignore[misc]
+
+
 @pytest.mark.long
 def test_a_damaged_credential_comes_back_by_itself(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
     pair(fleet, whatsapp, "a", "b", "c", "d")
-    for name in "abcd":
-        fleet.wait_event(lambda event, name=name: event.kind == "backup" and event.session == name)  # type: ignore[misc]
+    wait_for_first_copies(fleet, "abcd")
     seq = fleet.seq()
     assert fleet.end() == 0
 
@@ -123,6 +128,7 @@ def test_a_full_disk_costs_no_credential(small_disk: Path, whatsapp: LoopbackWha
             fleet.wait_states(**{name: "pairing"})
             whatsapp.sim.scan(number, str(fleet.client().qr(name).payload))
         fleet.wait_connected("a", "b")
+        wait_for_first_copies(fleet, "ab")
         for backups in (small_disk / "state").glob("sessions/*/shared/backups"):
             shutil.rmtree(backups)
         filler = small_disk / "filler"

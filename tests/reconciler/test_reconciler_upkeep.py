@@ -155,6 +155,21 @@ def test_a_moving_that_meets_trouble_ends_there_and_nobody_is_lost(fleet: Fleet)
     assert len(fleet.workers.calls) == calls, "not again for a good while"
 
 
+def test_workers_that_nobody_can_leave_alone_are_left_in_peace(fleet: Fleet) -> None:
+    fleet.paired(*NAMES, sessions_per_worker=2)
+    fleet.restart()
+    fleet.advance(3)
+    assert crews(fleet) == ["ab", "cd", "ef"]
+    fleet.workers.one_may_leave = False
+    fleet.declare(*(SessionSpec(name) for name in NAMES), sessions_per_worker=6)
+    for _ in range(7):
+        fleet.advance(24 * 3600)
+        assert not away(fleet)
+    tried = [record.reason or "" for record in fleet.ledger.told("action") if record.code == "compact"]
+    assert tried[0] == "3 small workers become one, but 3 of 6 sessions left their workers before their turn"
+    assert len(tried) < 12, "whoever moves is away for a moment, and so is everybody aboard"
+
+
 def test_who_does_not_arrive_ends_it_too(fleet: Fleet) -> None:
     fleet.paired(*NAMES, sessions_per_worker=6)
     fleet.advance(9 * 60)

@@ -12,7 +12,7 @@ Pure: :class:`Outlook` is a value, every method returns the next one, and moment
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -260,12 +260,17 @@ class Outlook:
         """Have the next probe be due at a moment; one that is under way is not waited for."""
         return self if self.outage is None else replace(self, outage=replace(self.outage, probe_at=at, probing=None))
 
-    def moved(self, by: timedelta) -> Outlook:
-        """Return the same after the clock was set: what was a minute ago still is."""
+    def moved(self, noted: Callable[[datetime], datetime], due: Callable[[datetime], datetime]) -> Outlook:
+        """Return the same after the clock was set: what was a minute ago still is.
+
+        Args:
+            noted: Sets the moment right at which something was.
+            due: Sets the moment right at which something will be.
+        """
         outage = self.outage
         if outage is not None:
-            outage = replace(outage, since=outage.since + by, probe_at=outage.probe_at + by)
-        return Outlook(tuple(replace(each, at=each.at + by) for each in self.evidence), outage)
+            outage = replace(outage, since=noted(outage.since), probe_at=due(outage.probe_at))
+        return Outlook(tuple(replace(each, at=noted(each.at)) for each in self.evidence), outage)
 
     def _hit(self, outage: Outage, new: Evidence, chance: float) -> Outage:
         # A dial that did not get out says nothing about the version, so whoever made it was not refused.

@@ -7,7 +7,8 @@ connected for :data:`PROVED` since, nobody in the fleet is in trouble, and a cul
 :data:`BLAMED_FOR`.
 
 It ends by itself. Each merger makes workers fewer, and a division by :func:`wakit.core.placement.assign` leaves nothing
-to merge.
+to merge. One that did not bring everybody (a client that does not stop ends its worker, and all aboard with it) has
+cost more than it saved, so the next one waits longer each time.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ BLAMED_FOR: Final = timedelta(hours=24)
 PAUSE: Final = timedelta(minutes=1)
 """From the end of one merger to the next."""
 
-AFTER_FAILURE: Final = timedelta(hours=1)
-"""From a merger that was broken off to the next."""
+SETBACK: Final = timedelta(hours=1)
+"""From a merger that did not bring everybody to the next; twice as long after each that follows, a day at most."""
 
 _MOVES_FOR_A_WORKER: Final = 16  # so many may be interrupted for a moment to save one worker
+_LONGEST_PAUSE: Final = timedelta(days=1)
 _SHARE_IN_TROUBLE: Final = 10  # one in so many in trouble, however long already, is an incident
 
 
@@ -97,6 +99,21 @@ def disturbed(situation: Situation, now: datetime) -> str:
     if len(troubled) > 1 and len(troubled) * _SHARE_IN_TROUBLE > situation.running:
         return f"{len(troubled)} sessions are not connected"
     return ""
+
+
+def pause(setbacks: int) -> timedelta:
+    """Return how long to wait from the end of one merger to the next.
+
+    Args:
+        setbacks: How many mergers in a row did not bring everybody, the last one included.
+
+    Example:
+        >>> [pause(setbacks).total_seconds() / 60 for setbacks in (0, 1, 2, 3, 300)]
+        [1.0, 60.0, 120.0, 240.0, 1440.0]
+    """
+    if not setbacks:
+        return PAUSE
+    return min(SETBACK * (1 << min(setbacks - 1, 10)), _LONGEST_PAUSE)
 
 
 def is_blamed(blamed_at: datetime | None, now: datetime) -> bool:

@@ -80,12 +80,9 @@ class _Shift:
     def outlook(self, outlook: Outlook, probe: datetime | None) -> Outlook:
         """Set the fleet's breaker right; ``probe`` is when its next probe was due at the last reading."""
         outage = outlook.outage
-        if outage is None:
-            return Outlook(tuple(replace(each, at=self.noted(each.at)) for each in outlook.evidence))
-        if self.is_fresh(outage.since):
+        if outage is not None and self.is_fresh(outage.since):
             return outlook
-        outage = replace(outage, since=outage.since + self.by, probe_at=self.due(outage.probe_at, probe))
-        return replace(outlook.moved(self.by), outage=outage)
+        return outlook.moved(self.noted, lambda at: self.due(at, probe))
 
 
 class Clockwork:

@@ -8,6 +8,7 @@ Blocking work (SQLite checks, fsyncs, renames) runs in threads, in order for eac
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import assert_never
@@ -46,6 +47,7 @@ class Executor:
     Args:
         roster: The sessions.
         wake: Called when something was done that may change the plan.
+        all_started: Set once nobody has to be started first any more.
 
     Attributes:
         in_turn: Does the vault's work of a session, one thing after the other; whoever touches its files asks here.
@@ -55,7 +57,7 @@ class Executor:
         rehouser: Moves sessions into other workers.
     """
 
-    def __init__(self, roster: Roster, wake: Callable[[], None]) -> None:
+    def __init__(self, roster: Roster, wake: Callable[[], None], all_started: asyncio.Event) -> None:
         self._roster = roster
         self._ports = roster.ports
         self.in_turn = Turns()
@@ -65,7 +67,7 @@ class Executor:
             leave=lambda tracked, why: self.errands.release(tracked, why=why),
             look=lambda tracked: self.errands.settle(tracked),  # noqa: PLW0108 - they are made below
         )
-        self.keeper = Keeper(roster, self.in_turn)
+        self.keeper = Keeper(roster, self.in_turn, all_started)
         self._starter = Starter(roster, self.in_turn)
         self._stopper = Stopper(roster, self.in_turn)
         stop = self._stopper.stop

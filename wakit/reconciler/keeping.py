@@ -36,17 +36,18 @@ class Keeper:
     Args:
         roster: The sessions.
         in_turn: Does the vault's work.
+        all_started: Set once nobody has to be started first any more; :meth:`look` is called then.
     """
 
-    def __init__(self, roster: Roster, in_turn: Turns) -> None:
+    def __init__(self, roster: Roster, in_turn: Turns, all_started: asyncio.Event) -> None:
         self._roster = roster
         self._ports = roster.ports
         self._in_turn = in_turn
+        self._all_started = all_started
         self._asked: dict[str, Why] = {}
         self._newest: dict[str, datetime] = {}
         self._failures: dict[str, tuple[int, float, str]] = {}  # with the end of the pause, by the loop's clock
         self._knows = False  # how old everybody's newest backup is
-        self._all_started = False
         self._began = 0.0  # by the loop's clock, too, which nobody sets
         self._wake = asyncio.Event()
 
@@ -56,11 +57,9 @@ class Keeper:
             self._asked[tracked.name] = why
         self._wake.set()
 
-    def all_started(self) -> None:
-        """Take up the whole of the work: nobody has to be started first any more."""
-        if not self._all_started:
-            self._all_started = True
-            self._wake.set()
+    def look(self) -> None:
+        """Look anew what is due."""
+        self._wake.set()
 
     async def run(self) -> None:
         """Take what is due, for ever."""
@@ -70,7 +69,7 @@ class Keeper:
             if not self._knows and not self._starting():
                 await self._learn()
             looked = _clock()
-            for name, why in self._due():
+            for name, why in self._due(looked):
                 tracked = self._roster.sessions.get(name)
                 self._asked.pop(name, None)
                 if tracked is not None:
@@ -127,7 +126,7 @@ class Keeper:
 
     def _starting(self) -> bool:
         """Return whether the fleet still starts: its disk and its processors belong to those that are not back yet."""
-        return not self._all_started and _clock() - self._began < _MOST_STARTING
+        return not self._all_started.is_set() and _clock() - self._began < _MOST_STARTING
 
     def _keeps(self, tracked: Tracked) -> bool:
         return tracked.credential is Credential.PRESENT
@@ -136,11 +135,11 @@ class Keeper:
         force = self._roster.in_force
         return timedelta(seconds=force.declaration.fleet.vault.interval if force else 0)
 
-    def _due(self) -> list[tuple[str, Why]]:
+    def _due(self, clock: float) -> list[tuple[str, Why]]:
         now, interval, starting = self._ports.now(), self._interval(), self._starting()
         due: list[tuple[str, Why]] = []
         for name, tracked in self._roster.sessions.items():
-            if not self._keeps(tracked) or self._pausing(name, _clock()):
+            if not self._keeps(tracked) or self._pausing(name, clock):
                 continue
             if starting and self._asked.get(name) is not Why.PAIRED:
                 continue

@@ -60,7 +60,7 @@ class Reconciler:
         self._all_started = asyncio.Event()
         self._stopping = False
         self._last = Plan()
-        self.executor = Executor(roster, self.wake)
+        self.executor = Executor(roster, self.wake, self._all_started)
         errands = self._errands = self.executor.errands
         self.outages = Outages(roster, errands, on_convergence)
         self.clockwork = Clockwork(roster, self.outages, errands, self.wake)
@@ -163,9 +163,9 @@ class Reconciler:
         self._forget()
         self._last = decided
         starting = any(each.state is State.STARTING for each in self.roster.sessions.values())
-        if self.executor.jobs.idle() and not starting:
+        if self.executor.jobs.idle() and not starting and not self._all_started.is_set():
             self._all_started.set()
-            self.executor.keeper.all_started()
+            self.executor.keeper.look()
         if self.converged() is not self._converged:
             self._converged = not self._converged
             self._on_convergence()

@@ -161,8 +161,7 @@ class Outages:
         if tracked.running is None:
             tracked.next_try_at = tracked.not_before = None
             return
-        since = tracked.entrusted_at
-        if since is not None and now - since >= _LONG and not tracked.busy:
+        if _waits_for_the_library(tracked, now):
             tracked.next_try_at = together
             if together is not None:
                 self._leaving.append((tracked, together))
@@ -263,12 +262,10 @@ class Outages:
         Where others aboard are connected it gets more time, for one that does not leave in time takes them along. So
         does a start, whose first dial may take long.
         """
-        since = tracked.entrusted_at
-        if tracked.running is None or since is None or tracked.credential is not Credential.PRESENT:
+        if tracked.running is None or tracked.credential is not Credential.PRESENT or tracked.asked or tracked.in_line:
             return False
-        if tracked.busy or tracked.asked or tracked.in_line:
-            return False
-        return now - since >= (DEADLINES[State.RECONNECTING] if among_others or tracked.by_start else _LONG)
+        longer = DEADLINES[State.RECONNECTING] if among_others or tracked.by_start else _LONG
+        return _waits_for_the_library(tracked, now, longer)
 
     def _stays(self, probing: str | None) -> bool:
         """Tell whether the probe could not be taken out of its worker, so that nothing will come of it."""
@@ -296,3 +293,9 @@ class Outages:
             probing=outage.probing,
             next_probe_at=None if outage.probing else outage.probe_at,
         )
+
+
+def _waits_for_the_library(tracked: Tracked, now: datetime, longer: timedelta = _LONG) -> bool:
+    """Tell whether a session is better started anew: its library has had it for so long."""
+    since = tracked.entrusted_at
+    return since is not None and now - since >= longer and not tracked.busy

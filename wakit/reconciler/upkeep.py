@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wakit.control.schemas import UpgradeInfo
-from wakit.core.compaction import AFTER_FAILURE, PAUSE, Aboard, Situation, disturbed, merge
+from wakit.core.compaction import Aboard, Merger, Situation, disturbed, merge, pause
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
 from wakit.core.release import Release, difference
@@ -66,6 +66,7 @@ class Upkeep:
         self._began, self.installed, self._look, self._changed = began, began, look, changed
         self._renewed = renewed
         self._not_before = 0.0  # by the loop's clock, which nobody sets
+        self._setbacks = 0  # mergers in a row that did not bring everybody
         self._roll: _Roll | None = None
         self._wake = asyncio.Event()
 
@@ -134,18 +135,29 @@ class Upkeep:
     # -- small workers -----------------------------------------------------------------------------------------------
 
     async def _compact(self) -> None:
-        clock, force = asyncio.get_running_loop().time, self._roster.in_force
-        if force is None or self.disturbance() or clock() < self._not_before:
+        clock = asyncio.get_running_loop().time
+        if self.disturbance() or clock() < self._not_before:
             return
-        setting = force.declaration.fleet.sessions_per_worker
-        merger = merge(self._aboard(), setting=setting, now=self._roster.ports.now())
+        merger = self.merger()
         if merger is None:
             return
         why = f"{len(merger.workers)} small workers become one"
         crew = [self._roster.get(name) for name in merger.sessions]
         outcome = await self._rehouser.move(crew, why=why, objection=self._incident)
-        self._not_before = clock() + (AFTER_FAILURE if outcome.problem else PAUSE).total_seconds()
+        left = len(crew) - len(outcome.moved)
+        self._setbacks = self._setbacks + 1 if left else 0
+        self._not_before = clock() + pause(self._setbacks).total_seconds()
+        if left and not outcome.problem:
+            why += f", but {left} of {len(crew)} sessions left their workers before their turn"
         self._tell(outcome, why, "compact")
+
+    def merger(self) -> Merger | None:
+        """Return which workers become one as soon as nothing is wrong and no pause is on, or None."""
+        force = self._roster.in_force
+        if force is None:
+            return None
+        setting = force.declaration.fleet.sessions_per_worker
+        return merge(self._aboard(), setting=setting, now=self._roster.ports.now())
 
     def disturbance(self) -> str:
         """Say why small workers are left as they are now, or ""."""
