@@ -1,10 +1,11 @@
-"""What the kernel knows of a process: the moment it was born, and whose end is to be its own."""
+"""What the kernel knows of a process: the moment it was born, and whose end is to be its own; what another imports."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ _PR_SET_NAME: Final = 15
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _ZOMBIE_OR_DEAD: Final = "ZX"
 _STOPPED: Final = "Tt"
+_HOME: Final = Path(__file__).parents[1]  # of this package
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,15 @@ def adopt_orphans(wanted: bool) -> None:
 def call_itself(name: str) -> None:
     """Give this process the name that ``ps -o comm`` shows; the kernel keeps fifteen bytes of it."""
     _prctl(_PR_SET_NAME, name.encode())
+
+
+def import_path(environ: Mapping[str, str]) -> str:
+    """Return a ``PYTHONPATH`` with which another Python runs the wakit that is running here, installed or a checkout.
+
+    Args:
+        environ: What that Python would have otherwise; its own ``PYTHONPATH`` comes after.
+    """
+    return os.pathsep.join(filter(None, (str(_HOME), environ.get("PYTHONPATH"))))
 
 
 def _prctl(option: int, argument: int | bytes) -> None:

@@ -2,8 +2,9 @@
 
 100 connected sessions, a minute in which nobody writes and nothing fails: the processor time of wakit's daemon and of
 each worker as a share of one core, and which threads it was. What is left then is keepalives (whatsmeow sends one every
-20 to 30 s), the workers' heartbeats and the daemon's resync. Target: at most 1 % of a core. The baseline is the bare
-library with the same sessions in one process, for as long.
+20 to 30 s), the workers' heartbeats and the daemon's resync. Target: at most 1 % of a core. The baselines are the bare
+library with the same sessions in one process, and processes that do nothing but send and pass on as many pings
+(:mod:`least`): what these take, this machine takes for being woken.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from typing import Any
 
 from gauges import load, threads
 from harness import Fleet
+from least import least_share
 from paired import paired
 from ways import DiedError, Watch, bare, wakit, wakit_fleet
 
 TARGET_PERCENT = 1.0
+_PING_EVERY = 25.0  # seconds; whatsmeow draws each pause from 20 to 30
 _SETTLE = 15.0  # the backups of what has just proved good are over
 
 
@@ -84,4 +87,5 @@ def run(count: int = 100, seconds: float = 60.0) -> dict[str, Any]:
         with wakit_fleet(linked, linked.names) as fleet:
             found = wakit_share(fleet, watch, count, seconds)
         found["bare_percent_of_a_core"] = bare_share(watch, count, seconds)
+    found["pings_alone_percent"] = least_share(found["workers"], count / _PING_EVERY, seconds)
     return {**found, "load": load()}

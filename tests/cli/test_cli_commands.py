@@ -25,7 +25,7 @@ from rich.console import Console
 from wakit.cli import logbook, render, words
 from wakit.cli.app import whole
 from wakit.cli.doctor import examining, machine
-from wakit.cli.pairing import Step
+from wakit.cli.pairing_steps import Step
 from wakit.cli.render_pairing import Terminal, qr_lines
 from wakit.cli.run import run
 from wakit.control.schemas import ActionInfo, OutageInfo, PairingFrame, PairingShown, SessionInfo, StatusInfo

@@ -363,11 +363,11 @@ async def test_an_event_that_was_lost_is_made_up_for(file: Path, monkeypatch: py
         def __exit__(self, *_: object) -> None:
             pass
 
-        def watch(self, _debounce: int, _step: int, timeout: int, stop: threading.Event) -> str:
-            return "stop" if stop.wait(timeout / 1000) else "timeout"
+        def watch(self, *_: object) -> str:
+            return "timeout"
 
     monkeypatch.setattr(following, "RustNotify", Deaf)
-    async with watching(file, timing=Timing(resync=0.05)) as watcher:
+    async with watching(file, timing=Timing(resync=0.05, gather=0.01)) as watcher:
         file.write_text(TWO)
         assert await sessions(watcher) == ["a", "b"]
 

@@ -16,6 +16,7 @@ from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
 from wakit.errors import ControlError, CredentialError, WakitError
 from wakit.redact import Secret
+from wakit.vault.backups import Taken
 from wakit.vault.manifest import Why
 from wakit.whatsapp.port import Connected, ConnectionLost, LoggedOut
 
@@ -241,6 +242,26 @@ def test_a_backup_that_fails_is_said_once_and_tried_again(fleet: Fleet, monkeypa
         monkeypatch.setattr("os.fsync", lambda _descriptor: None)
         fleet.advance(2 * 3600)
     assert fleet.ledger.told("backup", "a")
+
+
+@pytest.mark.parametrize("hours", [0, 24])
+def test_the_first_copy_is_tried_again_however_seldom_others_are_taken(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    backup, rooms = fleet.vault.backup, iter([False, False])
+
+    def full_at_first(name: str, why: Why) -> Taken | None:
+        if not next(rooms, True):
+            raise WakitError("There is no room", why="3.0 MB are missing", hint="free some")
+        return backup(name, why)
+
+    monkeypatch.setattr(fleet.vault, "backup", full_at_first)
+    fleet.paired("a", vault=VaultPolicy(interval=3600.0 * hours))
+    with keeping(fleet):
+        fleet.advance(600)
+        assert whys(fleet, "a") == ["paired"]
+        fleet.advance(600)
+        assert whys(fleet, "a") == ["paired"]
 
 
 def test_the_last_backups_of_an_ending_daemon_are_of_what_changed(fleet: Fleet) -> None:

@@ -11,7 +11,7 @@ from wakit.errors import ControlError, DeclarationError
 
 if TYPE_CHECKING:
     from wakit.cli.fleet import Fleet
-    from wakit.cli.pairing import Asked
+    from wakit.cli.pairing_steps import Asked
 
 
 def with_number(fleet: Fleet, asked: Asked) -> Asked:

@@ -20,7 +20,7 @@ from wakit.cli.words import span
 from wakit.control.schemas import PairingShown
 
 if TYPE_CHECKING:
-    from wakit.cli.pairing import Step
+    from wakit.cli.pairing_steps import Step
 
 _BORDER: Final = 4
 _INK: Final = "#000000 on #ffffff"

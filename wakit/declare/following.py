@@ -39,8 +39,7 @@ from wakit.declare.loading import Source, parse, read_source
 from wakit.declare.problems import DeclarationErrors
 from wakit.errors import DeclarationError, Location
 
-_DEBOUNCE_MS: Final = 200  # events are gathered for so long at most
-_STEP_MS: Final = 100  # and told once so long passed without another; also how soon a stop is noticed
+_AT_ONCE_MS: Final = 1  # what has been gathered is asked for, not waited for: its wait is a tick
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +70,7 @@ class Timing:
         settle: Two reads this far apart must agree.
         suspicious: Content that looks cut off must stand still this long.
         grace: A broken or missing file has this long to become whole.
+        gather: Between two questions whether there were events.
         poll: Between two reads where inotify is not available.
     """
 
@@ -78,6 +78,7 @@ class Timing:
     settle: float = 0.04
     suspicious: float = 0.4
     grace: float = 1.0
+    gather: float = 0.25
     poll: float = 0.25
 
 
@@ -133,7 +134,7 @@ class Follower:
         self._broken: str | None = None
 
     def stop(self) -> None:
-        """End :meth:`run` within some 0.1 s; may be called from any thread, more than once."""
+        """End :meth:`run` soon; may be called from any thread, more than once."""
         self._stop.set()
 
     def run(self) -> None:
@@ -188,11 +189,14 @@ class Follower:
             yield
 
     def _events(self, folders: list[str]) -> Generator[None, None, None]:
-        timeout = max(1, int(self._timing.resync * 1000))
         with RustNotify(folders, False, False, 0, False, False) as notify:
             yield
-            while notify.watch(_DEBOUNCE_MS, _STEP_MS, timeout, self._stop) != "stop":
-                yield
+            looked = time.monotonic()
+            while not self._stop.wait(self._timing.gather):
+                events = notify.watch(_AT_ONCE_MS, _AT_ONCE_MS, _AT_ONCE_MS, None)
+                if events != "timeout" or time.monotonic() - looked >= self._timing.resync:
+                    yield
+                    looked = time.monotonic()
 
     def _look(self) -> None:
         sight = self._read()

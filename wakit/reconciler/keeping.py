@@ -74,6 +74,8 @@ class Keeper:
                 self._asked.pop(name, None)
                 if tracked is not None:
                     await self.take(tracked, why)
+                if name in self._failures:  # due again when its pause is over, for the same reason
+                    self._asked.setdefault(name, why)
             await self._pause(looked)
 
     async def take(self, tracked: Tracked, why: Why) -> Taken | None:
@@ -156,10 +158,11 @@ class Keeper:
     def _forget(self) -> None:
         """Drop what was known of sessions that are not kept any more."""
         kept = {name for name, tracked in self._roster.sessions.items() if self._keeps(tracked)}
-        for name in self._newest.keys() - kept:
-            del self._newest[name]
-        for name in self._failures.keys() - kept:
-            del self._failures[name]
+        for known in (self._newest, self._failures):
+            for name in known.keys() - kept:
+                del known[name]
+        for name in self._asked.keys() - self._roster.sessions.keys():
+            del self._asked[name]
 
     async def _pause(self, looked: float) -> None:
         """Wait until something is due that was not at the last look; the pauses that had ended by then were seen."""

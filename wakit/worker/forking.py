@@ -11,10 +11,8 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Final
 
-import wakit
 from wakit import process
 from wakit.errors import WorkerError
 from wakit.redact import scrub
@@ -228,10 +226,8 @@ class ForkServer:
 
     def _spawn(self, channel: int) -> subprocess.Popen[bytes]:
         environment = dict(os.environ if self._environment is None else self._environment)
-        # Workers run the wakit that is running here, whether that is installed or a checkout; -P keeps whatever
-        # lies in the current folder (a neonize.py, say) out of the import path.
-        root = str(Path(wakit.__file__).parent.parent)
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
+        # -P keeps whatever lies in the current folder (a neonize.py, say) out of the import path.
+        environment["PYTHONPATH"] = process.import_path(environment)
         environment.setdefault("GOTRACEBACK", "single")  # one goroutine tells the cause; 300 of them bury it
         # With more, each byte that comes in wakes threads that look for work and find none; a worker has little to do.
         environment.setdefault("GOMAXPROCS", "1")

@@ -20,9 +20,9 @@ import traceback
 from pathlib import Path
 from typing import Final, NoReturn
 
-import wakit
 from wakit import coredumps
 from wakit.errors import WakitError, WorkerError
+from wakit.process import import_path
 from wakit.redact import scrub
 from wakit.whatsapp.port import ClientEnded, CredentialBad, News, SessionStart
 from wakit.whatsapp.translation import Ear, LastDial
@@ -64,7 +64,7 @@ def _run(arguments: list[str], patience: float) -> tuple[int, bytes]:
             stdin=theirs,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": _import_path(), "GOTRACEBACK": "single"},
+            env={**os.environ, "PYTHONPATH": import_path(os.environ), "GOTRACEBACK": "single"},
             start_new_session=True,
             cwd="/",
         )
@@ -79,11 +79,6 @@ def _run(arguments: list[str], patience: float) -> tuple[int, bytes]:
         os.close(theirs)
         os.close(ours)
     return process.returncode, output
-
-
-def _import_path() -> str:
-    root = str(Path(wakit.__file__).parent.parent)  # the wakit that is running here, installed or a checkout
-    return os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
 
 
 def _cause(code: int, output: bytes) -> str:

@@ -37,10 +37,10 @@ def pair(
 
     Shows what is to be scanned or typed, renewed as WhatsApp does, until the session is connected.
     """
-    from wakit.cli import pairing
+    from wakit.cli import pairing, pairing_steps
 
-    method: pairing.Method | None = None if code is None else "code" if code else "qr"
-    asked = pairing.Asked(name, method, phone, timeout)
+    method: pairing_steps.Method | None = None if code is None else "code" if code else "qr"
+    asked = pairing_steps.Asked(name, method, phone, timeout)
     raise typer.Exit(pairing.pair(fleet_of(context, config, sim), asked, as_json=json))
 
 
