@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 from wakit import errors
 from wakit.control import address, calls, finding, refusals
 from wakit.control.client import Client, SyncClient
-from wakit.control.schemas import ActionInfo, live
+from wakit.control.schemas import ActionInfo, OutageInfo, live
 from wakit.control.server import create_app, outbox, serve_unix
+from wakit.core.breaker import Trouble
 from wakit.core.declaration import SESSION_NAME
 from wakit.errors import (
     ControlError,
@@ -275,6 +276,17 @@ async def test_health_readiness_and_metrics(client: Client, fleet: FakeFleet, fo
     assert b"sales" not in page
     for line in lines:
         assert line.startswith("# ") or float(line.rpartition(" ")[2]) >= 0
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize("trouble", [None, *Trouble])
+async def test_metrics_say_what_keeps_all_away(fleet: FakeFleet, folder: Path, trouble: Trouble | None) -> None:
+    since = fleet.daemon.started_at
+    outage = trouble and OutageInfo(trouble=trouble.value, since=since, reason="the network is lost", sessions=2)
+    fleet.daemon = fleet.daemon.model_copy(update={"outage": outage})
+    lines = (await get(folder, "/metrics"))[2].decode().splitlines()
+    told = {each: f'wakit_outage{{trouble="{each}"}} {int(each is trouble)}' for each in Trouble}
+    assert [line for line in lines if line.startswith("wakit_outage")] == list(told.values())
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v2/sessions", "/docs", "/v1/sessions/sales/none"])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from wakit.control.schemas import Counters, StatusInfo
+from wakit.core.breaker import Trouble
 from wakit.core.lifecycle import State
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -29,6 +30,10 @@ def _lines(status: StatusInfo, counters: Counters, live_readers: int) -> Iterato
     yield from _head("wakit_sessions", "gauge", "Sessions by state.")
     for state in State:
         yield f'wakit_sessions{{state="{state}"}} {states[state]}'
+    yield from _head("wakit_outage", "gauge", "1 while this keeps the whole fleet from WhatsApp.")
+    for trouble in Trouble:
+        is_it = daemon.outage is not None and daemon.outage.trouble == trouble
+        yield f'wakit_outage{{trouble="{trouble}"}} {int(is_it)}'
     yield from _head("wakit_info", "gauge", "The daemon.")
     yield f'wakit_info{{version="{daemon.version}",api="{daemon.api}",sim="{str(daemon.sim).lower()}"}} 1'
     singles = [
