@@ -49,6 +49,8 @@ def serving(folder: Path) -> Iterator[Served]:
         fleet = FakeFleet(
             session("sales"), session("support", "declared"), state_dir=str(state_dir), socket=str(address)
         )
+        followed = fleet.daemon.declaration.model_copy(update={"path": str(folder / "sessions.toml")})
+        fleet.daemon = fleet.daemon.model_copy(update={"declaration": followed})
         async with serve_unix(create_app(fleet), address):
             started.append(Served(fleet, asyncio.get_running_loop()))
             ready.set()

@@ -28,6 +28,7 @@ from wakit.control.schemas import (
     PairRequest,
     PingInfo,
     PlanInfo,
+    PlanRequest,
     SessionChanged,
     SessionInfo,
     StatusInfo,
@@ -141,6 +142,11 @@ class FakeFleet:
             hints=self.hints,
             declaration=self.daemon.declaration,
         )
+
+    async def plan_of(self, request: PlanRequest) -> PlanInfo:
+        self.orders.append(("plan_of", request.path, request.text, request.dotenv))
+        draft = DeclarationInfo(path=request.path)
+        return self.plan().model_copy(update={"declaration": draft})
 
     async def apply(self, *, confirm: bool) -> PlanInfo:
         self.orders.append(("apply", confirm))

@@ -294,7 +294,7 @@ async def test_an_unknown_path_is_refused_in_our_words(client: Client, folder: P
     status, _, body = await get(folder, path)
     assert status == 404
     assert json.loads(body)["error"] == "ControlError"
-    assert (await post(folder, "/v1/plan"))[0] == 405
+    assert (await post(folder, "/v1/journal"))[0] == 405
 
 
 @settings(deadline=None)

@@ -158,3 +158,24 @@ def test_a_mass_retirement_waits_for_a_person(fleet: Fleet, whatsapp: LoopbackWh
     confirmed = fleet.run("apply", "--confirm")
     assert confirmed.returncode == 0, confirmed.stderr
     fleet.wait(lambda status: [s.name for s in status.sessions] == ["a"])
+
+
+def test_a_draft_is_planned_for_and_never_applied(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
+    fleet.write("[sessions.a]\n")
+    fleet.up()
+    pair_by_qr(fleet, whatsapp, "a")
+    draft = fleet.folder / "draft.toml"
+    draft.write_text(fleet.config.read_text() + "[sessions.b]\n")
+    assert fleet.run("plan").returncode == 0
+    told = fleet.run("plan", "-c", str(draft))
+    assert (told.returncode, "create b" in told.stdout) == (2, True), told
+    draft.write_text("[sessions.a]\nenabld = true\n")
+    wrong = fleet.run("plan", "-c", str(draft))
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith(f"error: {draft}:2:1: sessions.a.enabld: unknown key")
+    draft.write_text("")
+    refused = fleet.run("apply", "--confirm", "-c", str(draft))
+    assert refused.returncode == 1
+    assert f"the daemon follows {fleet.config}" in refused.stderr
+    assert "hint: " in refused.stderr
+    assert fleet.states() == {"a": "connected"}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from fakes import NUMBERS, Fleet
 
-from wakit.control.schemas import EventLogged, Gap, Hello, PairingFrame, PairRequest, SessionChanged
+from wakit.control.schemas import EventLogged, Gap, Hello, PairingFrame, PairRequest, PlanRequest, SessionChanged
 from wakit.core.declaration import Pacing, Pairing, SessionSpec
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
@@ -288,6 +288,39 @@ def test_a_hold_says_what_ends_it(fleet: Fleet) -> None:
     fleet.advance(1)
     assert fleet.vault.find("b").credential is Credential.ARCHIVED
     assert fleet.desk.plan().hints == {}
+
+
+def test_a_draft_is_planned_for_and_nothing_is_done(fleet: Fleet) -> None:
+    fleet.paired("a", "b", "c")
+    text = '[sessions.a]\nenabled = false\n[sessions.d]\n[sessions.e]\nrenamed_from = "b"\n'
+    before = len(fleet.ledger.records)
+    told = fleet.run(fleet.desk.plan_of(PlanRequest(path="/y/draft.toml", text=text)))
+    assert {action.session: action.action for action in told.actions} == {
+        "a": "park",
+        "c": "retire",
+        "d": "create",
+        "e": "rename",
+    }
+    assert told.declaration.path == "/y/draft.toml"
+    fleet.advance(60)
+    assert len(fleet.ledger.records) == before
+    assert {fleet.state(name) for name in "abc"} == {State.CONNECTED}
+    assert fleet.desk.daemon().declaration.path == "/x/sessions.toml"
+
+
+def test_a_draft_that_would_hold_something_says_what_ends_it(fleet: Fleet) -> None:
+    fleet.paired(*"abc")
+    told = fleet.run(fleet.desk.plan_of(PlanRequest(path="/y/draft.toml", text="[wakit]\n")))
+    assert {action.action for action in told.actions} == {"hold"}
+    assert set(told.held) == set("abc")
+    assert all("wakit apply --confirm" in hint for hint in told.hints.values())
+
+
+def test_a_draft_that_is_no_declaration_is_refused(fleet: Fleet) -> None:
+    fleet.paired("a")
+    with pytest.raises(DeclarationError, match="unknown key") as caught:
+        fleet.run(fleet.desk.plan_of(PlanRequest(path="/y/draft.toml", text="[sessions.a]\nenabld = true\n")))
+    assert caught.value.location == Location("/y/draft.toml", 2, 1)
 
 
 def test_apply_does_not_wait_for_a_pause(fleet: Fleet) -> None:

@@ -77,6 +77,10 @@ class SyncClient:
         """See :meth:`Client.plan`."""
         return self._answer(calls.plan())
 
+    def plan_of(self, path: str, text: str, dotenv: str | None = None) -> PlanInfo:
+        """See :meth:`Client.plan_of`."""
+        return self._answer(calls.plan_of(path, text, dotenv))
+
     def apply(self, *, confirm: bool = False) -> PlanInfo:
         """See :meth:`Client.apply`."""
         return self._answer(calls.apply(confirm=confirm))

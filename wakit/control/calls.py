@@ -24,6 +24,7 @@ from wakit.control.schemas import (
     PairRequest,
     PingInfo,
     PlanInfo,
+    PlanRequest,
     Readiness,
     RestartRequest,
     RestoreRequest,
@@ -133,6 +134,12 @@ def restore(name: str, chosen: str | None) -> Call[SessionInfo]:
 def plan() -> Call[PlanInfo]:
     """``GET /v1/plan``."""
     return Call("GET", "/v1/plan", _model(PlanInfo), seconds=30)
+
+
+def plan_of(path: str, text: str, dotenv: str | None) -> Call[PlanInfo]:
+    """``POST /v1/plan``."""
+    body = _json(PlanRequest(path=path, text=text, dotenv=dotenv))
+    return Call("POST", "/v1/plan", _model(PlanInfo), body, seconds=30)
 
 
 def apply(*, confirm: bool) -> Call[PlanInfo]:

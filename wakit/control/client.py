@@ -94,6 +94,22 @@ class Client:
         """Return what the loop would do now."""
         return await self._answer(calls.plan())
 
+    async def plan_of(self, path: str, text: str, dotenv: str | None = None) -> PlanInfo:
+        r"""Return what the loop would do if the daemon followed another file; nothing is done.
+
+        Args:
+            path: The file's absolute path, for errors and for relative paths in it.
+            text: What is in it.
+            dotenv: What is in the ``.env`` beside it, if there is one.
+
+        Raises:
+            DeclarationError: It is no declaration.
+
+        Example:
+            >>> await client.plan_of("/srv/draft.toml", "[sessions.sales]\n")  # doctest: +SKIP
+        """
+        return await self._answer(calls.plan_of(path, text, dotenv))
+
     async def apply(self, *, confirm: bool = False) -> PlanInfo:
         """Run the loop once now, held retirements included if ``confirm``; return what was carried out."""
         return await self._answer(calls.apply(confirm=confirm))

@@ -16,6 +16,7 @@ from wakit.control.schemas import (
     PairRequest,
     PingInfo,
     PlanInfo,
+    PlanRequest,
     SessionInfo,
     StatusInfo,
 )
@@ -35,6 +36,9 @@ class Fleet(Protocol):
 
     def plan(self) -> PlanInfo:
         """Return what the loop would do now."""
+
+    async def plan_of(self, request: PlanRequest) -> PlanInfo:
+        """Return what the loop would do if another file were followed; DeclarationError if it is no declaration."""
 
     async def apply(self, *, confirm: bool) -> PlanInfo:
         """Run the loop once now, held retirements included if ``confirm``; return the plan that was carried out."""

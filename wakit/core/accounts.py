@@ -15,9 +15,15 @@ from typing import Final
 from wakit.core.declaration import Declaration
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential, Observation, SessionObservation
+from wakit.redact import account_hash
 
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 _LINKED: Final = frozenset({Credential.PRESENT, Credential.ARCHIVED})
+
+
+def declared_accounts(declaration: Declaration, key: bytes) -> dict[str, str]:
+    """Return the account of each session whose number the file tells, as :func:`wakit.redact.account_hash` names it."""
+    return {name: account_hash(spec.phone.digits, key) for name, spec in declaration.sessions.items() if spec.phone}
 
 
 def second_links(declaration: Declaration, observation: Observation) -> dict[str, str]:

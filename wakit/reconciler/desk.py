@@ -7,8 +7,10 @@ file take the same way, in the same order, under the same refusals.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 from wakit.control.schemas import (
@@ -26,6 +28,7 @@ from wakit.control.schemas import (
     PairRequest,
     PingInfo,
     PlanInfo,
+    PlanRequest,
     SessionInfo,
     StatusInfo,
 )
@@ -33,11 +36,13 @@ from wakit.core.actions import Plan
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
 from wakit.core.remedies import remedies
+from wakit.declare import Source, parse
 from wakit.errors import ControlError
 from wakit.reconciler.feed import Feed
 from wakit.reconciler.lookup import declared, known
 from wakit.reconciler.loop import Reconciler
 from wakit.reconciler.ports import REPLAYED
+from wakit.reconciler.roster import InForce
 from wakit.reconciler.telling import DaemonFacts, backup_info, backup_taken, describe_declaration, describe_plan
 from wakit.reconciler.tracked import Tracked
 from wakit.reconciler.upkeep import Upkeep
@@ -127,6 +132,19 @@ class Desk:
     def plan(self) -> PlanInfo:
         """Return what the loop would do now."""
         return self._describe(self._reconciler.decide())
+
+    async def plan_of(self, request: PlanRequest) -> PlanInfo:
+        """Return what the loop would do if another file were followed; nothing is done.
+
+        Raises:
+            DeclarationError: It is no declaration.
+        """
+        dotenv = None if request.dotenv is None else request.dotenv.encode()
+        source = Source(Path(request.path), request.path, request.text.encode(), dotenv)
+        declaration = await asyncio.to_thread(parse, source, environ=os.environ)
+        decided, observation = self._reconciler.rehearse(declaration)
+        told = describe_declaration(InForce(declaration, 0, self._now()), None, request.path)
+        return describe_plan(decided, told, remedies(decided.held, declaration, observation))
 
     def logs(self, name: str, lines: int) -> list[str]:
         """Return the last lines of the session's log."""

@@ -5,6 +5,7 @@ Nothing is started or stopped for the edit itself; the next look at the whole do
 
 from __future__ import annotations
 
+from wakit.core.accounts import declared_accounts
 from wakit.core.declaration import Change, Declaration, SessionSpec, is_cut_off
 from wakit.core.lifecycle import Happening, State
 from wakit.core.observation import Credential
@@ -14,7 +15,6 @@ from wakit.reconciler.hands import Hands
 from wakit.reconciler.memory import last_edit
 from wakit.reconciler.roster import InForce, Roster
 from wakit.reconciler.tracked import Tracked
-from wakit.redact import account_hash
 
 
 class Enactment:
@@ -63,10 +63,7 @@ class Enactment:
                 # It was never linked, left the file, and was forgotten; the journal remembers how it ended.
                 roster.sessions[name] = Tracked(name, since=now, state=State.RETIRED)
         roster.in_force = InForce(declaration, rev, now)
-        key = roster.ports.vault.key
-        roster.declared_accounts = {
-            name: account_hash(spec.phone.digits, key) for name, spec in declaration.sessions.items() if spec.phone
-        }
+        roster.declared_accounts = declared_accounts(declaration, roster.ports.vault.key)
         roster.log("declaration", reason="in force", detail={"sessions": len(declaration.sessions), "first": first})
         for name, spec in declaration.sessions.items():
             tracked = roster.get(name)

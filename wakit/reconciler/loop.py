@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from wakit.core.accounts import declared_accounts
 from wakit.core.actions import Plan, describe
 from wakit.core.compaction import BLAMED_FOR
 from wakit.core.deadlines import deadline
-from wakit.core.declaration import Declaration
+from wakit.core.declaration import Declaration, is_cut_off
 from wakit.core.lifecycle import ALIVE, Happening, State
-from wakit.core.observation import Credential
+from wakit.core.observation import Credential, Observation
 from wakit.core.planner import plan
 from wakit.core.retry import AFTER_DIAL
 from wakit.errors import CredentialUnreadableError, DeclarationError, WakitError
@@ -142,6 +144,17 @@ class Reconciler:
         if self.roster.in_force is None:
             return Plan()
         return plan(self.roster.in_force.declaration, self.roster.observe(), self.roster.ports.now())
+
+    def rehearse(self, declaration: Declaration) -> tuple[Plan, Observation]:
+        """Return what would be done if another declaration came into force, and the world it was planned for."""
+        force, roster = self.roster.in_force, self.roster
+        observation = replace(
+            roster.observe(),
+            confirmed=None,
+            declared_accounts=declared_accounts(declaration, roster.ports.vault.key),
+            cut_off=force is not None and is_cut_off(declaration.masked_text, force.declaration.masked_text),
+        )
+        return plan(declaration, observation, roster.ports.now()), observation
 
     def act(self, decided: Plan) -> None:
         """Begin what a plan says."""

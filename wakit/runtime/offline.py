@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from wakit.control.schemas import PlanInfo
+from wakit.core.accounts import declared_accounts
 from wakit.core.declaration import Declaration
 from wakit.core.observation import Observation
 from wakit.core.planner import plan
@@ -15,7 +16,6 @@ from wakit.reconciler.memory import Past, recollect, take_up
 from wakit.reconciler.roster import InForce
 from wakit.reconciler.telling import describe_declaration, describe_plan
 from wakit.reconciler.tracked import Tracked
-from wakit.redact import account_hash
 from wakit.runtime.place import Place
 from wakit.vault import Vault
 from wakit.vault.layout import Layout
@@ -42,11 +42,7 @@ def plan_offline(place: Place) -> PlanInfo:
         past = _past(declaration, layout.journal)
         observation = Observation(
             sessions={name: _recollected(name, vault, past, now).observed() for name in vault.names()},
-            declared_accounts={
-                name: account_hash(spec.phone.digits, vault.key)
-                for name, spec in declaration.sessions.items()
-                if spec.phone
-            },
+            declared_accounts=declared_accounts(declaration, vault.key),
             cut_off=past.cut_off,
         )
     # Offline nothing is recorded, so the declaration has no number yet.

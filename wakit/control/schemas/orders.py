@@ -35,6 +35,14 @@ class ApplyRequest(Request):
     confirm: bool = False
 
 
+class PlanRequest(Request):
+    """``POST /v1/plan``: a file that the daemon does not follow, and the ``.env`` beside it, if any."""
+
+    path: str = Field(description="Absolute; relative paths in the file are relative to its folder")
+    text: str = Field(repr=False)
+    dotenv: str | None = Field(default=None, repr=False)
+
+
 class SqlRequest(Request):
     """``POST /v1/sql``: one read-only SELECT; the answer is an Arrow IPC stream."""
 

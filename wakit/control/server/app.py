@@ -27,6 +27,7 @@ from wakit.control.schemas import (
     PairRequest,
     PingInfo,
     PlanInfo,
+    PlanRequest,
     Readiness,
     RestartRequest,
     RestoreRequest,
@@ -40,7 +41,7 @@ from wakit.core.declaration import SESSION_NAME
 from wakit.errors import ControlError
 
 ARROW: Final = "application/vnd.apache.arrow.stream"
-_AT_THE_END: Final = ("/shutdown", "/sql")  # what an ending daemon still answers, of what is posted
+_AT_THE_END: Final = ("/shutdown", "/sql", "/plan")  # what an ending daemon still answers, of what is posted
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
@@ -188,6 +189,12 @@ async def restore(here: Here, name: Name, request: RestoreRequest | None = None)
 async def plan(here: Here) -> Response:
     """What the loop would do now."""
     return answer(here.fleet.plan())
+
+
+@router.post("/plan", response_model=PlanInfo)
+async def plan_of(here: Here, request: PlanRequest) -> Response:
+    """What the loop would do if the daemon followed another file."""
+    return answer(await here.fleet.plan_of(request))
 
 
 @router.post("/apply", response_model=PlanInfo)
