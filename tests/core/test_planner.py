@@ -14,7 +14,7 @@ from wakit.core.declaration import Declaration, FleetSpec, Pacing, RetirePolicy,
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential, Observation, Request, SessionObservation
 from wakit.core.planner import plan
-from wakit.redact import Secret
+from wakit.redact import PhoneNumber, Secret
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -169,6 +169,46 @@ def test_a_rename_moves_the_credential_and_retires_nobody() -> None:
     decided = plan(wanted, world, NOW)
     assert kinds(decided) == [("Restore", "sales")]
     assert not plan(wanted, carry_out(wanted, world, decided), NOW)
+
+
+def test_a_renaming_that_is_taken_back_moves_the_credential_back() -> None:
+    """As `git revert` does it: the old name is declared again, without a word of the other one."""
+    wanted = declare(SessionSpec("sales"))
+    for credential in (Credential.PRESENT, Credential.ARCHIVED, Credential.UNLINKED):
+        world = observe(replace(linked("shop"), credential=credential, former=("ventas", "sales")))
+        assert kinds(plan(wanted, world, NOW)) == [("Rename", "sales")]
+    decided = plan(declare(SessionSpec("ventas")), world, NOW)
+    assert [describe(a) for a in decided.actions] == [
+        "rename ventas from shop: it was renamed to 'shop', which is no longer in the file"
+    ]
+
+
+def test_an_old_name_of_a_session_that_goes_on_is_a_new_session() -> None:
+    world = observe(replace(linked("shop"), former=("sales",)))
+    assert kinds(plan(declare(SessionSpec("sales"), SessionSpec("shop")), world, NOW))[-1] == ("Create", "sales")
+
+
+def test_an_old_name_for_another_account_is_a_new_session() -> None:
+    shop, phone = replace(linked("shop"), former=("sales",)), PhoneNumber("+34600000001")
+    wanted = declare(SessionSpec("sales", phone=phone))
+    mine = plan(wanted, observe(shop, declared_accounts={"sales": shop.account or ""}), NOW)
+    assert kinds(mine) == [("Rename", "sales")]
+    other = plan(wanted, observe(shop, declared_accounts={"sales": "another"}), NOW)
+    assert sorted(kinds(other)) == [("Create", "sales"), ("Retire", "shop")]
+
+
+def test_who_asks_to_pair_an_old_name_gets_a_pairing() -> None:
+    shop = linked("shop", credential=Credential.ARCHIVED, state=State.RETIRED, running=None, former=("sales",))
+    asked = SessionObservation("sales", request=Request.PAIR)
+    assert kinds(plan(declare(SessionSpec("sales")), observe(shop, asked), NOW)) == [("Create", "sales")]
+
+
+def test_of_two_that_had_a_name_the_later_link_has_it() -> None:
+    one = replace(linked("one"), former=("sales",), paired_at=NOW - timedelta(days=2))
+    two = replace(linked("two"), former=("sales",), paired_at=NOW - timedelta(days=1))
+    for world in (observe(one, two), observe(two, one)):
+        actions = plan(declare(SessionSpec("sales")), world, NOW).actions
+        assert [action.source for action in actions if isinstance(action, Rename)] == ["two"]
 
 
 def test_a_rename_onto_a_paired_name_loses_neither() -> None:

@@ -63,6 +63,11 @@ def test_a_session_lives_through_every_edit(fleet: Fleet, whatsapp: LoopbackWhat
     fleet.wait(lambda status: {s.name: s.state for s in status.sessions} == {"c": "connected", "b": "connected"})
     assert pairings(whatsapp, number) == 1
 
+    # The edit is taken back, as `git revert` does it.
+    fleet.write("[sessions.a]\n[sessions.b]\n")
+    fleet.wait(lambda status: {s.name: s.state for s in status.sessions} == {"a": "connected", "b": "connected"})
+    assert pairings(whatsapp, number) == 1
+
     # None of it cost a link or met a rival, and the journal has the plan in words.
     assert pairings(whatsapp, second) == 1
     assert whatsapp.sim.status().totals.get("replaced", 0) == 0

@@ -22,6 +22,7 @@ from wakit.vault import StartTicket
 from wakit.vault.backups import Taken
 from wakit.vault.disk import BackupError
 from wakit.vault.manifest import Why
+from wakit.vault.moving import names_before
 from wakit.vault.record import SessionRecord, Verdict
 from wakit.vault.recovery import Recovery
 from wakit.vault.vault import Finding
@@ -187,7 +188,7 @@ class MemoryVault:
 
     def mark_paired(self, name: str, account: str) -> SessionRecord:
         fresh = {"unlinked_at": None, "retired_at": None, "verdict": None, "pairing": False, "given_away_at": None}
-        return self.update(name, paired_at=self.now(), account=account, **fresh)
+        return self.update(name, paired_at=self.now(), account=account, former=(), **fresh)
 
     def mark_unlinked(self, name: str, verdict: Verdict) -> SessionRecord:
         return self.update(name, unlinked_at=self.now(), verdict=verdict, pairing=False)
@@ -239,6 +240,7 @@ class MemoryVault:
         if not drawer.used:
             raise CredentialError(f"{source!r} cannot be renamed", why="it has no credential", hint="check")
         self._move_in(drawer, target)
+        drawer.change(former=names_before(drawer.record, source, target))
         self._moved[source] = drawer
 
     # -- what other commands and a disk do ---------------------------------------------------------------------------

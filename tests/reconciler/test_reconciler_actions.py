@@ -132,6 +132,27 @@ def test_a_rename_of_a_running_session_moves_it(fleet: Fleet) -> None:
     assert {n: fleet.state(n) for n in "bc"} == {"b": State.CONNECTED, "c": State.CONNECTED}
 
 
+@pytest.mark.parametrize("days", [0, 3])
+def test_a_renaming_that_is_taken_back_costs_no_pairing(fleet: Fleet, days: int) -> None:
+    fleet.paired("a", "b")
+    for name, before in (("c", "a"), ("d", "c")):
+        fleet.declare(B, SessionSpec(name, renamed_from=before))
+        fleet.advance(2)
+        assert fleet.state(name) is State.CONNECTED
+    if days:
+        fleet.declare(B)
+        fleet.advance(days * 86400)
+        fleet.restart()
+    fleet.declare(B, SessionSpec("c", renamed_from="a"))
+    fleet.advance(2)
+    assert fleet.state("c") is State.CONNECTED
+    fleet.restart(kill=True)
+    fleet.declare(A, B)
+    fleet.advance(2)
+    assert fleet.state("a") is State.CONNECTED
+    assert [record.session for record in fleet.ledger.told("pair_started")] == ["a", "b"]
+
+
 def test_names_that_come_and_go_are_forgotten_unless_they_were_linked(fleet: Fleet) -> None:
     fleet.paired("a", "b")
     for number in range(50):

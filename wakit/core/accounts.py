@@ -17,7 +17,7 @@ from wakit.core.lifecycle import State
 from wakit.core.observation import Credential, Observation, SessionObservation
 from wakit.redact import account_hash
 
-_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 _LINKED: Final = frozenset({Credential.PRESENT, Credential.ARCHIVED})
 
 
@@ -89,4 +89,4 @@ def _is_put_away(seen: SessionObservation) -> bool:
 
 
 def _seniority(seen: SessionObservation) -> tuple[bool, datetime, str]:
-    return _is_put_away(seen), seen.paired_at or _LONG_AGO, seen.name
+    return _is_put_away(seen), seen.paired_at or LONG_AGO, seen.name

@@ -53,6 +53,7 @@ class SessionObservation:
         paired_at: When it was linked (UTC), or None; of two links to one account, the older one stays.
         healthy_at: When it was last known to be connected (UTC), or None; of those that start, the latest come first.
         last_spec: What a file said of it last, or None if that is not known any more.
+        former: The names that its credential had before, the latest last.
     """
 
     name: str
@@ -68,6 +69,7 @@ class SessionObservation:
     paired_at: datetime | None = None
     healthy_at: datetime | None = None
     last_spec: SessionSpec | None = None
+    former: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from wakit.core.accounts import holder_of, holders, runners, second_links
+from wakit.core.accounts import LONG_AGO, holder_of, holders, runners, second_links
 from wakit.core.actions import (
     Action,
     Create,
@@ -148,18 +148,42 @@ def _is_pairing(seen: SessionObservation) -> bool:
 def _plan_renames(draft: _Draft, declaration: Declaration, observation: Observation) -> dict[str, str]:
     """Plan the moves of credentials; return new name -> old name for those that happen now."""
     moved: dict[str, str] = {}
-    for name, spec in declaration.sessions.items():
-        source = observation.sessions.get(spec.renamed_from or "")
+
+    def move(name: str, source: SessionObservation | None, why: str) -> None:
         if source is None or source.name in declaration.sessions or source.name in moved.values():
-            continue  # nothing to move, or not to be moved, or the first who asks for it has it
+            return  # nothing to move, or not to be moved, or the first who asks for it has it
         if source.credential not in _MOVABLE:
-            continue
+            return
         seen = observation.sessions.get(name) or SessionObservation(name)
         # A target that pairs already has a worker and maybe soon a credential; a move would lose one of the two.
         if seen.credential is Credential.ABSENT and seen.running is None:
-            draft.actions.append(Rename(name, source.name, f"renamed_from = {source.name!r}"))
+            draft.actions.append(Rename(name, source.name, why))
             moved[name] = source.name
+
+    for name, spec in declaration.sessions.items():
+        move(name, observation.sessions.get(spec.renamed_from or ""), f"renamed_from = {spec.renamed_from!r}")
+    for name, source in _taken_back(declaration, observation).items():
+        if name not in moved:
+            move(name, source, f"it was renamed to {source.name!r}, which is no longer in the file")
     return moved
+
+
+def _taken_back(declaration: Declaration, observation: Observation) -> dict[str, SessionObservation]:
+    """Find the credentials of those whose renaming was taken back, by a `git revert` say: name -> who has it now.
+
+    Without this a session that was paired would be asked to pair again. One for which a person asks for a pairing, or
+    whose `phone` is another account's, is another session that has an old name.
+    """
+    away = [seen for seen in observation.sessions.values() if seen.former and seen.name not in declaration.sessions]
+    away.sort(key=lambda seen: seen.paired_at or LONG_AGO)  # of two that had a name, the later link has the last word
+    by_former = {former: seen for seen in away for former in seen.former}
+    found: dict[str, SessionObservation] = {}
+    for name in (name for name in declaration.sessions if name in by_former):
+        mine, source = observation.sessions.get(name), by_former[name]
+        asked = mine is not None and mine.request is Request.PAIR
+        if not asked and observation.declared_accounts.get(name, source.account) == source.account:
+            found[name] = source
+    return found
 
 
 def _plan_retirements(

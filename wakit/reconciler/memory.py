@@ -93,6 +93,7 @@ def recollect(name: str, finding: Finding, now: datetime) -> Tracked:
         paired_at=record.paired_at,
         parked=record.parked,
         handset=record.phone,
+        former=record.former,
     )
     never_used = finding.credential is Credential.ABSENT and record.verdict is None
     if record.retired_at is not None or finding.credential is Credential.ARCHIVED or never_used:

@@ -180,7 +180,7 @@ class Reports:
         tracked.shown = None
         tracked.account = account
         tracked.credential = Credential.PRESENT
-        tracked.paired_at = self._roster.ports.now()
+        tracked.paired_at, tracked.former = self._roster.ports.now(), ()
         tracked.waits_for_person, tracked.why_waits = False, ""
         # Whatever pairing was asked for, even a moment ago, the session is linked now.
         tracked.request = None if tracked.request is Request.PAIR else tracked.request

@@ -45,6 +45,7 @@ class Tracked:
     credential: Credential = Credential.ABSENT
     account: str | None = None
     paired_at: datetime | None = None
+    former: tuple[str, ...] = ()  # the names its credential had before, the latest last
     worker_id: str | None = None
     worker_pid: int | None = None
     running: str | None = None
@@ -127,6 +128,7 @@ class Tracked:
         self.account = finding.record.account
         self.paired_at = finding.record.paired_at
         self.handset = finding.record.phone
+        self.former = finding.record.former
         if self.request is Request.RESTART and self.credential in UNUSABLE:
             self.request = None  # there is nothing left to restart; only pairing anew helps
 
@@ -140,6 +142,7 @@ class Tracked:
         self.handset, source.handset, source.warning = source.handset, None, ""
         self.healthy_at = source.healthy_at
         source.credential, source.account, source.paired_at = Credential.ABSENT, None, None
+        source.former = ()
         source.request, source.held, source.parked = None, None, False
         source.begin()
         source.end_pairing()
@@ -160,6 +163,7 @@ class Tracked:
             paired_at=self.paired_at,
             healthy_at=self.healthy_at,
             last_spec=self.spec,
+            former=self.former,
         )
 
     def info(self, now: datetime) -> SessionInfo:

@@ -20,6 +20,7 @@ from wakit.vault.layout import private_folder
 from wakit.vault.record import SessionRecord, recording, write_record
 
 NOTHING: Final = frozenset({Credential.ABSENT})
+_MOST_NAMES: Final = 20  # before the present one that are remembered
 
 
 def retire(holdings: Holdings, name: str, *, keep: bool) -> None:
@@ -63,11 +64,17 @@ def rename(holdings: Holdings, source: str, target: str) -> None:
     if not in_use(old):
         raise CredentialError(f"{source!r} cannot be renamed", why="it has no credential", hint="check renamed_from")
     refused = f"{source!r} cannot be renamed to {target!r}"
-    holdings.went[source] = move_in(holdings, old, target, refused)
+    holdings.went[source] = move_in(holdings, old, target, refused, renamed_from=source)
 
 
 def move_in(
-    holdings: Holdings, old: Path, name: str, refused: str, *, instead_of: frozenset[Credential] = NOTHING
+    holdings: Holdings,
+    old: Path,
+    name: str,
+    refused: str,
+    *,
+    instead_of: frozenset[Credential] = NOTHING,
+    renamed_from: str = "",
 ) -> Path:
     """Move a credential's folder to where that name's is: from the archive, another name, or another place.
 
@@ -77,6 +84,7 @@ def move_in(
         name: The session.
         refused: What to tell if it is not possible.
         instead_of: What may be in its place; it is archived.
+        renamed_from: The name it had until now, if it had another one here.
 
     Returns:
         Where it is now.
@@ -93,12 +101,19 @@ def move_in(
         archived = old.is_relative_to(holdings.layout.archive)
         retired_at = None if archived else record.retired_at
         # The name's starts go on counting, too: what still runs under it must not look newer.
-        fresh = msgspec.structs.replace(record, retired_at=retired_at, epoch=max(record.epoch, epoch))
+        former = names_before(record, renamed_from, name) if renamed_from else record.former
+        fresh = msgspec.structs.replace(record, retired_at=retired_at, epoch=max(record.epoch, epoch), former=former)
         if archived or fresh != record:
             write_record(old, fresh)
         private_folder(new.parent)
         move(old, new)
     return new
+
+
+def names_before(record: SessionRecord, renamed_from: str, name: str) -> tuple[str, ...]:
+    """Return the names that a credential had before, once it is renamed again."""
+    others = [each for each in record.former if each not in (renamed_from, name)]
+    return (*others, renamed_from)[-_MOST_NAMES:]
 
 
 def _make_room(holdings: Holdings, name: str, refused: str, instead_of: frozenset[Credential]) -> int:

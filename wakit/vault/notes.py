@@ -50,7 +50,7 @@ def paired(holdings: Holdings, name: str, account: str) -> SessionRecord:
         CredentialError: As :func:`note`, like the rest.
     """
     fresh = {"unlinked_at": None, "retired_at": None, "verdict": None, "pairing": False, "keys": None, **_OURS}
-    record = note(holdings, name, paired_at=holdings.now(), account=account, **fresh)
+    record = note(holdings, name, paired_at=holdings.now(), account=account, former=(), **fresh)
     write_ahead.hold(holdings.folder(name) / DATABASE, make=False)
     return record
 

@@ -83,6 +83,7 @@ class SessionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         given_epoch: Its epoch when it was given away: what comes back from elsewhere has seen more starts.
         imported_from: The bundle it came in, or None.
         phone: How the phone that it is linked to has shown itself, or None if it has not.
+        former: The names it had before, the latest last; whoever takes a renaming back finds it by them.
     """
 
     version: int = _PLAIN
@@ -102,6 +103,7 @@ class SessionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     given_epoch: int = 0
     imported_from: str | None = None
     phone: PhoneMemory | None = None
+    former: tuple[str, ...] = ()
 
     @property
     def clean_stop(self) -> CleanStop | None:
