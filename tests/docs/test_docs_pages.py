@@ -7,9 +7,11 @@ import re
 import subprocess
 import sys
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import duckdb
 import pytest
 from pydantic import BaseModel
 
@@ -24,6 +26,7 @@ from wakit.control.schemas import (
     UpgradeInfo,
 )
 from wakit.core.diagram import page
+from wakit.journal import schema
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -93,6 +96,16 @@ def test_the_page_says_which_commands_lack_an_option() -> None:
         }
         assert lacks == lacking, option
         assert set(re.findall(r"`(\w+)`", rows[option].split(";")[0])) == lacking, option
+
+
+@pytest.mark.parametrize("name", ["notebook.md", "design/journal.md"])
+def test_every_table_and_view_of_the_journal_is_named(name: str) -> None:
+    with duckdb.connect() as journal:
+        schema.migrate(journal, datetime(2026, 1, 1, tzinfo=UTC))
+        rows = journal.sql("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
+    page = (ROOT / "docs" / name).read_text("utf-8")
+    assert not {view for (view,) in rows if f"`{view}`" not in page}
+    assert not {table for table in ("events", "declarations", "pulses") if f"`{table}`" not in page}
 
 
 # -- pages of design -------------------------------------------------------------------------------------------------
