@@ -19,14 +19,18 @@ from wakit.cli.app import whole
 from wakit.control.schemas import (
     DaemonInfo,
     DeclarationInfo,
+    EventInfo,
     JournalInfo,
     OutageInfo,
     PairingShown,
     SessionInfo,
     UpgradeInfo,
 )
+from wakit.core.clock import Surprise
 from wakit.core.diagram import page
+from wakit.core.records import EVENT_KINDS
 from wakit.journal import schema
+from wakit.whatsapp.port import DialFailure
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -68,14 +72,26 @@ def test_the_top_level_is_what_was_agreed() -> None:
 
 # -- what programs read is on the pages, field by field --------------------------------------------------------------
 
-SHOWN: Final = (SessionInfo, DaemonInfo, DeclarationInfo, OutageInfo, UpgradeInfo, JournalInfo, PairingShown)
+SHOWN: Final = (
+    SessionInfo, DaemonInfo, DeclarationInfo, OutageInfo, UpgradeInfo, JournalInfo, PairingShown, EventInfo
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("record", SHOWN, ids=lambda record: record.__name__)
 def test_every_field_of_a_record_is_explained(record: type[BaseModel]) -> None:
     page = (ROOT / "docs" / "control-api.md").read_text("utf-8")
-    section = page.split(f"### {record.__name__}\n")[1].split("\n##")[0]
+    section = page.split(f"### {record.__name__}\n")[1].split("\n##")[0].split("\n| `kind` | when |")[0]
     assert sorted(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == sorted(record.model_fields)
+
+
+def test_every_kind_of_event_is_explained() -> None:
+    table = (
+        (ROOT / "docs" / "control-api.md").read_text("utf-8").split("| `kind` | when | `code` |\n")[1].split("\n\n")[0]
+    )
+    rows = dict(re.findall(r"^\| `(\w+)` \| .+? \| (.*)\|$", table, re.MULTILINE))
+    assert rows.keys() == EVENT_KINDS
+    for kind, codes in (("dial_failed", DialFailure), ("clock", Surprise)):
+        assert re.findall(r"`(\w+)`", rows[kind]) == [code.value for code in codes]
 
 
 def test_what_status_answers_is_shown_whole() -> None:
