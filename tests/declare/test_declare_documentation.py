@@ -15,6 +15,7 @@ import wakit.declare
 from wakit.core.declaration import Declaration
 from wakit.declare import DeclarationErrors, Source, load, parse, schema
 from wakit.declare.environment import read_variables
+from wakit.declare.quantities import parse_duration, parse_rate, parse_size
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "sessions-toml.md").read_text()
@@ -92,3 +93,75 @@ def test_the_shipped_file_is_what_the_first_command_needs() -> None:
     assert all(spec.enabled and spec.proxy is None for spec in sessions.values())
     assert sessions["sales"].labels
     assert sessions["research"].labels
+
+
+# -- limits ----------------------------------------------------------------------------------------------------------
+
+LIMITS = re.findall(r"^\| `([\w.]+)` \| `(.+?)` \| `(.+?)` \|$", PAGE.split("## Limits\n")[1], re.MULTILINE)
+
+
+def declare(key: str, value: str) -> Declaration:
+    table, _, name = key.replace("sessions.NAME", "sessions.a").rpartition(".")
+    return parse(source(f"[{table}]\n{name} = {value}\n[sessions.b]\n"), environ={})
+
+
+def just_outside(key: str, value: str, sign: int) -> str:
+    """Return what is a little less (-1) or more (1) than a value of the page."""
+    if not value.startswith('"'):
+        return str(int(value) + sign * (0.001 if key == "wakit.retire_guard" else 1))
+    text = value.strip('"')
+    if "/" in text:
+        return f'"{parse_rate(text) * 3600 * (1 + sign / 1000):.6f}/h"'
+    if text.endswith("B"):
+        return f'"{parse_size(text) / 10**6 + sign / 1000:.3f}MB"'
+    return f'"{parse_duration(text) + sign / 1000:.3f}s"'
+
+
+def test_every_number_with_bounds_is_in_the_table_of_limits() -> None:
+    """Whatever key holds a number has bounds."""
+    numbers = {
+        f"{heading.strip('[]')}.{key}"
+        for heading, model in TABLES.items()
+        for key, told in model.model_fields.items()
+        if isinstance(told.default, int | float) and not isinstance(told.default, bool)
+    }
+    assert {key for key, _, _ in LIMITS} == numbers | {"wakit.sessions_per_worker"}
+
+
+@pytest.mark.parametrize(("key", "least", "most"), LIMITS)
+def test_the_limits_are_those_of_the_code(key: str, least: str, most: str) -> None:
+    for value, sign, said in ((least, -1, "this is too small"), (most, 1, "this is too large")):
+        declare(key, value)
+        with pytest.raises(DeclarationErrors, match=said):
+            declare(key, just_outside(key, value, sign))
+
+
+@pytest.mark.parametrize(
+    ("key", "good", "bad"),
+    [
+        ("device_name", "d" * 50, "d" * 51),
+        ("phone", "+12345678", "+1234567"),
+        ("phone", "+" + "1" * 15, "+" + "1" * 16),
+        ("phone", "+1" + "0" * 9, "+0" + "1" * 9),
+        ("renamed_from", "n" * 63, "n" * 64),
+        ("renamed_from", "0n-_", "-n"),
+        ("proxy", "http://proxy.example.com:8080", "https://proxy.example.com:8080"),
+        ("proxy", "socks5://proxy.example.com:1080", "socks5h://proxy.example.com:1080"),
+        ("proxy", "socks4://proxy.example.com:1080", "socks4://proxy.example.com"),
+    ],
+)
+def test_the_forms_of_texts_are_those_of_the_code(key: str, good: str, bad: str) -> None:
+    declare(f"sessions.NAME.{key}", f'"{good}"')
+    with pytest.raises(DeclarationErrors):
+        declare(f"sessions.NAME.{key}", f'"{bad}"')
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [("a" * 63, "a" * 64), ("_a/b.c-d", "-a"), ("0", "a b"), ("A", "")],
+)
+def test_the_form_of_a_labels_name_is_that_of_the_code(good: str, bad: str) -> None:
+    declare("sessions.NAME.labels", f'{{ "{good}" = "{"x" * 256}" }}')
+    for wrong in (f'{{ "{bad}" = "x" }}', f'{{ "{good}" = "{"x" * 257}" }}'):
+        with pytest.raises(DeclarationErrors):
+            declare("sessions.NAME.labels", wrong)

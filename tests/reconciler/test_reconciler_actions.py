@@ -153,6 +153,20 @@ def test_a_renaming_that_is_taken_back_costs_no_pairing(fleet: Fleet, days: int)
     assert [record.session for record in fleet.ledger.told("pair_started")] == ["a", "b"]
 
 
+def test_the_former_name_may_go_once_the_rename_is_done(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.declare(B, SessionSpec("c", renamed_from="a"))
+    fleet.advance(2)
+    began = kinds(fleet)
+    fleet.declare(B, C)
+    fleet.advance(2)
+    assert kinds(fleet) == began
+    fleet.restart()
+    fleet.advance(2)
+    assert {n: fleet.state(n) for n in "bc"} == {"b": State.CONNECTED, "c": State.CONNECTED}
+    assert not fleet.ledger.told("pair_started", "c")
+
+
 def test_names_that_come_and_go_are_forgotten_unless_they_were_linked(fleet: Fleet) -> None:
     fleet.paired("a", "b")
     for number in range(50):

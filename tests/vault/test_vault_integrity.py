@@ -131,6 +131,22 @@ def test_another_key_is_noticed_also_after_a_crash(vault: Vault) -> None:
     assert "401" in str(caught.value), "the consequence is said"
 
 
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("UPDATE whatsmeow_device SET jid = '34600000999:1@s.whatsapp.net'", "another account"),
+        ("INSERT INTO whatsmeow_device VALUES ('34600000999:1@s.whatsapp.net', x'00')", "holds 2 devices"),
+        ("DELETE FROM whatsmeow_device", "holds no device"),
+    ],
+)
+def test_another_device_is_noticed_also_after_a_crash(vault: Vault, statement: str, said: str) -> None:
+    folder = started(vault)
+    vault.prepare_restore("a")
+    run_sql(folder / "creds.db", statement)
+    with pytest.raises(CredentialError, match=said):
+        vault.prepare_restore("a")
+
+
 def test_a_new_link_has_new_keys(vault: Vault) -> None:
     folder = started(vault)
     before = read_record(folder).keys
