@@ -80,7 +80,10 @@ def test_held_reasons_are_all_there() -> None:
     causes = [text for text in returned if text != "None"]
     assert len(causes) > 4
     quoted = [
-        part.strip() for row in ROWS["it says"] for text in re.findall(r'"([^"]+)"', row[0]) for part in text.split("…")
+        part.strip(" '")
+        for row in ROWS["it says"]
+        for text in re.findall(r'"([^"]+)"', row[0])
+        for part in text.split("…")
     ]
     for cause in causes:
         assert any(part and part in cause for part in quoted), cause
