@@ -22,6 +22,7 @@ from wakit.cli.app import whole
 from wakit.control.schemas import Counters, DaemonInfo, DeclarationInfo, StatusInfo
 from wakit.control.server.metrics import render
 from wakit.core.records import EVENT_KINDS, EventRecord
+from wakit.errors import Exit
 from wakit.runtime.ending import LAST_RESORT
 
 PAGE = (DOCS / "operating.md").read_text("utf-8")
@@ -54,6 +55,7 @@ def test_the_unit_gives_the_daemon_its_time_and_ends_it_alone() -> None:
     assert int(service["TimeoutStopSec"]) > LAST_RESORT
     assert service["KillMode"] == "mixed"
     assert service["Restart"] == "on-failure"
+    assert int(service["RestartPreventExitStatus"]) == Exit.TIMEOUT
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
