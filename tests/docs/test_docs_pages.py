@@ -34,6 +34,7 @@ from wakit.whatsapp.port import DialFailure
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
 def test_the_lifecycle_page_is_drawn_from_the_table() -> None:
@@ -52,9 +53,34 @@ def test_every_link_inside_the_project_leads_somewhere(path: Path) -> None:
             assert (path.parent / target).exists(), target
 
 
+def anchors(path: Path) -> set[str]:
+    """What a link may name in a page: its headings as GitHub makes links of them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_to_a_heading_meets_one(path: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", path.read_text("utf-8")):
+        if not re.match(r"[a-z]+:", target):
+            assert anchor in anchors(path.parent / target if target else path), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_extra_that_is_named_is_there(path: Path) -> None:
+    named = re.findall(r"-e '\.\[([^]]+)\]'", path.read_text("utf-8"))
+    assert {extra for group in named for extra in group.split(",")} <= set(PROJECT["optional-dependencies"])
+
+
+@pytest.mark.parametrize("extra", ["notebook", "dashboard", "test"])
+def test_what_opens_a_notebook_brings_a_kernel(extra: str) -> None:
+    """Voilà has none of its own."""
+    brought = {re.split(r"[\[<>=~! ]", each)[0] for each in PROJECT["optional-dependencies"][extra]}
+    assert {"ipykernel", "altair"} <= brought
+
+
 def test_every_dependency_is_explained() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    named = [*project["dependencies"], *(d for extra in project["optional-dependencies"].values() for d in extra)]
+    named = [*PROJECT["dependencies"], *(d for extra in PROJECT["optional-dependencies"].values() for d in extra)]
     explained = (ROOT / "docs" / "design" / "dependencies.md").read_text("utf-8")
     for requirement in named:
         name = re.split(r"[\[<>=~! ]", requirement)[0]
