@@ -7,11 +7,37 @@ it anew.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 from wakit.core.lifecycle import RECOVERY, STATUS, TRANSITIONS, Happening, State
 
 # Orders that the reconciler may give in any state would draw a line from everywhere to everywhere.
 _FROM_ANYWHERE = (Happening.START, Happening.PARK, Happening.HOLD, Happening.RETIRE, Happening.CREDENTIAL_BAD)
+
+
+# What a person does about a state. The reason in `wakit status` is more exact; this is where one begins.
+TO_DO: Final[Mapping[State, str]] = MappingProxyType(
+    {
+        State.DECLARED: "nothing; after a code that nobody used in time `wakit pair NAME`",
+        State.STARTING: "nothing",
+        State.PAIRING: "scan the QR or type the code: `wakit pair NAME`",
+        State.PAIRED: "nothing: it logs in",
+        State.CONNECTED: "nothing",
+        State.DEGRADED: "nothing: no byte comes, and its client is replaced if that lasts",
+        State.RECONNECTING: "nothing; the reason says what is in the way, as a lost network or a proxy that is down",
+        State.CONFLICT: "stop the other client of this credential or account, then `wakit restart NAME`",
+        State.PASSKEY_REQUIRED: "nothing helps yet: WhatsApp wants a passkey, which the library cannot give",
+        State.LOGGED_OUT: "`wakit pair NAME`: the phone or WhatsApp unlinked it",
+        State.BANNED: "nothing: it is started when the ban ends",
+        State.OUTDATED: "a newer neonize, if it lasts; wakit goes on trying",
+        State.FAILED: "what the reason says: `wakit restart NAME`, `wakit restore NAME` or `wakit pair NAME`",
+        State.PARKED: "`wakit resume NAME`, or take `enabled = false` out of the file",
+        State.HELD: "`wakit plan` says what ends the hold",
+        State.RETIRED: "declare it again, and its credential is taken back",
+    }
+)
 
 
 def mermaid() -> str:
@@ -29,9 +55,11 @@ def mermaid() -> str:
 
 
 def states() -> str:
-    """Return the states as a Markdown table: the coarse status, and who moves a session on."""
-    lines = ["| state | status | who moves it on |", "| --- | --- | --- |"]
-    lines += [f"| `{state.value}` | {STATUS[state].value} | {RECOVERY[state].value} |" for state in State]
+    """Return the states as a Markdown table: the coarse status, who moves a session on, and what to do."""
+    lines = ["| state | status | who moves it on | what you do |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| `{state.value}` | {STATUS[state].value} | {RECOVERY[state].value} | {TO_DO[state]} |" for state in State
+    ]
     return "\n".join(lines)
 
 
@@ -40,22 +68,30 @@ def page() -> str:
     anywhere = ", ".join(f"`{happening.value}`" for happening in _FROM_ANYWHERE)
     return f"""# The life of a session
 
-This page is drawn from `wakit/core/lifecycle.py` by `python -m wakit.core.diagram`; do not edit it by hand.
-
-A session is always in exactly one state. What happens to it comes from the library, the relay, the worker host or the
-reconciler; the table in the code says which state follows, and the tests walk every state with every happening. A
-verdict (`conflict`, `logged_out`, `banned`, `outdated`, `passkey_required`, `failed`) is never undone by a late event.
-A session that was paired once never shows a QR again by itself: it waits for `wakit pair NAME`.
+`wakit status` shows each session's state, and in the reason the next step. What to do in each state:
 
 {states()}
 
+`held` is the state of one that does not run. One that runs while an action waits for a person stays as it is
+(`connected`, say), with "held: ..." in its reason. A session that was paired once never shows a QR again by itself: it
+waits for `wakit pair NAME`.
+
 ## What leads where
 
-The reconciler's own orders ({anywhere}) may come in almost any state and are left out of the picture.
+A session is always in exactly one state. What happens to it comes from the library, the relay, the worker host or the
+reconciler. A verdict (`conflict`, `logged_out`, `banned`, `outdated`, `passkey_required`, `failed`) is never undone by
+a late event.
+
+**No arrow leads out of a verdict, because the reconciler's own orders are left out of the picture**:
+{anywhere} may come in almost any state.
+So `wakit restart NAME` leads from `failed` to `starting`, and `wakit park NAME` from anywhere to `parked`.
 
 ```mermaid
 {mermaid()}
 ```
+
+This page is drawn from `wakit/core/lifecycle.py` by `python -m wakit.core.diagram`; do not edit it by hand. The tests
+walk every state with every happening.
 """
 
 

@@ -110,15 +110,17 @@ class Recovery(StrEnum):
 
     NOBODY_NEEDED = "nobody needed"
     LIBRARY = "the library redials"
+    TURN = "wakit starts it when its turn comes; who let a code expire, a person"
     US = "wakit starts it again after a pause"
     WHEN_OVER = "wakit starts it again when the ban ends"
     BREAKER = "wakit lets one session try again now and then, and all once it gets through"
     PERSON = "a person has to act"
+    ON_PURPOSE = "a person or the file, which put it there"
 
 
 RECOVERY: Final[Mapping[State, Recovery]] = MappingProxyType(
     {
-        State.DECLARED: Recovery.US,
+        State.DECLARED: Recovery.TURN,
         State.STARTING: Recovery.NOBODY_NEEDED,
         State.PAIRING: Recovery.PERSON,
         State.PAIRED: Recovery.LIBRARY,
@@ -131,9 +133,9 @@ RECOVERY: Final[Mapping[State, Recovery]] = MappingProxyType(
         State.BANNED: Recovery.WHEN_OVER,
         State.OUTDATED: Recovery.BREAKER,
         State.FAILED: Recovery.PERSON,
-        State.PARKED: Recovery.NOBODY_NEEDED,
+        State.PARKED: Recovery.ON_PURPOSE,
         State.HELD: Recovery.PERSON,
-        State.RETIRED: Recovery.NOBODY_NEEDED,
+        State.RETIRED: Recovery.ON_PURPOSE,
     }
 )
 
