@@ -103,9 +103,7 @@ def test_a_place_that_stays_taken_is_said(project: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(("which", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)], ids=str)
-def test_up_in_the_foreground_ends_in_order_within_three_seconds(
-    project: Path, which: signal.Signals, code: int
-) -> None:
+def test_up_in_the_foreground_ends_in_order(project: Path, which: signal.Signals, code: int) -> None:
     with start_foreground(project) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
@@ -114,10 +112,8 @@ def test_up_in_the_foreground_ends_in_order_within_three_seconds(
         while "parked" not in line:
             line = process.stdout.readline()
         assert "sales: parked" in line
-        begun = time.monotonic()
         process.send_signal(which)
         _, said = process.communicate(timeout=20)
-        assert time.monotonic() - begun < 3
     assert process.returncode == code
     assert said == ""
     assert not (project / ".wakit" / "control.sock").exists()

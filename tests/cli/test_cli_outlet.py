@@ -57,7 +57,7 @@ def test_lines_nobody_reads_are_left_out_and_counted(pipe: tuple[int, io.TextIOW
         begun = time.monotonic()
         for number in range(3000):
             lines.say(f"{number} " + "x" * 200)
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 20  # who waits here waits for ever
         seen = ""
         while "\n2999 " not in seen:
             assert select.select([reading], [], [], 20)[0]
@@ -75,7 +75,7 @@ def test_an_outlet_ends_though_nobody_reads(pipe: tuple[int, io.TextIOWrapper]) 
     with Outlet(stream) as lines:
         for _ in range(1000):
             lines.say("x" * 500)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 20  # who waits here waits for ever
     assert "wakit-outlet" not in threads()
     lines.say("too late, and no error")
 
@@ -122,7 +122,7 @@ def test_a_daemon_serves_whatever_becomes_of_its_output(folder: Path) -> None:
                 assert run(["status", "--json"]) == 0
                 begun = time.monotonic()
                 assert ended(process) == 130
-                assert time.monotonic() - begun < 5
+                assert time.monotonic() - begun < 20  # who waits here waits for ever
             finally:
                 process.kill()
                 process.wait()
@@ -190,7 +190,7 @@ def test_a_painter_ends_though_its_terminal_stands_still() -> None:
             for number in range(200):
                 painter.note(f"{number} " + "x" * 1000)
             painter.show(large(500))
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 20  # who waits here waits for ever
     assert os.read(ours, 100).startswith(b"\x1b")
     os.close(ours)
     assert "wakit-painter" not in threads()

@@ -154,6 +154,6 @@ with wakit.example_month() as month:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.stdout.splitlines(), done.stderr) == (
-        ["[(12,)] 372", "Pictures need Altair; `pip install 'wakit[plots]'`; `.arrow()` works without"],
+        ["[(12,)] 372", "Pictures need Altair; `pip install altair`; `.arrow()` works without"],
         "",
     )

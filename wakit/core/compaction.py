@@ -2,7 +2,7 @@
 
 Nobody boards a running worker, so workers are not filled up: several small ones give their sessions to a new one, one
 session after the other, and end. A session is out of service for the moment it takes to log in again, so this is done
-only where it pays (a worker costs some 43 MB), and only while nothing is wrong: whoever went through a crash has been
+only where it pays (a worker costs some 23 MB), and only while nothing is wrong: whoever went through a crash has been
 connected for :data:`PROVED` since, nobody in the fleet is in trouble, and a culprit stays alone for
 :data:`BLAMED_FOR`.
 

@@ -68,7 +68,8 @@ def page() -> str:
     anywhere = ", ".join(f"`{happening.value}`" for happening in _FROM_ANYWHERE)
     return f"""# The life of a session
 
-`wakit status` shows each session's state, and in the reason the next step. What to do in each state:
+`wakit status` shows each session's state, and in the reason the next step. What to do in each state (more in
+[troubleshooting](troubleshooting.md)):
 
 {states()}
 

@@ -1,6 +1,6 @@
 """Who shares a worker with whom.
 
-A worker costs some 43 MB, a session in it 0.6 MB; a worker's crash costs everyone aboard. So in a small fleet each
+A worker costs some 23 MB, a session in it 0.6 MB; a worker's crash costs everyone aboard. So in a small fleet each
 session gets a worker, and a large one shares, by at most :data:`SHARED_BY`.
 
 Nobody can tell from outside which of those aboard a crash is to be blamed on. So they come back in two workers, each

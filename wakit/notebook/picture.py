@@ -113,6 +113,6 @@ class Picture:
             raise MissingExtraError(
                 "Pictures need Altair",
                 why="it is not installed",
-                hint="`pip install 'wakit[plots]'`; `.arrow()` works without",
+                hint="`pip install altair`; `.arrow()` works without",
             )
         return self._draw(self.arrow(), self.title)

@@ -69,6 +69,7 @@ class Holdings:
         found = {
             folder.name
             for parent in (self.layout.sessions, self.layout.archive)
+            if parent.is_dir()  # whoever only looks makes none
             for folder in parent.iterdir()
             if SESSION_NAME.fullmatch(folder.name) and folder.is_dir() and any(folder.iterdir())
         }

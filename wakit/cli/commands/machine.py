@@ -40,7 +40,9 @@ def sim(
     state: Annotated[
         Path | None, typer.Option("--state", metavar="DIR", help="Its folder; else the one of `wakit up --sim`.")
     ] = None,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="A port of 127.0.0.1; 0 takes any.")] = 0,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="A port of 127.0.0.1; 0 takes the last one again, or any.")
+    ] = 0,
     refs: Annotated[int, typer.Option("--refs", min=1, max=32, help="QR codes a registering client gets.")] = 6,
     config: Config = None,
 ) -> None:
