@@ -12,8 +12,10 @@ from fakes import NUMBERS, Fleet
 from wakit.control.schemas import PairRequest
 from wakit.core.breaker import Trouble
 from wakit.core.clock import Jump, Surprise
-from wakit.core.declaration import Pacing, SessionSpec
+from wakit.core.declaration import Pacing, RestartPolicy, SessionSpec
 from wakit.core.lifecycle import State
+from wakit.core.release import Release
+from wakit.errors import HeldError, WorkerError
 from wakit.redact import Secret
 from wakit.whatsapp.port import (
     Banned,
@@ -733,8 +735,6 @@ def test_a_daemon_that_was_ended_and_started_again_tries_everybody(fleet: Fleet)
 
 
 def test_the_budget_can_be_set(fleet: Fleet) -> None:
-    from wakit.core.declaration import RestartPolicy  # noqa: PLC0415 - the one test that sets it
-
     fleet.paired("a", restarts=RestartPolicy(limit=3, window=600))
     assert crash_until_failed(fleet, "a") == 3
 
@@ -757,6 +757,69 @@ def test_the_crash_of_a_worker_that_others_share_costs_nobody_anything(fleet: Fl
     assert len(crew.clients) > 1
     fleet.workers.end(crew.worker_id, asked=False, cause="it was killed")
     assert all(fleet.tracked(name).failures.at == () for name in crew.clients)
+
+
+NO_WORKER = WorkerError("Worker w could not start", why="it exited with code 1", hint="run `wakit doctor`")
+
+
+@pytest.mark.parametrize("limit", [3, 20])
+def test_a_worker_that_cannot_be_started_is_nobodys_own_fault(fleet: Fleet, limit: int) -> None:
+    fleet.paired(*FEW, sessions_per_worker=10, restarts=RestartPolicy(limit=limit, window=3600))
+    fleet.restart()
+    fleet.advance(3)
+    fleet.workers.failures += [NO_WORKER] * 500
+    fleet.workers.crash("a")
+    launched = len(fleet.workers.launches)
+    fleet.advance(2 * 3600)
+    tries = len(fleet.workers.launches) - launched
+    assert 2 * limit < tries < 200, "the pauses grow to five minutes, for each of the two halves"
+    for name in FEW:
+        assert (fleet.state(name), fleet.tracked(name).failures.at) == (State.RECONNECTING, ())
+        info = fleet.info(name)
+        assert "could not start: it exited with code 1; run `wakit doctor`" in info.reason
+        assert "not its own fault, so it is tried again without being counted; next try in " in info.reason
+        assert info.attempt > limit
+        assert not info.needs_person
+    assert fleet.ledger.told("try_failed") == []
+    fleet.workers.failures.clear()
+    fleet.advance(300)
+    assert {fleet.state(name) for name in FEW} == {State.CONNECTED}
+
+
+@pytest.mark.parametrize("mended", ["another release", "an edit"])
+def test_those_whose_worker_could_not_be_started_try_at_once_when_that_may_be_mended(fleet: Fleet, mended: str) -> None:
+    fleet.paired("a", "b")
+    fleet.workers.failures += [NO_WORKER] * 500
+    fleet.workers.crash("a")
+    fleet.advance(600)
+    fleet.workers.failures.clear()
+    fleet.tracked("a").next_try_at = fleet.now() + timedelta(seconds=250)
+    if mended == "an edit":
+        fleet.declare(SessionSpec("a"), SessionSpec("b", labels={"new": "label"}))
+    else:
+        fleet.installed = Release("0.2.0", "0.5.2", "second")
+        fleet.advance(20)
+    fleet.advance(2)
+    assert fleet.state("a") is State.CONNECTED
+
+
+def test_a_disk_that_gives_no_credential_is_nobodys_own_fault(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.disk_faults += [OSError(28, "no space left on device")] * 500
+    fleet.workers.crash("a")
+    fleet.advance(2 * 3600)
+    assert len(fleet.disk_faults) < 480
+    assert fleet.state("a") is State.RECONNECTING
+    assert len(fleet.tracked("a").failures.at) == 1, "the crash of its worker, in which it was alone"
+
+
+def test_a_credential_that_somebody_holds_is_the_sessions_own_trouble(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.disk_faults += [HeldError("a is not started", why="another process uses its credential")] * 500
+    fleet.workers.crash("a")
+    fleet.advance(2 * 3600)
+    assert fleet.state("a") is State.FAILED
+    assert "20 tries failed" in fleet.info("a").reason
 
 
 def test_a_pairing_that_a_person_asked_for_and_that_always_crashes_ends(fleet: Fleet) -> None:

@@ -177,19 +177,20 @@ class Roster:
             )
         )
 
-    def retry_later(self, tracked: Tracked, backoff: Backoff, *, dialled: bool = False) -> None:
+    def retry_later(self, tracked: Tracked, backoff: Backoff, *, dialled: bool = False, own: bool = True) -> None:
         """Count a failure and set the moment of the next try; without a budget for one it waits for a person.
 
         Args:
             tracked: Whose try failed.
             backoff: How its pauses grow.
             dialled: It failed on the way to WhatsApp; while nobody gets there, that is not its fault.
+            own: It may be the session's own fault, and so counts against its budget.
         """
         if dialled and self.outlook.outage is not None:
             # The breaker says when; what a person asked for goes past it, but not without a pause.
             tracked.next_try_at = self.ports.now() + _ASKED_AGAIN if tracked.asked else None
             tracked.ask_again()
-        elif not self._spent(tracked):
+        elif not own or not self._spent(tracked):
             tracked.next_try_at = self.pause_end(tracked, backoff)
             tracked.ask_again()
         self.changed(tracked.name)
@@ -209,12 +210,12 @@ class Roster:
         return True
 
     def retry_together(self, crew: Sequence[Tracked], backoff: Backoff, *, alone: bool) -> None:
-        """Count a failure of several that were hit by one crash, and set one moment for all of them.
+        """Count a failure of several whose worker crashed or did not start, and set one moment for all of them.
 
         Args:
             crew: Who was aboard and is to come back.
             backoff: How the pauses grow.
-            alone: Nobody else was aboard, so the crash is the session's own; else it costs nobody anything.
+            alone: It crashed with nobody else aboard, so that is the session's own; else it costs nobody anything.
         """
         if alone and self._spent(crew[0]):
             self.changed(crew[0].name)

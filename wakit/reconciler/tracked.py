@@ -70,6 +70,7 @@ class Tracked:
     release: Release = UNKNOWN  # what its worker was started from
     moving: bool = False  # it leaves its worker for another one: that its connection ends is meant
     leaving: str | None = None  # why it has to leave its worker as soon as the action under way ends
+    hindered: bool = False  # its last start failed for a reason that is not its own
     busy: bool = False  # an action on it is under way; the planner's word has to wait
     failures: Failures = field(default_factory=Failures)  # what counts against its budget of restarts
     entrusted_at: datetime | None = None  # since when somebody else should bring it on
@@ -89,7 +90,8 @@ class Tracked:
         self.waits_for_person, self.why_waits, self.next_try_at = True, why, None
 
     def begin(self) -> None:
-        """Forget what is over once it is started: the wait, the pause, and why an earlier dial failed."""
+        """Forget what is over once it is started: the wait, the pause, and why an earlier try failed."""
+        self.hindered = False
         self.waits_for_person, self.why_waits, self.next_try_at, self.dial_failure = False, "", None, ""
 
     def end_pairing(self) -> None:
@@ -134,7 +136,7 @@ class Tracked:
         """Take over what is true of another session's credential, which is this one's now."""
         self.request, self.asked = None, False  # what was asked for was about the name while it was empty
         self.waits_for_person, self.why_waits = source.waits_for_person, source.why_waits
-        self.next_try_at, self.attempt = source.next_try_at, source.attempt
+        self.next_try_at, self.attempt, self.hindered = source.next_try_at, source.attempt, source.hindered
         self.parked, self.last_connected_at = source.parked, source.last_connected_at
         self.blamed_at, source.blamed_at = source.blamed_at, None
         self.handset, source.handset, source.warning = source.handset, None, ""
