@@ -162,6 +162,52 @@ def test_whom_the_library_would_let_wait_is_started_anew_and_nobody_pays_for_it(
     assert all(fleet.info(name).attempt == 0 for name in FEW)
 
 
+def test_whose_dial_is_under_way_when_it_is_over_is_left_to_it(fleet: Fleet) -> None:
+    """Taken down, it would dial and log in a second time within a second."""
+    names = FEW + "f"
+    offline(fleet, names)
+    fleet.advance(13)
+    fleet.roster.queue("f", True)
+    fleet.advance(2)
+    for name in "abcd":
+        fleet.workers.dial(name)
+    fleet.workers.tell("d", NO_NAME)
+    fleet.workers.silent = False
+    fleet.workers.releases.clear()
+    fleet.workers.tell("a", Connected())
+    fleet.advance(0.5)
+    assert {name for name, _ in fleet.workers.releases} == {"d", "e"}, "their libraries pause"
+    fleet.workers.tell("b", Connected())
+    fleet.advance(2)
+    assert {fleet.state(name) for name in "abde"} == {State.CONNECTED}
+    assert {name for name, _ in fleet.workers.releases} == {"d", "e"}
+    fleet.advance(1)
+    assert {name for name, _ in fleet.workers.releases} == {"c", "d", "e"}, "nothing came of it"
+    fleet.roster.queue("f", False)
+    fleet.workers.tell("f", NO_NAME)
+    fleet.advance(1)
+    assert {name for name, _ in fleet.workers.releases} == {"c", "d", "e", "f"}, "its turn did not come in time"
+    assert {fleet.state(name) for name in names} == {State.CONNECTED}
+    assert len(fleet.launches("b")) == 1
+
+
+def test_who_logs_in_before_it_is_taken_out_of_its_worker_stays(fleet: Fleet) -> None:
+    offline(fleet, "abc")
+    fleet.advance(20)
+    fleet.workers.releases.clear()
+    fleet.workers.silent = False
+
+    async def at_one_moment() -> None:
+        fleet.workers.tell("a", Connected())
+        assert fleet.tracked("b").busy
+        fleet.workers.tell("b", Connected())
+
+    fleet.run(at_one_moment())
+    fleet.advance(30)
+    assert {fleet.state(name) for name in "abc"} == {State.CONNECTED}
+    assert "b" not in {name for name, _ in fleet.workers.releases}
+
+
 def test_while_the_library_waits_two_take_turns_as_the_probe(fleet: Fleet) -> None:
     """Its pauses grow by two seconds with each redial that fails, without an end."""
     offline(fleet)

@@ -106,6 +106,7 @@ class Reports:
     def _event(self, tracked: Tracked, event: News, at: datetime) -> None:
         if tracked.moving and isinstance(event, ConnectionLost | DialFailed | ClientEnded):
             return
+        tracked.dialling = False
         if isinstance(event, _ANSWERED) and self._roster.matters(tracked, event.happening):
             self._outages.reached(tracked)
         match event:

@@ -253,7 +253,7 @@ class Roster:
         """Write down that the relay let a dial through."""
         tracked, waited = self.sessions.get(dial.session), round(dial.waited, 3)
         if tracked is not None:
-            tracked.dialled_at = self.ports.now()
+            tracked.dialled_at, tracked.dialling = self.ports.now(), True
         self.log("dial", tracked, reason="let through", detail={"waited": waited}, worker_pid=dial.pid)
 
     def say(self, tracked: Tracked, reason: str) -> None:

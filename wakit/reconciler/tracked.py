@@ -65,6 +65,7 @@ class Tracked:
     in_line: bool = False  # it waits for its turn to dial
     turn_at: datetime | None = None  # when its last turn to dial came
     dialled_at: datetime | None = None  # when its last dial went out
+    dialling: bool = False  # and nothing has come of it yet
     quarantine: str | None = None  # it was aboard of a crash: until it has proved itself it shares with these only
     blamed_at: datetime | None = None  # when it was found to be the culprit of a crash
     release: Release = UNKNOWN  # what its worker was started from
@@ -109,6 +110,7 @@ class Tracked:
     def leave_worker(self) -> None:
         """Forget the worker; it is gone."""
         self.worker_id = self.worker_pid = self.running = self.shown = self.leaving = None
+        self.dialling = False
 
     @property
     def pairs(self) -> bool:
