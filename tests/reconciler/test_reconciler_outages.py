@@ -110,6 +110,22 @@ def test_a_lost_network_is_one_event_for_all_and_one_when_it_is_back(fleet: Flee
     assert fleet.desk.daemon().outage is None
 
 
+def test_one_that_is_renamed_meanwhile_counts_once(fleet: Fleet) -> None:
+    offline(fleet, "abc")
+    fleet.declare(SessionSpec("x", renamed_from="a"), SessionSpec("b"), SessionSpec("c"))
+    fleet.advance(1)
+    assert "x" in fleet.roster.sessions
+    for _ in range(60):
+        for name in running(fleet):
+            fail(fleet, name)
+        fleet.advance(1)
+    fleet.workers.silent = False
+    fleet.advance(120)
+    (over,) = fleet.ledger.told("outage_over")
+    assert over.detail["sessions"] == 3
+    assert "it hit 3 sessions" in over.reason
+
+
 def test_nobody_is_started_while_it_lasts_but_one_probe_at_a_time(fleet: Fleet) -> None:
     offline(fleet)
     launched = len(fleet.workers.launches)
