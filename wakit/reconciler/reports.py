@@ -201,6 +201,7 @@ class Reports:
         tracked.begin()
         tracked.keepalive_errors, tracked.stale = 0, False
         tracked.last_connected_at = at
+        tracked.heard(at)
         linked_now = tracked.state is State.PAIRED
         self._roster.happen(tracked, Happening.CONNECTED, "logged in")
         # What logged in is worth keeping, once a start: not at each of the library's own reconnects.

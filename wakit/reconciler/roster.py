@@ -62,6 +62,7 @@ class Roster:
         outlook: What is known of the fleet's way to WhatsApp.
         crashed_at: When a worker crashed last.
         crashes: How many have, in this run.
+        exits: How many workers ended, crashed or not, in this run.
     """
 
     ports: Ports
@@ -75,6 +76,7 @@ class Roster:
     sessions: dict[str, Tracked] = field(default_factory=dict)
     crashed_at: datetime | None = None
     crashes: int = 0
+    exits: int = 0
     logged: Counter[str] = field(default_factory=Counter)
     watching: list[asyncio.Event] = field(default_factory=list)
     outlook: Outlook = field(default_factory=Outlook)
@@ -204,6 +206,7 @@ class Roster:
         if tracked.request is not None or not tracked.failures.spent(policy):
             return False
         reason = tracked.failures.words(tracked.name, tracked.reason)
+        tracked.attempt += 1
         tracked.end_pairing()
         tracked.wait_for_person(reason)
         self.happen(tracked, Happening.GAVE_UP, reason, code="restarts")

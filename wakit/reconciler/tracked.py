@@ -107,6 +107,12 @@ class Tracked:
             wanted = self.spec is None or self.spec.enabled
             self.asked, self.request = False, self.request or (Request.PAIR if wanted else None)
 
+    def heard(self, at: datetime) -> datetime:
+        """Note that WhatsApp was heard at a moment; return the newest such moment."""
+        if self.last_seen_at is None or at > self.last_seen_at:
+            self.last_seen_at = at
+        return self.last_seen_at
+
     def leave_worker(self) -> None:
         """Forget the worker; it is gone."""
         self.worker_id = self.worker_pid = self.running = self.shown = self.leaving = None
@@ -186,8 +192,8 @@ class Tracked:
             since=self.since,
             reason=reason,
             worker_pid=self.worker_pid,
-            attempt=self.attempt,
-            next_try_at=self.next_try_at,
+            attempt=0 if self.state in _AT_REST else self.attempt,
+            next_try_at=None if self.state in _AT_REST else self.next_try_at,
             enabled=spec.enabled if spec else False,
             paired=self.credential is Credential.PRESENT,
             account=self.account,
