@@ -43,6 +43,19 @@ def test_up_has_older_workers_replaced_and_says_how_far_it_is(
     assert "every worker runs the installed one" in capsys.readouterr().out
 
 
+def test_the_workers_to_replace_are_as_many_as_in_the_beginning(
+    served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that has been replaced and is still on probation is neither done nor to go."""
+    monkeypatch.setattr("wakit.cli.upgrading._ASK_AGAIN", 0.0)
+    far = [(0, 3), (0, 3), (0, 2), (1, 1), (2, 0), (3, 0)]
+    served.fleet.upgrades = [upgrade(replaced=done, workers=left, under_way=done < 3) for done, left in far]
+    assert run(["up", "-d"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[:3] == [f"Replacing workers by wakit 0.2.0 with neonize 0.5.2: {n} of 3" for n in (0, 1, 2)]
+    assert shown[3] == "Every worker runs wakit 0.2.0 with neonize 0.5.2."
+
+
 def test_up_does_not_wait_for_who_stands_before_a_code(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
     served.fleet.upgrades = [upgrade(workers=1, under_way=True, waiting=["support"])]
     assert run(["up", "-d"]) == 0

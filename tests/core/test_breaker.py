@@ -71,6 +71,19 @@ def test_two_that_do_not_get_out_mean_that_nobody_does() -> None:
     assert "the network is lost since 2026-01-01 12:00:00 UTC: name look-up failed" in outlook.outage.words()
 
 
+def test_who_is_renamed_is_still_one() -> None:
+    outlook = told(failure("a"), failure("x"), wanted=500).renamed("a", "x")
+    assert [each.session for each in outlook.evidence] == ["x"]
+    outlook, _ = opened()
+    probed = outlook.probed_by("a", NOON).renamed("a", "x").outage
+    assert probed is not None
+    assert (probed.sessions, probed.probing) == ({"x", "b"}, "x")
+    refused, _ = opened(Trouble.OUTDATED)
+    disputed = refused.logged_in("c", NOON, NOON, 0.5).renamed("c", "x").outage
+    assert disputed is not None
+    assert (disputed.sessions, disputed.disputed_by) == ({"a"}, "x")
+
+
 def test_one_that_fails_twice_is_still_one() -> None:
     assert told(failure("a"), failure("a", after=1), wanted=12).outage is None
 

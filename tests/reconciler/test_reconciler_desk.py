@@ -13,10 +13,10 @@ import pytest
 from fakes import NUMBERS, Fleet
 
 from wakit.control.schemas import EventLogged, Gap, Hello, PairingFrame, PairRequest, PlanRequest, SessionChanged
-from wakit.core.declaration import Pacing, Pairing, SessionSpec
+from wakit.core.declaration import Pacing, Pairing, RestartPolicy, SessionSpec
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
-from wakit.errors import ControlError, DeclarationError, Location, UnknownSessionError
+from wakit.errors import ControlError, DeclarationError, Location, UnknownSessionError, WorkerError
 from wakit.redact import PhoneNumber, Secret
 from wakit.whatsapp.port import Banned, CodeShown, LoggedOut, Refused, Replaced
 
@@ -193,6 +193,74 @@ def test_parked_by_a_person_until_resumed_also_for_the_next_daemon(fleet: Fleet)
     fleet.run(fleet.desk.resume("a"))
     fleet.advance(2)
     assert fleet.state("a") is State.CONNECTED
+
+
+def test_a_parked_session_shows_no_try(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.chance = 0.999
+    fleet.workers.failures += [WorkerError("It did not start")] * 8
+    fleet.workers.crash("a")
+    fleet.advance(5)
+    assert fleet.info("a").attempt > 1
+    assert fleet.info("a").next_try_at is not None
+    fleet.run(fleet.desk.park("a"))
+    fleet.advance(60)
+    assert (fleet.info("a").attempt, fleet.info("a").next_try_at) == (0, None)
+
+
+def test_a_session_that_was_given_up_shows_as_many_tries_as_its_reason_says(fleet: Fleet) -> None:
+    fleet.paired("a", restarts=RestartPolicy(limit=3, window=3600))
+    while fleet.state("a") is not State.FAILED:
+        fleet.workers.crash("a")
+        fleet.advance(0.5)
+    assert "3 tries failed" in fleet.info("a").reason
+    assert fleet.info("a").attempt == 3
+
+
+def test_a_login_is_a_sign_of_life(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    for name in "ab":
+        assert fleet.info(name).last_seen_at == fleet.info(name).last_connected_at is not None
+    before = fleet.info("a").last_seen_at
+    fleet.workers.crash("a")
+    fleet.advance(3)
+    assert fleet.info("a").last_seen_at == fleet.info("a").last_connected_at != before
+
+
+def test_workers_that_ended_are_counted_not_who_was_aboard(fleet: Fleet) -> None:
+    fleet.paired("a", "b", "c", sessions_per_worker=3)
+    fleet.restart()
+    fleet.advance(3)
+    assert len(fleet.workers.live) == 1
+    fleet.workers.crash("a")
+    assert len(fleet.ledger.told("worker_exit")) >= 3
+    assert fleet.desk.counters().worker_exits == 1
+    fleet.advance(3)
+    fleet.run(fleet.desk.park("a"))
+    fleet.advance(1)
+    fleet.run(fleet.desk.park("b"))
+    fleet.advance(1)
+    fleet.run(fleet.desk.park("c"))
+    fleet.advance(1)
+    assert not fleet.workers.live
+    assert fleet.desk.counters().worker_exits == 3, "the two halves"
+
+
+def test_while_the_daemon_ends_nobody_is_shown_as_connected_without_a_worker(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.run(fleet.desk.park("b"))
+    fleet.advance(1)
+    fleet.desk.waits_for = lambda: "1 workers to end"
+    assert fleet.desk.session("a").state == "connected"
+    worker = fleet.workers.worker_of("a")
+    assert worker is not None
+    fleet.workers.end(worker.worker_id, asked=True, cause="the daemon is ending")
+    shown = {session.name: session for session in fleet.desk.status().sessions}
+    assert (shown["a"].state, shown["a"].status, shown["a"].worker_pid) == ("declared", "pending", None)
+    assert shown["a"].reason == "its client was stopped, for the daemon is ending"
+    assert shown["b"].state == "parked"
+    assert fleet.desk.find("a") == fleet.desk.session("a") == shown["a"]
+    assert fleet.ledger.states("a")[-1] == "connected", "the next daemon takes it up as it was"
 
 
 def test_parked_is_said_once_it_would_survive_the_daemon(fleet: Fleet) -> None:

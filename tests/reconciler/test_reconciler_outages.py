@@ -12,8 +12,10 @@ from fakes import NUMBERS, Fleet
 from wakit.control.schemas import PairRequest
 from wakit.core.breaker import Trouble
 from wakit.core.clock import Jump, Surprise
-from wakit.core.declaration import Pacing, SessionSpec
+from wakit.core.declaration import Pacing, RestartPolicy, SessionSpec
 from wakit.core.lifecycle import State
+from wakit.core.release import Release
+from wakit.errors import HeldError, WorkerError
 from wakit.redact import Secret
 from wakit.whatsapp.port import (
     Banned,
@@ -108,6 +110,22 @@ def test_a_lost_network_is_one_event_for_all_and_one_when_it_is_back(fleet: Flee
     assert fleet.desk.daemon().outage is None
 
 
+def test_one_that_is_renamed_meanwhile_counts_once(fleet: Fleet) -> None:
+    offline(fleet, "abc")
+    fleet.declare(SessionSpec("x", renamed_from="a"), SessionSpec("b"), SessionSpec("c"))
+    fleet.advance(1)
+    assert "x" in fleet.roster.sessions
+    for _ in range(60):
+        for name in running(fleet):
+            fail(fleet, name)
+        fleet.advance(1)
+    fleet.workers.silent = False
+    fleet.advance(120)
+    (over,) = fleet.ledger.told("outage_over")
+    assert over.detail["sessions"] == 3
+    assert "it hit 3 sessions" in over.reason
+
+
 def test_nobody_is_started_while_it_lasts_but_one_probe_at_a_time(fleet: Fleet) -> None:
     offline(fleet)
     launched = len(fleet.workers.launches)
@@ -158,6 +176,52 @@ def test_whom_the_library_would_let_wait_is_started_anew_and_nobody_pays_for_it(
     fleet.advance(2)
     assert {fleet.state(name) for name in FEW} == {State.CONNECTED}
     assert all(fleet.info(name).attempt == 0 for name in FEW)
+
+
+def test_whose_dial_is_under_way_when_it_is_over_is_left_to_it(fleet: Fleet) -> None:
+    """Taken down, it would dial and log in a second time within a second."""
+    names = FEW + "f"
+    offline(fleet, names)
+    fleet.advance(13)
+    fleet.roster.queue("f", True)
+    fleet.advance(2)
+    for name in "abcd":
+        fleet.workers.dial(name)
+    fleet.workers.tell("d", NO_NAME)
+    fleet.workers.silent = False
+    fleet.workers.releases.clear()
+    fleet.workers.tell("a", Connected())
+    fleet.advance(0.5)
+    assert {name for name, _ in fleet.workers.releases} == {"d", "e"}, "their libraries pause"
+    fleet.workers.tell("b", Connected())
+    fleet.advance(2)
+    assert {fleet.state(name) for name in "abde"} == {State.CONNECTED}
+    assert {name for name, _ in fleet.workers.releases} == {"d", "e"}
+    fleet.advance(1)
+    assert {name for name, _ in fleet.workers.releases} == {"c", "d", "e"}, "nothing came of it"
+    fleet.roster.queue("f", False)
+    fleet.workers.tell("f", NO_NAME)
+    fleet.advance(1)
+    assert {name for name, _ in fleet.workers.releases} == {"c", "d", "e", "f"}, "its turn did not come in time"
+    assert {fleet.state(name) for name in names} == {State.CONNECTED}
+    assert len(fleet.launches("b")) == 1
+
+
+def test_who_logs_in_before_it_is_taken_out_of_its_worker_stays(fleet: Fleet) -> None:
+    offline(fleet, "abc")
+    fleet.advance(20)
+    fleet.workers.releases.clear()
+    fleet.workers.silent = False
+
+    async def at_one_moment() -> None:
+        fleet.workers.tell("a", Connected())
+        assert fleet.tracked("b").busy
+        fleet.workers.tell("b", Connected())
+
+    fleet.run(at_one_moment())
+    fleet.advance(30)
+    assert {fleet.state(name) for name in "abc"} == {State.CONNECTED}
+    assert "b" not in {name for name, _ in fleet.workers.releases}
 
 
 def test_while_the_library_waits_two_take_turns_as_the_probe(fleet: Fleet) -> None:
@@ -733,8 +797,6 @@ def test_a_daemon_that_was_ended_and_started_again_tries_everybody(fleet: Fleet)
 
 
 def test_the_budget_can_be_set(fleet: Fleet) -> None:
-    from wakit.core.declaration import RestartPolicy  # noqa: PLC0415 - the one test that sets it
-
     fleet.paired("a", restarts=RestartPolicy(limit=3, window=600))
     assert crash_until_failed(fleet, "a") == 3
 
@@ -757,6 +819,69 @@ def test_the_crash_of_a_worker_that_others_share_costs_nobody_anything(fleet: Fl
     assert len(crew.clients) > 1
     fleet.workers.end(crew.worker_id, asked=False, cause="it was killed")
     assert all(fleet.tracked(name).failures.at == () for name in crew.clients)
+
+
+NO_WORKER = WorkerError("Worker w could not start", why="it exited with code 1", hint="run `wakit doctor`")
+
+
+@pytest.mark.parametrize("limit", [3, 20])
+def test_a_worker_that_cannot_be_started_is_nobodys_own_fault(fleet: Fleet, limit: int) -> None:
+    fleet.paired(*FEW, sessions_per_worker=10, restarts=RestartPolicy(limit=limit, window=3600))
+    fleet.restart()
+    fleet.advance(3)
+    fleet.workers.failures += [NO_WORKER] * 500
+    fleet.workers.crash("a")
+    launched = len(fleet.workers.launches)
+    fleet.advance(2 * 3600)
+    tries = len(fleet.workers.launches) - launched
+    assert 2 * limit < tries < 200, "the pauses grow to five minutes, for each of the two halves"
+    for name in FEW:
+        assert (fleet.state(name), fleet.tracked(name).failures.at) == (State.RECONNECTING, ())
+        info = fleet.info(name)
+        assert "could not start: it exited with code 1; run `wakit doctor`" in info.reason
+        assert "not its own fault, so it is tried again without being counted; next try in " in info.reason
+        assert info.attempt > limit
+        assert not info.needs_person
+    assert fleet.ledger.told("try_failed") == []
+    fleet.workers.failures.clear()
+    fleet.advance(300)
+    assert {fleet.state(name) for name in FEW} == {State.CONNECTED}
+
+
+@pytest.mark.parametrize("mended", ["another release", "an edit"])
+def test_those_whose_worker_could_not_be_started_try_at_once_when_that_may_be_mended(fleet: Fleet, mended: str) -> None:
+    fleet.paired("a", "b")
+    fleet.workers.failures += [NO_WORKER] * 500
+    fleet.workers.crash("a")
+    fleet.advance(600)
+    fleet.workers.failures.clear()
+    fleet.tracked("a").next_try_at = fleet.now() + timedelta(seconds=250)
+    if mended == "an edit":
+        fleet.declare(SessionSpec("a"), SessionSpec("b", labels={"new": "label"}))
+    else:
+        fleet.installed = Release("0.2.0", "0.5.2", "second")
+        fleet.advance(20)
+    fleet.advance(2)
+    assert fleet.state("a") is State.CONNECTED
+
+
+def test_a_disk_that_gives_no_credential_is_nobodys_own_fault(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.disk_faults += [OSError(28, "no space left on device")] * 500
+    fleet.workers.crash("a")
+    fleet.advance(2 * 3600)
+    assert len(fleet.disk_faults) < 480
+    assert fleet.state("a") is State.RECONNECTING
+    assert len(fleet.tracked("a").failures.at) == 1, "the crash of its worker, in which it was alone"
+
+
+def test_a_credential_that_somebody_holds_is_the_sessions_own_trouble(fleet: Fleet) -> None:
+    fleet.paired("a", "b")
+    fleet.disk_faults += [HeldError("a is not started", why="another process uses its credential")] * 500
+    fleet.workers.crash("a")
+    fleet.advance(2 * 3600)
+    assert fleet.state("a") is State.FAILED
+    assert "20 tries failed" in fleet.info("a").reason
 
 
 def test_a_pairing_that_a_person_asked_for_and_that_always_crashes_ends(fleet: Fleet) -> None:

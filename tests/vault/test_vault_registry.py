@@ -66,7 +66,8 @@ class Machine:
         self.environ = {"XDG_STATE_HOME": str(root / "state")}
 
     def registry(self, endpoint: Endpoint | None = None) -> Registry:
-        return Registry(open_accounts(self.root, environ=self.environ), endpoint, self.clock)
+        accounts = open_accounts(self.root, loopback=endpoint is not None, environ=self.environ)
+        return Registry(accounts, endpoint, self.clock)
 
     def vault(self, fleet: str, endpoint: Endpoint | None = None) -> Vault:
         return Vault(open_layout(self.root / fleet), "shared", self.clock, self.registry(endpoint))
@@ -544,6 +545,26 @@ def test_the_servers_of_rehearsals_never_meet(machine: Machine) -> None:
     assert len(names) == 3
     with real._held("a", Secret(NUMBER)):
         assert one.in_use(Secret(NUMBER)) == two.in_use(Secret(NUMBER)) == ""
+
+
+def test_what_rehearsals_leave_can_be_removed_and_real_accounts_are_guarded_all_the_same(machine: Machine) -> None:
+    real = machine.linked("one")
+    before = set(machine.accounts().iterdir())
+    rehearsal = machine.vault("sim", Endpoint("http://127.0.0.1:1", "/ca.pem", f"{1:064x}"))
+    pair(rehearsal, "a", NUMBER)
+    hold = rehearsal.hold_account("a", Secret(NUMBER))
+    assert hold is not None
+    left = machine.accounts() / "loopback"
+    assert {Path(hold.lock).parent, Path(hold.note).parent} == {left}
+    assert set(machine.accounts().iterdir()) - before == {left}
+    assert stat.S_IMODE(left.stat().st_mode) == 0o700
+    rehearsal.rest("a")
+    copied = machine.copy("one", "two")
+    real.prepare_restore("a")
+    shutil.rmtree(left)
+    machine.vault("sim", Endpoint("http://127.0.0.1:1", "/ca.pem", f"{1:064x}")).prepare_restore("a")
+    with pytest.raises(CredentialElsewhereError, match="outdated copy"):
+        copied.prepare_restore("a")
 
 
 def test_a_damaged_note_allows_nothing_and_is_told(machine: Machine) -> None:

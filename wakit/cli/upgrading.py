@@ -48,9 +48,11 @@ def replace(fleet: Fleet, *, quiet: bool) -> bool:
             why=f"the daemon is of version {before.version}, which cannot",
             hint="run `wakit down`, then `wakit up -d`: every session is away for some seconds",
         ) from error
-    told = 0
+    told = total = 0
     while (upgrade := daemon.upgrade) is not None and upgrade.under_way and not _only_waits(upgrade):
-        told = _tell(upgrade, told, quiet=quiet)
+        # One that has been replaced is neither done nor to go until it has proved itself.
+        total = max(total, upgrade.replaced + upgrade.workers)
+        told = _tell(upgrade, told, total, quiet=quiet)
         time.sleep(_ASK_AGAIN)  # progress of another process; nothing is missed in between
         daemon = client.status().daemon
     return _concluded(daemon, quiet=quiet)
@@ -60,9 +62,8 @@ def _only_waits(upgrade: UpgradeInfo) -> bool:
     return 0 < upgrade.workers <= len(upgrade.waiting)
 
 
-def _tell(upgrade: UpgradeInfo, told: int, *, quiet: bool) -> int:
+def _tell(upgrade: UpgradeInfo, told: int, total: int, *, quiet: bool) -> int:
     if not quiet and (told == 0 or upgrade.replaced >= told):
-        total = upgrade.replaced + upgrade.workers
         sys.stdout.write(f"Replacing workers by {upgrade.installed}: {upgrade.replaced} of {total}\n")
         sys.stdout.flush()
         return upgrade.replaced + 1

@@ -272,6 +272,20 @@ class Outlook:
             outage = replace(outage, since=noted(outage.since), probe_at=due(outage.probe_at))
         return Outlook(tuple(replace(each, at=noted(each.at)) for each in self.evidence), outage)
 
+    def renamed(self, source: str, target: str) -> Outlook:
+        """Return the same after a session was given another name."""
+        evidence = tuple(
+            replace(each, session=target) if each.session == source else each
+            for each in self.evidence
+            if each.session != target
+        )
+        outage = self.outage
+        if outage is None:
+            return Outlook(evidence)
+        sessions = frozenset(target if each == source else each for each in outage.sessions)
+        probing, disputed_by = (target if each == source else each for each in (outage.probing, outage.disputed_by))
+        return Outlook(evidence, replace(outage, sessions=sessions, probing=probing, disputed_by=disputed_by))
+
     def _hit(self, outage: Outage, new: Evidence, chance: float) -> Outage:
         # A dial that did not get out says nothing about the version, so whoever made it was not refused.
         if outage.trouble is not Trouble.OUTDATED or new.trouble is outage.trouble:

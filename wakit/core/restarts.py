@@ -7,8 +7,8 @@ alone, in a state that says what happened, how often and since when, until someb
 A daemon that crashed has given nobody a new budget: the next one takes up where it was (:class:`Setback`). One that
 ended in order has, for somebody ended it and started it again.
 
-What is nobody's fault is not counted: an outage of the network or of WhatsApp, and the crash of a worker that others
-shared.
+What is nobody's fault is not counted: an outage of the network or of WhatsApp, the crash of a worker that others
+shared, and a worker that cannot be started.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ class Departures:
 
     def take(self, report: WorkerExited) -> None:
         """Take the end of a worker; who was moved out of it before is not concerned."""
+        self._roster.exits += 1
         known = [self._roster.sessions[name] for name in report.sessions if name in self._roster.sessions]
         aboard = [tracked for tracked in known if tracked.worker_id == report.worker_id]
         if report.asked:

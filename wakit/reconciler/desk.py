@@ -33,7 +33,7 @@ from wakit.control.schemas import (
     StatusInfo,
 )
 from wakit.core.actions import Plan
-from wakit.core.lifecycle import State
+from wakit.core.lifecycle import ALIVE, STATUS, State
 from wakit.core.observation import Credential
 from wakit.core.remedies import remedies
 from wakit.declare import Source, parse
@@ -111,19 +111,18 @@ class Desk:
 
     def status(self) -> StatusInfo:
         """Return the daemon and all sessions."""
-        now = self._roster.ports.now()
-        return StatusInfo(daemon=self.daemon(), sessions=[tracked.info(now) for tracked in self._roster.shown()])
+        return StatusInfo(daemon=self.daemon(), sessions=[self._info(tracked) for tracked in self._roster.shown()])
 
     def session(self, name: str) -> SessionInfo:
         """Return one session."""
-        return known(self._roster, name).info(self._roster.ports.now())
+        return self._info(known(self._roster, name))
 
     def find(self, name: str) -> SessionInfo | None:
         """Return one session, or None if it does not belong on the board."""
         tracked = self._roster.sessions.get(name)
         if tracked is None or not self._roster.is_shown(tracked):
             return None
-        return tracked.info(self._roster.ports.now())
+        return self._info(tracked)
 
     def pairing(self, name: str) -> PairingShown | None:
         """Return what can be scanned or typed now."""
@@ -163,7 +162,7 @@ class Desk:
         return Counters(
             events_logged=self._roster.logged.total(),
             journal_queue=self._roster.ports.ledger.pending(),
-            worker_exits=self._roster.logged["worker_exit"],
+            worker_exits=self._roster.exits,
         )
 
     async def live(self, *, pairing: str | None = None, since: int | None = None) -> AsyncIterator[LiveFrame]:
@@ -274,7 +273,12 @@ class Desk:
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _info(self, tracked: Tracked) -> SessionInfo:
-        return tracked.info(self._now())
+        told = tracked.info(self._now())
+        if self.waits_for() is None or tracked.worker_id is not None or tracked.state not in ALIVE:
+            return told
+        # Its state stays what it was, for the next daemon; here is no client of it any more.
+        state, reason = State.DECLARED, "its client was stopped, for the daemon is ending"
+        return told.model_copy(update={"state": state.value, "status": STATUS[state].value, "reason": reason})
 
     def _now(self) -> datetime:
         return self._roster.ports.now()

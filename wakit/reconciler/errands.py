@@ -37,14 +37,19 @@ class Errands:
         self._in_turn, self._jobs, self._stop = in_turn, jobs, stop
         self._looker = Looker(roster, in_turn)
 
-    def release(self, tracked: Tracked, *, why: str) -> None:
-        """Begin to take a session out of its worker."""
+    def release(self, tracked: Tracked, *, why: str, unless: Callable[[], bool] = lambda: False) -> None:
+        """Begin to take a session out of its worker, unless something is true by the time that it is done."""
         if tracked.busy:
             tracked.leaving = why  # its launch may be about to begin, or not have returned; taken up when it ends
             return
         if tracked.worker_id is None:
             return
-        self._jobs.begin([tracked], lambda: self._stop(tracked, why), f"stop {tracked.name}")
+
+        async def leave() -> None:
+            if not unless():
+                await self._stop(tracked, why)
+
+        self._jobs.begin([tracked], leave, f"stop {tracked.name}")
 
     def note(self, tracked: Tracked, write: Callable[[], object]) -> None:
         """Write to the vault in the background, in order with this session's other writes."""

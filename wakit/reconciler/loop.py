@@ -98,6 +98,13 @@ class Reconciler:
         for tracked in self.roster.sessions.values():
             tracked.not_before = None
         self.outages.hurry()
+        self.retry_hindered()
+
+    def retry_hindered(self) -> None:
+        """Have those try at once whose start failed for a reason that was not their own."""
+        for tracked in self.roster.sessions.values():
+            if tracked.hindered and not tracked.waits_for_person:
+                tracked.hindered, tracked.next_try_at = False, None
         self.wake()
 
     def wake(self) -> None:

@@ -11,34 +11,22 @@ their pauses grow, and one that gets through is as good a sign as the probe.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
-from typing import Final, Protocol
+from datetime import datetime
+from typing import Final
 
 from wakit.control.schemas import OutageInfo
 from wakit.core.breaker import Evidence, Headcount, Outage, Outlook, Trouble, evidence_of
 from wakit.core.deadlines import DEADLINES
 from wakit.core.lifecycle import ALIVE, Happening, State
 from wakit.core.observation import Credential
-from wakit.core.placement import ALONE_UP_TO
+from wakit.reconciler.returning import LONG, Releases, Return, waits_for_the_library
 from wakit.reconciler.roster import ONLINE, Roster
 from wakit.reconciler.tracked import Tracked
 
-# By then the library's own pauses are longer than a start takes (2 s x n before the n-th redial).
-_LONG: Final = timedelta(seconds=15)
 _ENOUGH: Final = 2  # sessions that take turns as the probe
 _IN_VAIN: Final = 10  # probes after which one more takes turns
-# In a fleet that shares workers, those who come back at one moment share them, so the first to have left wait for the
-# others; one that hangs is not waited for.
-_GATHERED: Final = timedelta(seconds=2)
 _STARTABLE: Final = frozenset({Credential.PRESENT, Credential.ABSENT})
 _WAITING: Final = frozenset({State.DECLARED, State.STARTING, State.RECONNECTING})
-
-
-class Releases(Protocol):
-    """What the breaker may set in motion; the executor's errands do it."""
-
-    def release(self, tracked: Tracked, *, why: str) -> None:
-        """Begin to take the session out of its worker."""
 
 
 class Outages:
@@ -54,7 +42,7 @@ class Outages:
         self._roster = roster
         self._hands = hands
         self._changed = changed
-        self._leaving: list[tuple[Tracked, datetime]] = []  # to come back together, at that moment at the latest
+        self._returning = Return(roster, hands)
 
     # -- evidence ----------------------------------------------------------------------------------------------------
 
@@ -144,8 +132,7 @@ class Outages:
             code=outage.trouble.value,
             detail={"sessions": len(outage.sessions), "seconds": round(seconds, 3), "probes": outage.probes},
         )
-        linked = sum(each.credential is Credential.PRESENT for each in roster.sessions.values())
-        together = None if linked <= ALONE_UP_TO else now + _GATHERED
+        returning: list[Tracked] = []
         for tracked in roster.sessions.values():
             if tracked is through:
                 continue
@@ -154,28 +141,8 @@ class Outages:
             elif tracked.state is State.RECONNECTING and not tracked.waits_for_person:
                 if tracked.running is not None and not over:
                     continue  # what it is now would keep it from being started again; the library redials
-                self._bring_back(tracked, now, together)
-
-    def _bring_back(self, tracked: Tracked, now: datetime, together: datetime | None) -> None:
-        """Have a session dial soon, whatever it waits for."""
-        if tracked.running is None:
-            tracked.next_try_at = tracked.not_before = None
-            return
-        if _waits_for_the_library(tracked, now):
-            tracked.next_try_at = together
-            if together is not None:
-                self._leaving.append((tracked, together))
-            why = "somebody gets through again; it is started anew instead of waiting for the library's next redial"
-            self._roster.say(tracked, why)
-            self._hands.release(tracked, why=why)
-
-    def _gather(self) -> None:
-        """Have those who left their workers start again as soon as all of them have."""
-        if self._leaving and not any(tracked.busy for tracked, _ in self._leaving):
-            for tracked, together in self._leaving:
-                if tracked.running is None and tracked.next_try_at == together:  # else its leaving is tried again
-                    tracked.next_try_at = None
-            self._leaving.clear()
+                returning.append(tracked)
+        self._returning.begin(returning)
 
     # -- probes ------------------------------------------------------------------------------------------------------
 
@@ -193,7 +160,7 @@ class Outages:
 
     def look(self) -> None:
         """Let a session through if a probe is due, and those come back who waited for one another."""
-        self._gather()
+        self._returning.look()
         outlook, now = self._roster.outlook, self._roster.ports.now()
         outage = outlook.outage
         if outage is None or (outage.probe_at > now and not self._stays(outage.probing)):
@@ -208,8 +175,8 @@ class Outages:
         candidates = self._candidates(waiting, now, enough=_ENOUGH + outage.probes // _IN_VAIN)
         if not candidates:
             begun = [each.entrusted_at for each in waiting if each.entrusted_at is not None]
-            due = min(begun, default=now) + _LONG  # until then the library redials for each of them often enough
-            self._roster.outlook = outlook.due(due if due > now else now + _LONG)
+            due = min(begun, default=now) + LONG  # until then the library redials for each of them often enough
+            self._roster.outlook = outlook.due(due if due > now else now + LONG)
             return
         chosen = candidates[outage.probes % len(candidates)]
         if not chosen.busy:  # else what is under way wakes the loop when it ends
@@ -217,11 +184,11 @@ class Outages:
 
     def wake_at(self) -> datetime | None:
         """Return when :meth:`look` has something to do."""
-        outage = self._roster.outlook.outage
+        outage, now = self._roster.outlook.outage, self._roster.ports.now()
         if outage is None:
-            return None
+            return self._returning.wake_at()
         # Due already means that it waits for an action to end, which wakes the loop by itself.
-        return outage.probe_at if outage.probe_at > self._roster.ports.now() else None
+        return outage.probe_at if outage.probe_at > now else None
 
     def _probe(self, chosen: Tracked, now: datetime) -> None:
         self._become(self._roster.outlook.probed_by(chosen.name, now), None)
@@ -264,8 +231,8 @@ class Outages:
         """
         if tracked.running is None or tracked.credential is not Credential.PRESENT or tracked.asked or tracked.in_line:
             return False
-        longer = DEADLINES[State.RECONNECTING] if among_others or tracked.by_start else _LONG
-        return _waits_for_the_library(tracked, now, longer)
+        longer = DEADLINES[State.RECONNECTING] if among_others or tracked.by_start else LONG
+        return waits_for_the_library(tracked, now, longer)
 
     def _stays(self, probing: str | None) -> bool:
         """Tell whether the probe could not be taken out of its worker, so that nothing will come of it."""
@@ -293,9 +260,3 @@ class Outages:
             probing=outage.probing,
             next_probe_at=None if outage.probing else outage.probe_at,
         )
-
-
-def _waits_for_the_library(tracked: Tracked, now: datetime, longer: timedelta = _LONG) -> bool:
-    """Tell whether a session is better started anew: its library has had it for so long."""
-    since = tracked.entrusted_at
-    return since is not None and now - since >= longer and not tracked.busy

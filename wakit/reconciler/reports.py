@@ -106,6 +106,7 @@ class Reports:
     def _event(self, tracked: Tracked, event: News, at: datetime) -> None:
         if tracked.moving and isinstance(event, ConnectionLost | DialFailed | ClientEnded):
             return
+        tracked.dialling = False
         if isinstance(event, _ANSWERED) and self._roster.matters(tracked, event.happening):
             self._outages.reached(tracked)
         match event:
@@ -200,6 +201,7 @@ class Reports:
         tracked.begin()
         tracked.keepalive_errors, tracked.stale = 0, False
         tracked.last_connected_at = at
+        tracked.heard(at)
         linked_now = tracked.state is State.PAIRED
         self._roster.happen(tracked, Happening.CONNECTED, "logged in")
         # What logged in is worth keeping, once a start: not at each of the library's own reconnects.

@@ -101,6 +101,7 @@ class Retirer:
         tracked.remember(await self._in_turn(tracked.name, lambda: self._ports.vault.settle(tracked.name)))
         # A ban, a verdict or a person's wish to park goes with the credential; only its name is new.
         tracked.take_over(source)
+        self._roster.outlook = self._roster.outlook.renamed(source.name, tracked.name)
         source.spec = self._roster.declared(source.name)
         self._roster.happen(source, Happening.RETIRE, f"renamed to {tracked.name}")
 

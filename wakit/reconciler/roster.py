@@ -62,6 +62,7 @@ class Roster:
         outlook: What is known of the fleet's way to WhatsApp.
         crashed_at: When a worker crashed last.
         crashes: How many have, in this run.
+        exits: How many workers ended, crashed or not, in this run.
     """
 
     ports: Ports
@@ -75,6 +76,7 @@ class Roster:
     sessions: dict[str, Tracked] = field(default_factory=dict)
     crashed_at: datetime | None = None
     crashes: int = 0
+    exits: int = 0
     logged: Counter[str] = field(default_factory=Counter)
     watching: list[asyncio.Event] = field(default_factory=list)
     outlook: Outlook = field(default_factory=Outlook)
@@ -177,19 +179,20 @@ class Roster:
             )
         )
 
-    def retry_later(self, tracked: Tracked, backoff: Backoff, *, dialled: bool = False) -> None:
+    def retry_later(self, tracked: Tracked, backoff: Backoff, *, dialled: bool = False, own: bool = True) -> None:
         """Count a failure and set the moment of the next try; without a budget for one it waits for a person.
 
         Args:
             tracked: Whose try failed.
             backoff: How its pauses grow.
             dialled: It failed on the way to WhatsApp; while nobody gets there, that is not its fault.
+            own: It may be the session's own fault, and so counts against its budget.
         """
         if dialled and self.outlook.outage is not None:
             # The breaker says when; what a person asked for goes past it, but not without a pause.
             tracked.next_try_at = self.ports.now() + _ASKED_AGAIN if tracked.asked else None
             tracked.ask_again()
-        elif not self._spent(tracked):
+        elif not own or not self._spent(tracked):
             tracked.next_try_at = self.pause_end(tracked, backoff)
             tracked.ask_again()
         self.changed(tracked.name)
@@ -203,18 +206,19 @@ class Roster:
         if tracked.request is not None or not tracked.failures.spent(policy):
             return False
         reason = tracked.failures.words(tracked.name, tracked.reason)
+        tracked.attempt += 1
         tracked.end_pairing()
         tracked.wait_for_person(reason)
         self.happen(tracked, Happening.GAVE_UP, reason, code="restarts")
         return True
 
     def retry_together(self, crew: Sequence[Tracked], backoff: Backoff, *, alone: bool) -> None:
-        """Count a failure of several that were hit by one crash, and set one moment for all of them.
+        """Count a failure of several whose worker crashed or did not start, and set one moment for all of them.
 
         Args:
             crew: Who was aboard and is to come back.
             backoff: How the pauses grow.
-            alone: Nobody else was aboard, so the crash is the session's own; else it costs nobody anything.
+            alone: It crashed with nobody else aboard, so that is the session's own; else it costs nobody anything.
         """
         if alone and self._spent(crew[0]):
             self.changed(crew[0].name)
@@ -252,7 +256,7 @@ class Roster:
         """Write down that the relay let a dial through."""
         tracked, waited = self.sessions.get(dial.session), round(dial.waited, 3)
         if tracked is not None:
-            tracked.dialled_at = self.ports.now()
+            tracked.dialled_at, tracked.dialling = self.ports.now(), True
         self.log("dial", tracked, reason="let through", detail={"waited": waited}, worker_pid=dial.pid)
 
     def say(self, tracked: Tracked, reason: str) -> None:

@@ -171,8 +171,7 @@ class Starter:
         try:
             pid = await self._spawn_or_call(worker_id, starts, onto)
         except Exception as error:  # noqa: BLE001 - the system may refuse a process in its own words
-            for tracked in aboard:
-                self._not_started(tracked, worker_id, in_words(error))
+            self._not_started([tracked for tracked in aboard if tracked.worker_id == worker_id], error)
             return []
         for tracked, start in zip(aboard, starts, strict=True):
             if tracked.worker_id == worker_id:  # else it has ended already, which was told
@@ -235,17 +234,37 @@ class Starter:
             tracked.wait_for_person(reason)
             self._roster.happen(tracked, Happening.CREDENTIAL_BAD, reason)
             return
-        self._roster.happen(tracked, Happening.WORKER_LOST, reason)
-        self._roster.retry_later(tracked, AFTER_DIAL if isinstance(error, HeldError) else AFTER_CRASH)
+        own = not _is_common(error)
+        self._roster.happen(tracked, Happening.WORKER_LOST, reason if own else _uncounted(error))
+        tracked.hindered = not own
+        self._roster.retry_later(tracked, AFTER_DIAL if isinstance(error, HeldError) else AFTER_CRASH, own=own)
 
-    def _not_started(self, tracked: Tracked, worker_id: str, reason: str) -> None:
-        if tracked.worker_id != worker_id:
-            return  # its exit was reported meanwhile, and counted
-        tracked.leave_worker()
-        self._roster.happen(tracked, Happening.WORKER_LOST, reason)
+    def _not_started(self, crew: Sequence[Tracked], error: Exception) -> None:
+        """Nothing of a session had begun yet: it is the fault of the machine, the release or the endpoint.
+
+        Args:
+            crew: Whoever's worker it was and still is; the exit of another one was told meanwhile.
+            error: Why it could not be started.
+        """
+        for tracked in crew:
+            tracked.leave_worker()
+            self._roster.happen(tracked, Happening.WORKER_LOST, _uncounted(error), code="not_started")
         # A verdict that came while it was launched stands.
-        if not tracked.waits_for_person and tracked.next_try_at is None:
-            self._roster.retry_later(tracked, AFTER_CRASH)
+        retried = [tracked for tracked in crew if not tracked.waits_for_person and tracked.next_try_at is None]
+        for tracked in retried:
+            tracked.hindered = True
+        if retried:
+            self._roster.retry_together(retried, AFTER_CRASH, alone=False)
+
+
+def _is_common(error: BaseException) -> bool:
+    """Tell whether a session is kept from its credential by the disk or the system, not by what it is."""
+    return isinstance(error, OSError | WakitError) and not isinstance(error, HeldError)
+
+
+def _uncounted(error: BaseException) -> str:
+    hint = f"; {error.hint}" if isinstance(error, WakitError) and error.hint else ""
+    return f"{in_words(error)}{hint}; not its own fault, so it is tried again without being counted"
 
 
 def _order(candidate: _Candidate, ticket: StartTicket, pairing: Pairing | None) -> SessionStart:

@@ -66,11 +66,13 @@ class Tracked:
     in_line: bool = False  # it waits for its turn to dial
     turn_at: datetime | None = None  # when its last turn to dial came
     dialled_at: datetime | None = None  # when its last dial went out
+    dialling: bool = False  # and nothing has come of it yet
     quarantine: str | None = None  # it was aboard of a crash: until it has proved itself it shares with these only
     blamed_at: datetime | None = None  # when it was found to be the culprit of a crash
     release: Release = UNKNOWN  # what its worker was started from
     moving: bool = False  # it leaves its worker for another one: that its connection ends is meant
     leaving: str | None = None  # why it has to leave its worker as soon as the action under way ends
+    hindered: bool = False  # its last start failed for a reason that is not its own
     busy: bool = False  # an action on it is under way; the planner's word has to wait
     failures: Failures = field(default_factory=Failures)  # what counts against its budget of restarts
     entrusted_at: datetime | None = None  # since when somebody else should bring it on
@@ -90,7 +92,8 @@ class Tracked:
         self.waits_for_person, self.why_waits, self.next_try_at = True, why, None
 
     def begin(self) -> None:
-        """Forget what is over once it is started: the wait, the pause, and why an earlier dial failed."""
+        """Forget what is over once it is started: the wait, the pause, and why an earlier try failed."""
+        self.hindered = False
         self.waits_for_person, self.why_waits, self.next_try_at, self.dial_failure = False, "", None, ""
 
     def end_pairing(self) -> None:
@@ -105,9 +108,16 @@ class Tracked:
             wanted = self.spec is None or self.spec.enabled
             self.asked, self.request = False, self.request or (Request.PAIR if wanted else None)
 
+    def heard(self, at: datetime) -> datetime:
+        """Note that WhatsApp was heard at a moment; return the newest such moment."""
+        if self.last_seen_at is None or at > self.last_seen_at:
+            self.last_seen_at = at
+        return self.last_seen_at
+
     def leave_worker(self) -> None:
         """Forget the worker; it is gone."""
         self.worker_id = self.worker_pid = self.running = self.shown = self.leaving = None
+        self.dialling = False
 
     @property
     def pairs(self) -> bool:
@@ -136,7 +146,7 @@ class Tracked:
         """Take over what is true of another session's credential, which is this one's now."""
         self.request, self.asked = None, False  # what was asked for was about the name while it was empty
         self.waits_for_person, self.why_waits = source.waits_for_person, source.why_waits
-        self.next_try_at, self.attempt = source.next_try_at, source.attempt
+        self.next_try_at, self.attempt, self.hindered = source.next_try_at, source.attempt, source.hindered
         self.parked, self.last_connected_at = source.parked, source.last_connected_at
         self.blamed_at, source.blamed_at = source.blamed_at, None
         self.handset, source.handset, source.warning = source.handset, None, ""
@@ -186,8 +196,8 @@ class Tracked:
             since=self.since,
             reason=reason,
             worker_pid=self.worker_pid,
-            attempt=self.attempt,
-            next_try_at=self.next_try_at,
+            attempt=0 if self.state in _AT_REST else self.attempt,
+            next_try_at=None if self.state in _AT_REST else self.next_try_at,
             enabled=spec.enabled if spec else False,
             paired=self.credential is Credential.PRESENT,
             account=self.account,

@@ -95,6 +95,7 @@ class Upkeep:
         if found != self.installed:
             self.installed = found
             self._renewed()
+            self._reconciler.retry_hindered()  # what kept their workers from starting may have been mended
             if found != self._began:
                 told = f"{difference(self._began, found)}; `wakit up` replaces the workers one at a time"
                 self._roster.log("warning", reason=told, code="upgraded")

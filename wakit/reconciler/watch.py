@@ -97,12 +97,9 @@ class Watch:
     def _note(self, tracked: Tracked, pulse: Pulse, now: datetime) -> None:
         if pulse.unheard_for is None:
             return
-        seen_at = now - timedelta(seconds=pulse.unheard_for)
-        if tracked.last_seen_at is None or seen_at > tracked.last_seen_at:
-            tracked.last_seen_at = seen_at
-        told = tracked.told_seen_at
-        if told is None or tracked.last_seen_at - told >= TOLD_EVERY:
-            tracked.told_seen_at = tracked.last_seen_at
+        newest, told = tracked.heard(now - timedelta(seconds=pulse.unheard_for)), tracked.told_seen_at
+        if told is None or newest - told >= TOLD_EVERY:
+            tracked.told_seen_at = newest
             self._roster.seen(tracked.name)
 
     def _judge(self, tracked: Tracked, pulse: Pulse, policy: HealthPolicy) -> None:

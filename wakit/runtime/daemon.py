@@ -151,7 +151,7 @@ def _join(opened: Opened, journal: Journal, installed: Installed, release: Relea
         limits=Limits(silent_after=fleet.health.stale_after),
     )
     ledger = JournalLedger(journal)
-    registry = Registry(open_accounts(layout.root), fleet.endpoint, _now)
+    registry = Registry(open_accounts(layout.root, loopback=fleet.endpoint is not None), fleet.endpoint, _now)
     ports = Ports(
         vault=Vault(
             layout,

@@ -6,9 +6,11 @@
         key                            made once; names the files below
         <account>.lock  <account>.json           who runs it now
         <account>-<device>.json                  where that device was started last
+        loopback/                     the same of rehearsals, whose endpoint is on this machine
 
-A name is a keyed hash, so no number is on the disk, and the servers of two rehearsals never meet. The folder may lie on
-a network file system: flock works there (nfs(5), ``local_lock``), and no database is in it.
+A name is a keyed hash, so no number is on the disk, and the servers of two rehearsals never meet. What rehearsals leave
+has a folder of its own, so that it can be removed without touching what guards real accounts. The folder may lie on a
+network file system: flock works there (nfs(5), ``local_lock``), and no database is in it.
 
 Where that folder cannot be made, another one is taken, and it is said what that costs.
 """
@@ -32,6 +34,7 @@ from wakit.vault.layout import private_folder
 from wakit.vault.record import refusal
 
 _NAME: Final = "accounts"
+_REHEARSALS: Final = "loopback"
 _BYTES: Final = 32
 _PATIENCE: Final = 5.0  # seconds for another process to make the key
 
@@ -45,11 +48,14 @@ class AccountsFolder:
     note: str = ""
 
 
-def open_accounts(state_dir: Path, *, environ: Mapping[str, str] | None = None) -> AccountsFolder:
+def open_accounts(
+    state_dir: Path, *, loopback: bool = False, environ: Mapping[str, str] | None = None
+) -> AccountsFolder:
     """Make the folder and its key, or take those that are there.
 
     Args:
         state_dir: Of this fleet; the last resort.
+        loopback: Its endpoint is on this machine, so its accounts are noted apart from real ones.
         environ: Instead of ``os.environ``.
 
     Raises:
@@ -60,6 +66,7 @@ def open_accounts(state_dir: Path, *, environ: Mapping[str, str] | None = None) 
         try:
             folder = _make(base)
             key = _key(folder)
+            folder = private_folder(folder / _REHEARSALS) if loopback else folder
         except OSError as error:
             unusable = unusable or f"{base} cannot be used ({error.strerror or type(error).__name__})"
             continue

@@ -133,4 +133,4 @@ class Counters(Model):
 
     events_logged: int = 0
     journal_queue: int = 0
-    worker_exits: int = 0
+    worker_exits: int = Field(default=0, description="Workers that ended, however many sessions were aboard")

@@ -38,7 +38,12 @@ def _lines(status: StatusInfo, counters: Counters, live_readers: int) -> Iterato
     yield f'wakit_info{{version="{daemon.version}",api="{daemon.api}",sim="{str(daemon.sim).lower()}"}} 1'
     singles = [
         ("wakit_start_time_seconds", "gauge", "When the daemon started, Unix time.", daemon.started_at.timestamp()),
-        ("wakit_converged", "gauge", "1 when there is nothing to do.", int(daemon.converged)),
+        (
+            "wakit_converged",
+            "gauge",
+            "1 when nothing is left to do and every session that is to run is connected.",
+            int(daemon.converged),
+        ),
         ("wakit_journal_ok", "gauge", "1 when the journal can be written.", int(daemon.journal_ok)),
         ("wakit_journal_queue", "gauge", "Events not yet durable.", counters.journal_queue),
         ("wakit_journal_stuck_queries", "gauge", "Told to stop and still running.", daemon.stuck_queries),
