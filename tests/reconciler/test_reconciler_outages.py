@@ -480,6 +480,23 @@ def test_a_connected_one_that_a_person_restarts_meanwhile_comes_back(fleet: Flee
     assert [fleet.state(name) for name in "abc"] == [State.OUTDATED, State.CONNECTED, State.RECONNECTING]
 
 
+def test_who_only_loses_a_connection_meanwhile_is_not_said_to_be_outdated(fleet: Fleet) -> None:
+    fleet.paired("a", "b", "c", "d")
+    fleet.workers.silent = True
+    fleet.workers.tell("d", ConnectionLost(why="the connection dropped"))
+    fleet.run(fleet.desk.restart("a"))
+    fleet.advance(1)
+    fleet.workers.tell("a", Outdated())
+    fleet.advance(1)
+    fleet.workers.tell("b", ConnectionLost(why="the connection dropped"))
+    fleet.workers.tell("c", TIMED_OUT)
+    fleet.advance(1)
+    assert "WhatsApp refuses this version" in fleet.info("a").reason
+    for name, own in (("b", "the connection dropped"), ("c", "no answer from"), ("d", "the connection dropped")):
+        assert own in fleet.info(name).reason, name
+        assert own in fleet.ledger.told("state", name)[-1].reason, name
+
+
 def launches_of(fleet: Fleet, name: str) -> int:
     return sum(start.name == name for launch in fleet.workers.launches for start in launch.sessions)
 

@@ -216,7 +216,8 @@ class Reports:
     def _common(self, reason: str, cause: str | None = None) -> str:
         """Return what concerns everybody instead of one session's own words for it, if that is what they are."""
         outage = self._roster.outlook.outage
-        if outage is None or (cause is not None and trouble_of(cause) is None):
+        # A connection that is lost says nothing about the version; whoever is refused for it gets a verdict.
+        if outage is None or outage.trouble is Trouble.OUTDATED or (cause is not None and trouble_of(cause) is None):
             return reason
         return outage.words()
 
