@@ -54,6 +54,9 @@ def test_who_was_paired_one_by_one_comes_together_when_all_is_quiet(fleet: Fleet
     assert told.reason == "6 small workers become one"
     assert sorted((told.detail or {})["sessions"]) == list(NAMES)  # type: ignore[arg-type]
     assert 0 < (told.detail or {})["longest_away_s"] < 1  # type: ignore[operator]
+    for name in NAMES:
+        (moved,) = [event for event in fleet.ledger.told("state", name) if event.code == "moved"]
+        assert moved.reason == "moves to another worker: 6 small workers become one"
     launches = len(fleet.workers.launches)
     fleet.advance(4 * 3600)
     assert len(fleet.workers.launches) == launches, "it does not begin again"

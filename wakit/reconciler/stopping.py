@@ -9,7 +9,7 @@ from wakit.core.observation import Credential, Request
 from wakit.errors import WakitError
 from wakit.reconciler.roster import Roster
 from wakit.reconciler.starting import in_words
-from wakit.reconciler.tracked import Tracked
+from wakit.reconciler.tracked import Planned, Tracked
 from wakit.reconciler.turns import Turns
 
 
@@ -37,7 +37,7 @@ class Stopper:
 
     async def park(self, tracked: Tracked, why: str) -> None:
         """Stop a session that is declared and not to run."""
-        tracked.request = None
+        tracked.request = tracked.planned = None
         tracked.end_pairing()
         await self.stop(tracked, why)
         self._roster.happen(tracked, Happening.PARK, why)
@@ -48,6 +48,7 @@ class Stopper:
         # is stopped: what it tells meanwhile comes on top, and one that is unlinked at this very moment must not be
         # taken for one that was pairing because a person asked.
         asked, tracked.request = tracked.request is Request.RESTART, None
+        tracked.planned = Planned(why)
         tracked.ask_again()
         tracked.begin()
         try:
