@@ -32,6 +32,17 @@ def kinds(fleet: Fleet) -> dict[str, int]:
 # -- edits -----------------------------------------------------------------------------------------------------------
 
 
+def test_who_was_aboard_of_a_worker_that_one_could_not_leave_starts_anew_with_that_reason(fleet: Fleet) -> None:
+    fleet.paired("a", "b", sessions_per_worker=2)
+    fleet.restart()
+    fleet.advance(3)
+    fleet.workers.one_may_leave = False
+    fleet.run(fleet.desk.restart("a"))
+    fleet.advance(5)
+    # In the words of the one who ends it (wakit.runtime.staffing says them for both).
+    assert [fleet.ledger.told("state", name)[-2].reason for name in "ab"] == ["starts anew: a person asked"] * 2
+
+
 def test_a_start_says_why_it_is_one(fleet: Fleet) -> None:
     fleet.paired("a")
     fleet.run(fleet.desk.restart("a"))

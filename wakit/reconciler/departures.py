@@ -15,7 +15,7 @@ from wakit.core.records import JSON
 from wakit.core.retry import AFTER_CRASH
 from wakit.reconciler.hands import Hands
 from wakit.reconciler.roster import Roster
-from wakit.reconciler.tracked import Tracked
+from wakit.reconciler.tracked import Planned, Tracked
 from wakit.whatsapp.port import WorkerExited
 
 
@@ -44,6 +44,8 @@ class Departures:
         for tracked in aboard:
             self._log_exit(tracked, report, report.cause)
             tracked.leave_worker()
+            if not tracked.busy:  # it was to stay: it is started again at once
+                tracked.planned = Planned(report.cause)
             vault = self._roster.ports.vault
             ended = vault.mark_stopped if tracked.credential is Credential.PRESENT else vault.rest
             self._hands.note(tracked, partial(ended, tracked.name))
