@@ -102,11 +102,7 @@ class Rehouser:
 
     async def _come_over(self, tracked: Tracked, worker: Hired, why: str) -> None:
         in_service = tracked.state is State.CONNECTED
-        tracked.moving = True
-        try:
-            await self._stop(tracked, why)
-        finally:
-            tracked.moving = False
+        await self._stop(tracked, why)
         tracked.planned = Planned(why, MOVED)
         if await self._starter.restore([tracked], onto=worker) and in_service:
             await self._roster.reaches(tracked, State.CONNECTED, _ARRIVAL)

@@ -104,7 +104,7 @@ class Reports:
                 assert_never(report)
 
     def _event(self, tracked: Tracked, event: News, at: datetime) -> None:
-        if tracked.moving and isinstance(event, ConnectionLost | DialFailed | ClientEnded):
+        if tracked.stopping and isinstance(event, ConnectionLost | DialFailed | ClientEnded):
             return
         if isinstance(event, _ANSWERED) and self._roster.matters(tracked, event.happening):
             self._outages.reached(tracked)

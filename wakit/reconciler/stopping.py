@@ -29,7 +29,11 @@ class Stopper:
     async def stop(self, tracked: Tracked, why: str) -> None:
         """Take a session out of its worker, if it has one; its credential is free for others afterwards."""
         if tracked.worker_id is not None:
-            await self._ports.workers.release(tracked.worker_id, tracked.name, why=why)
+            tracked.stopping = True
+            try:
+                await self._ports.workers.release(tracked.worker_id, tracked.name, why=why)
+            finally:
+                tracked.stopping = False
             # Not in the background: what follows may move the credential under another name, and into another's turn.
             await self._rest(tracked)
         tracked.leave_worker()

@@ -84,7 +84,7 @@ class Tracked:
     quarantine: str | None = None  # it was aboard of a crash: until it has proved itself it shares with these only
     blamed_at: datetime | None = None  # when it was found to be the culprit of a crash
     release: Release = UNKNOWN  # what its worker was started from
-    moving: bool = False  # it leaves its worker for another one: that its connection ends is meant
+    stopping: bool = False  # it is being taken out of its worker: that its connection ends is meant
     planned: Planned | None = None  # why its client was ended, if it is to be started again at once
     leaving: str | None = None  # why it has to leave its worker as soon as the action under way ends
     busy: bool = False  # an action on it is under way; the planner's word has to wait
