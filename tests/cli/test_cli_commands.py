@@ -69,6 +69,16 @@ def test_every_exit_code_is_documented() -> None:
         assert re.search(rf"^\| `?{int(code)}`? ", text, re.MULTILINE), code
 
 
+def test_help_names_every_exit_code_that_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    shown = capsys.readouterr().out
+    rows = re.findall(r"^\| ([0-9, ]+) \|", DOCS.read_text(), re.MULTILINE)
+    for code in {code for row in rows for code in row.split(", ")}:
+        assert re.search(rf"\b{code}\b", shown.partition("Exit codes")[2]), code
+    assert "wakit init" in shown
+    assert "docs/cli.md" in shown
+
+
 @pytest.mark.parametrize("line", [["--help"], ["-h"], []])
 def test_help_names_every_command(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(line) == 0
@@ -232,6 +242,15 @@ def test_orders_reach_the_daemon(served: Served, capsys: pytest.CaptureFixture[s
     assert "support is being restarted (still declared)\n" in told
     assert "sales is being parked (still connected)\n" in told
     SessionInfo.model_validate_json(told.splitlines()[-1])
+
+
+def test_a_plan_says_what_waits_for_whom(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    served.fleet.waiting = {"sales": "waits for a person"}
+    assert run(["plan"]) == 0
+    assert capsys.readouterr().out == ". sales: waits for a person\nNothing to do.\n"
+    served.fleet.held = {"sales": "it would be retired", "support": "it would be retired"}
+    assert run(["plan"]) == 0
+    assert capsys.readouterr().out.endswith("Nothing else to do; 2 actions wait for you.\n")
 
 
 def test_an_order_says_what_it_waits_for(served: Served, capsys: pytest.CaptureFixture[str]) -> None:

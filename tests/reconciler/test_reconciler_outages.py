@@ -416,6 +416,8 @@ def test_one_outdated_client_is_an_alarm_for_all_and_nobody_else_is_started(flee
     (opened,) = fleet.ledger.told("outage")
     assert (opened.code, opened.session) == ("outdated", None)
     assert fleet.state("a") is State.OUTDATED
+    assert "WhatsApp refuses this version" in fleet.desk.plan().waiting["a"], "not a person: it is tried again"
+    assert fleet.info("a").reason.endswith("upgrade wakit, then `wakit down` and `wakit up`")
     assert fleet.state("b") is State.CONNECTED
     assert fleet.state("c") is State.RECONNECTING
     for name in "ac":

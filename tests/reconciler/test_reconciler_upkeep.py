@@ -86,6 +86,25 @@ def test_after_a_hunt_for_a_culprit_the_others_share_again_and_it_stays_alone(fl
     assert crews(fleet) == ["abcdef"], "a day without a crash"
 
 
+@pytest.mark.parametrize("code", [-1, -2, -15])
+def test_a_worker_that_a_person_ends_is_nobody_s_fault(fleet: Fleet, code: int) -> None:
+    shared(fleet)
+    for _ in range(3):
+        fleet.workers.crash("d", "somebody ended the worker", code=code)
+        fleet.advance(10)
+        assert crews(fleet) == ["abcdef"], "they come back together"
+    for _ in range(3):
+        fleet.workers.crash("d")
+        fleet.advance(10)
+    (alone,) = [crew for crew in crews(fleet) if "d" in crew]
+    assert alone == "d"
+    fleet.workers.crash("d", "somebody ended the worker", code=code)
+    fleet.advance(10)
+    assert fleet.tracked("d").blamed_at is None
+    assert fleet.ledger.told("worker_exit", "d")[-1].reason == "somebody ended the worker"
+    assert fleet.ledger.told("try_failed") == []
+
+
 def test_a_culprit_that_goes_on_crashing_alone_takes_nobody_aboard(fleet: Fleet) -> None:
     shared(fleet)
     for _ in range(4):
