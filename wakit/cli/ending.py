@@ -56,8 +56,6 @@ def _watch_end(fleet: Fleet, pid: int, until: float) -> bool:
     told = ""
     pause = _PATIENCE
     while not wait_for_end(pid, max(0.0, min(pause, until - time.monotonic()))):
-        if time.monotonic() >= until:
-            return False
         pause = _ASK_AGAIN
         if client is not None:
             try:
@@ -72,6 +70,8 @@ def _watch_end(fleet: Fleet, pid: int, until: float) -> bool:
                 told = waits_for
                 sys.stdout.write(f"It waits for {told} ...\n")
                 sys.stdout.flush()
+        if time.monotonic() >= until:  # asked once at least: who is told that it still runs wants to know why
+            return False
     return True
 
 
