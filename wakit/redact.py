@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Callable
+from datetime import datetime
 from hashlib import sha256
 from typing import Final, final
 
@@ -126,10 +128,70 @@ def account_hash(user: str, key: bytes) -> str:
     return hmac.new(key, user.lstrip("+").encode(), sha256).hexdigest()[:16]
 
 
+_MONTH, _DAY = r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12][0-9]|3[01])"
+_HOUR, _OF_SIXTY = r"(?:[01][0-9]|2[0-3])", r"[0-5][0-9]"
 # What wakit itself writes when it says since when: no number has colons in it.
-_MOMENT: Final = r"20[0-9]{2}-[01][0-9]-[0-3][0-9][ T][0-2][0-9]:[0-5][0-9]:[0-5][0-9]"
+_MOMENT: Final = (
+    rf"(?P<moment>20[0-9]{{2}}-{_MONTH}-{_DAY}[ T]{_HOUR}:{_OF_SIXTY})"
+    rf"(?::{_OF_SIXTY}(?![0-9])|(?=Z\b| ?UTC\b|\+00:00))"
+)
+# And how it names a backup.
+_BACKUP: Final = (
+    rf"(?P<backup>20[0-9]{{2}}{_MONTH}{_DAY}T{_HOUR}{_OF_SIXTY}{_OF_SIXTY}[0-9]{{6}}Z)-[0-9a-f]{{8}}(?![0-9A-Za-z])"
+)
+_DIGITS: Final = r"\+?(?<![0-9.:-])[0-9](?:[ ().-]{0,3}[0-9]){7,14}(?![0-9])"
+_NUMBER: Final = re.compile(_DIGITS)
+_NUMBER_OR_TIME: Final = re.compile(rf"(?<![0-9.:-])(?:{_MOMENT}|(?<![0-9A-Za-z]){_BACKUP})|{_DIGITS}")
+
+_KEY: Final = re.compile(r"\b(?=[A-Za-z0-9+/_-]*[0-9+/_-])[A-Za-z0-9+/_-]{32,}={0,2}")
+# What is looked at on either side of what may be a key, to tell whether it is part of a path.
+_AROUND: Final = 512
+_BEFORE: Final = re.compile(r"[^\s\"'`(),;:=<>]*\Z")
+_AFTER: Final = re.compile(r"[^\s\"'`(),;:=<>]*")
+_PLACE: Final = re.compile(r"/.*\.(?:go|py|pyi|so|c|h|s|S|rs|toml|db|duckdb|log|sock)|(?:[a-z0-9-]+\.)+[a-z]{2,4}/.*")
+_MODULE_VERSION: Final = re.compile(
+    r"@v[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9a-z.]*[0-9]{14}-[0-9a-f]{12})?(?:\+incompatible)?"
+)
+# A word as people write them into paths: of random characters, 32 in a row hardly ever are all such words.
+_WORD: Final = re.compile(r"(?:[a-z]+(?:[A-Z][a-z]+)*|(?:[A-Z][a-z]+)+|[A-Z]{2,6})?[0-9]{0,4}")
+
+
+def _mask_key(found: re.Match[str]) -> str:
+    """Mask what has the shape of a key, unless it is a part of a path to a file or of a Go package's name."""
+    text, begin, end = found.string, found.start(), found.end()
+    before, after = _BEFORE.search(text, max(0, begin - _AROUND), begin), _AFTER.match(text, end, end + _AROUND)
+    whole = (before[0] if before else "") + found[0] + (after[0] if after else "")
+    return found[0] if _is_path(whole) else "[key]"
+
+
+def _is_path(text: str) -> bool:
+    if not _PLACE.fullmatch(text):
+        return False
+    words = _MODULE_VERSION.sub("", re.sub(_BACKUP, "", text))
+    return all(_WORD.fullmatch(word) for word in re.split(r"[/._~+@!*-]+", words))
+
+
+def _mask_number(found: re.Match[str]) -> str:
+    """Mask what has the shape of a number, unless it is a moment or a backup's name."""
+    if (moment := found["moment"]) is not None:
+        kept = _is_moment(moment.replace("T", " "), "%Y-%m-%d %H:%M")
+    elif (stamp := found["backup"]) is not None:
+        kept = _is_moment(stamp, "%Y%m%dT%H%M%S%fZ")
+    else:
+        return "[number]"
+    return found[0] if kept else _NUMBER.sub("[number]", found[0])
+
+
+def _is_moment(text: str, shape: str) -> bool:
+    try:
+        datetime.strptime(text, shape)  # noqa: DTZ007 - only whether there is such a day
+    except ValueError:
+        return False
+    return True
+
+
 # Order matters: whole URLs and QR payloads go before the digits and base64 inside them.
-_SHAPES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
+_SHAPES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]] = (
     (re.compile(r"https?://wa\.me/\S+"), "[qr]"),
     (re.compile(r"\b2@[A-Za-z0-9+/=,._-]{20,}"), "[qr]"),
     (re.compile(r"(?P<scheme>\b[a-z][a-z0-9+-]{0,30}://)[^\s/@]+@"), r"\g<scheme>[credentials]@"),
@@ -139,8 +201,8 @@ _SHAPES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     ),
     (re.compile(r"(?i)(pair(?:ing)?[ _-]?code\W+)\S+"), r"\1[code]"),
     (re.compile(r"\b[0-9A-Z]{4}-[0-9A-Z]{4}\b"), "[code]"),
-    (re.compile(r"\b(?=[A-Za-z0-9+/_-]*[0-9+/_-])[A-Za-z0-9+/_-]{32,}={0,2}"), "[key]"),
-    (re.compile(rf"\+?(?<![0-9.:-])(?!{_MOMENT})[0-9](?:[ ().-]{{0,3}}[0-9]){{7,14}}(?![0-9])"), "[number]"),
+    (_KEY, _mask_key),
+    (_NUMBER_OR_TIME, _mask_number),
 )
 
 
@@ -150,6 +212,8 @@ def scrub(text: str) -> str:
     Example:
         >>> scrub("Pair Code:  ABCD-2345 for 34600000001@s.whatsapp.net")
         'Pair Code:  [code] for [jid]'
+        >>> scrub("the backup 20260301T123015000000Z-ea4d078f of +34 600 000 001")
+        'the backup 20260301T123015000000Z-ea4d078f of [number]'
     """
     for shape, mask in _SHAPES:
         text = shape.sub(mask, text)

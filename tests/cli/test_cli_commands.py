@@ -69,6 +69,16 @@ def test_every_exit_code_is_documented() -> None:
         assert re.search(rf"^\| `?{int(code)}`? ", text, re.MULTILINE), code
 
 
+def test_help_names_every_exit_code_that_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    shown = capsys.readouterr().out
+    rows = re.findall(r"^\| ([0-9, ]+) \|", DOCS.read_text(), re.MULTILINE)
+    for code in {code for row in rows for code in row.split(", ")}:
+        assert re.search(rf"\b{code}\b", shown.partition("Exit codes")[2]), code
+    assert "wakit init" in shown
+    assert "docs/cli.md" in shown
+
+
 @pytest.mark.parametrize("line", [["--help"], ["-h"], []])
 def test_help_names_every_command(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(line) == 0
@@ -229,8 +239,18 @@ def test_orders_reach_the_daemon(served: Served, capsys: pytest.CaptureFixture[s
     assert run(["resume", "sales", "--json"]) == 0
     assert served.fleet.orders == [("restart", "sales"), ("restart", "support"), ("park", "sales"), ("resume", "sales")]
     told = capsys.readouterr().out
-    assert "support: restart asked for; it is declared" in told
+    assert "support is being restarted (still declared)\n" in told
+    assert "sales is being parked (still connected)\n" in told
     SessionInfo.model_validate_json(told.splitlines()[-1])
+
+
+def test_a_plan_says_what_waits_for_whom(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    served.fleet.waiting = {"sales": "waits for a person"}
+    assert run(["plan"]) == 0
+    assert capsys.readouterr().out == ". sales: waits for a person\nNothing to do.\n"
+    served.fleet.held = {"sales": "it would be retired", "support": "it would be retired"}
+    assert run(["plan"]) == 0
+    assert capsys.readouterr().out.endswith("Nothing else to do; 2 actions wait for you.\n")
 
 
 def test_an_order_says_what_it_waits_for(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
@@ -238,12 +258,48 @@ def test_an_order_says_what_it_waits_for(served: Served, capsys: pytest.CaptureF
     served.do(lambda fleet: fleet.change("sales", "parked"))
     assert run(["resume", "sales"]) == 0
     assert capsys.readouterr().out == (
-        "sales: resume asked for; it is parked; WhatsApp refuses this version of the client\n"
+        "sales is being resumed (still parked); WhatsApp refuses this version of the client\n"
     )
     assert run(["restart", "sales", "support"]) == 0
-    assert "support: restart asked for; it is declared; next try in 9 s\n" in capsys.readouterr().out
+    assert "support is being restarted (still declared); next try in 9 s\n" in capsys.readouterr().out
     assert run(["park", "sales"]) == 0
     assert "refuses" not in capsys.readouterr().out
+
+
+def test_one_that_is_refused_keeps_nobody_else_s_order_back(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["park", "nope", "sales", "support"]) == 1
+    assert served.fleet.orders == [("park", "sales"), ("park", "support")]
+    out, err = capsys.readouterr()
+    assert out == "sales is being parked (still connected)\nsupport is being parked (still declared)\n"
+    assert err.startswith("error: No session is called nope")
+    assert err.count("hint: ") == 1
+    assert run(["restart", "sales", "nope", "--json"]) == 1
+    done, refused = map(json.loads, capsys.readouterr().out.splitlines())
+    assert done["name"] == "sales"
+    assert (refused["session"], refused["error"]["error"]) == ("nope", "UnknownSessionError")
+
+
+def test_the_exit_code_of_several_orders_is_that_of_the_gravest_refusal(
+    served: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    park = served.fleet.park
+
+    async def refuse(name: str) -> SessionInfo:
+        if name == "sales":
+            raise HeldError("sales is held", why="by 12", hint="wait")
+        return await park(name)
+
+    served.fleet.park = refuse  # type: ignore[method-assign]
+    assert run(["park", "sales", "nope", "support"]) == 5
+    out, err = capsys.readouterr()
+    assert out == "support is being parked (still declared)\n"
+    assert "error: sales is held: by 12\nhint: wait\n" in err
+
+
+def test_what_is_refused_whoever_it_is_about_is_said_once(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    served.do(lambda f: f.change_daemon(ending="2 workers to end"))
+    assert run(["restart", "sales", "support"]) == 1
+    assert capsys.readouterr().err.count("error: ") == 1
 
 
 def test_what_the_file_parks_is_not_said_to_be_resumed(served: Served, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from cli_support import Served
 
 from wakit.cli.run import run
-from wakit.control.schemas import UpgradeInfo
+from wakit.control.schemas import StatusInfo, UpgradeInfo
 from wakit.errors import ControlError
 
 
@@ -95,3 +95,20 @@ def test_an_ending_daemon_refuses_orders(served: Served, capsys: pytest.CaptureF
     assert served.fleet.orders == []
     assert run(["status"]) == 0
     assert "it ends, and waits for 2 workers to end" in capsys.readouterr().out
+
+
+def test_down_names_nothing_that_a_daemon_does_not_tell(
+    served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("wakit.cli.ending._PATIENCE", 0.0)
+    served.do(lambda f: f.change_daemon(pid=1))
+    told = iter([served.fleet.status()])  # the answer to the order itself
+
+    def refuse() -> StatusInfo:
+        for status in told:
+            return status
+        raise ControlError("It stands still")
+
+    served.fleet.status = refuse  # type: ignore[method-assign]
+    assert run(["down", "--timeout", "0.4"]) == 3
+    assert capsys.readouterr().out == ""

@@ -321,6 +321,13 @@ def test_a_missing_ca_file_is_a_warning() -> None:
     assert warning == "sessions.toml:3:11: endpoint.ca_file: there is no such file yet"
 
 
+def test_a_health_check_that_healthy_lines_fail_is_a_warning() -> None:
+    deaf, restart = make("[health]\ndeaf_after = '39s'\nrestart_after = '29s'\n[sessions.a]\n").warnings
+    assert deaf.startswith("sessions.toml:2:14: health.deaf_after: below 40 s healthy lines are taken for deaf")
+    assert restart.startswith("sessions.toml:3:17: health.restart_after: below 30 s a client is replaced before")
+    assert not make("[health]\ndeaf_after = '40s'\nrestart_after = '30s'\n[sessions.a]\n").warnings
+
+
 @pytest.mark.parametrize(
     "proxy",
     [

@@ -303,3 +303,12 @@ async def test_closing_ends_the_live_feed(path: Path) -> None:
     last = journal.log(event())
     await journal.close()
     assert [item.seq async for item in feed if not isinstance(item, Gap)] == [last]
+
+
+def test_where_only_the_simulated_fleet_has_a_journal_the_hint_says_so(tmp_path: Path) -> None:
+    simulated = tmp_path / ".wakit-sim" / "journal.duckdb"
+    simulated.parent.mkdir()
+    simulated.touch()
+    with pytest.raises(JournalError) as caught:
+        open_read_only(tmp_path / ".wakit" / "journal.duckdb")
+    assert "--sim" in caught.value.hint

@@ -214,6 +214,32 @@ def test_pairing_a_new_session_is_no_incident_but_failing_to_is(history: History
     assert history.rows(INCIDENTS) == [("support", 1, 2, None, 98, "failed", "name look-up failed", None)]
 
 
+def test_a_move_into_another_worker_is_no_incident_unless_it_does_not_arrive(history: History) -> None:
+    history.start(0)
+    for name in ("arrives", "fails", "restarted", "on its way", "alone"):
+        history.state(1, name, "connected")
+    for name in ("arrives", "fails"):
+        history.state(10, name, "starting", "moves", code="moved")
+    history.state(10, "restarted", "starting", "starts anew: a person asked")
+    history.state(11, "arrives", "connected")
+    history.state(12, "fails", "reconnecting", "the worker died")
+    history.state(13, "restarted", "connected")
+    history.state(20, "fails", "connected")
+    history.state(30, "alone", "reconnecting", "the network went away")
+    history.state(40, "on its way", "starting", "moves", code="moved")
+    history.stop(99)
+    assert history.rows(INCIDENTS) == [
+        ("fails", 1, 10, 20, 10, "reconnecting", "moves", None),
+        ("restarted", 1, 10, 13, 3, "starting", "starts anew: a person asked", None),
+        ("alone", 1, 30, 99, 69, "reconnecting", "the network went away", None),
+    ]
+    assert history.rows("SELECT session, reason, code FROM reconnects") == [
+        ("arrives", "moves", "moved"),
+        ("fails", "moves", "moved"),
+        ("restarted", "starts anew: a person asked", None),
+    ]
+
+
 def test_parking_is_no_incident_and_starts_the_count_anew(history: History) -> None:
     history.start(0)
     history.state(1, "sales", "connected")

@@ -396,21 +396,21 @@ class FakeWorkers:
         write_something(Path(client.start.directory, "creds.db"))
 
     @in_loop
-    def crash(self, session: str, cause: str = "it was killed") -> bool:
+    def crash(self, session: str, cause: str = "it was killed", *, code: int = -9) -> bool:
         worker = self.worker_of(session)
         if worker is not None:
-            self.end(worker.worker_id, asked=False, cause=cause)
+            self.end(worker.worker_id, asked=False, cause=cause, code=code)
         return worker is not None
 
     @in_loop
-    def end(self, worker_id: str, *, asked: bool, cause: str, tell: bool = True) -> None:
+    def end(self, worker_id: str, *, asked: bool, cause: str, tell: bool = True, code: int = -9) -> None:
         worker = self.live.pop(worker_id, None)
         if worker is None:
             return
         for client in worker.clients.values():
             client.leave()
         if tell:
-            code = 0 if asked else -9
+            code = 0 if asked else code
             names = tuple(worker.clients)
             self.on_report(
                 WorkerExited(

@@ -32,6 +32,40 @@ def kinds(fleet: Fleet) -> dict[str, int]:
 # -- edits -----------------------------------------------------------------------------------------------------------
 
 
+def test_who_was_aboard_of_a_worker_that_one_could_not_leave_starts_anew_with_that_reason(fleet: Fleet) -> None:
+    fleet.paired("a", "b", sessions_per_worker=2)
+    fleet.restart()
+    fleet.advance(3)
+    fleet.workers.one_may_leave = False
+    fleet.run(fleet.desk.restart("a"))
+    fleet.advance(5)
+    # In the words of the one who ends it (wakit.runtime.staffing says them for both).
+    assert [fleet.ledger.told("state", name)[-2].reason for name in "ab"] == ["starts anew: a person asked"] * 2
+
+
+def test_a_start_says_why_it_is_one(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.run(fleet.desk.restart("a"))
+    fleet.advance(5)
+    fleet.declare(SessionSpec("a", device_name="other"))
+    fleet.advance(5)
+    fleet.run(fleet.desk.park("a"))
+    fleet.advance(1)
+    fleet.run(fleet.desk.resume("a"))
+    fleet.advance(5)
+    fleet.workers.tell("a", Replaced())
+    fleet.advance(1)
+    fleet.run(fleet.desk.restart("a"))
+    fleet.advance(5)
+    assert [event.reason for event in fleet.ledger.told("state", "a") if event.state_to == "starting"][1:] == [
+        "starts anew: a person asked",
+        "starts anew: its declaration changed",
+        "starts with its credential",
+        "starts with its credential: a person asked",
+    ]
+    assert fleet.state("a") is State.CONNECTED
+
+
 def test_a_session_lives_as_the_file_says(fleet: Fleet) -> None:
     fleet.paired("a", "b")
     fleet.declare(A)

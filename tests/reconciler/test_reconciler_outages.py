@@ -480,6 +480,8 @@ def test_one_outdated_client_is_an_alarm_for_all_and_nobody_else_is_started(flee
     (opened,) = fleet.ledger.told("outage")
     assert (opened.code, opened.session) == ("outdated", None)
     assert fleet.state("a") is State.OUTDATED
+    assert "WhatsApp refuses this version" in fleet.desk.plan().waiting["a"], "not a person: it is tried again"
+    assert fleet.info("a").reason.endswith("upgrade wakit, then `wakit down` and `wakit up`")
     assert fleet.state("b") is State.CONNECTED
     assert fleet.state("c") is State.RECONNECTING
     for name in "ac":
@@ -542,6 +544,23 @@ def test_a_connected_one_that_a_person_restarts_meanwhile_comes_back(fleet: Flee
     fleet.run(fleet.desk.restart("b"))
     fleet.advance(10)
     assert [fleet.state(name) for name in "abc"] == [State.OUTDATED, State.CONNECTED, State.RECONNECTING]
+
+
+def test_who_only_loses_a_connection_meanwhile_is_not_said_to_be_outdated(fleet: Fleet) -> None:
+    fleet.paired("a", "b", "c", "d")
+    fleet.workers.silent = True
+    fleet.workers.tell("d", ConnectionLost(why="the connection dropped"))
+    fleet.run(fleet.desk.restart("a"))
+    fleet.advance(1)
+    fleet.workers.tell("a", Outdated())
+    fleet.advance(1)
+    fleet.workers.tell("b", ConnectionLost(why="the connection dropped"))
+    fleet.workers.tell("c", TIMED_OUT)
+    fleet.advance(1)
+    assert "WhatsApp refuses this version" in fleet.info("a").reason
+    for name, own in (("b", "the connection dropped"), ("c", "no answer from"), ("d", "the connection dropped")):
+        assert own in fleet.info(name).reason, name
+        assert own in fleet.ledger.told("state", name)[-1].reason, name
 
 
 def launches_of(fleet: Fleet, name: str) -> int:

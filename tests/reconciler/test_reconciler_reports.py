@@ -164,6 +164,7 @@ def test_every_event_in_every_state(fleet: Fleet, state: State, name: str) -> No
         ("Banned", State.BANNED, "code 101"),
         ("Outdated", State.OUTDATED, "upgrade wakit"),
         ("Refused", State.FAILED, "409"),
+        ("Refused", State.FAILED, "`wakit restart a` tries again"),
         ("CredentialBad", State.FAILED, "the stored device is gone"),
     ],
 )

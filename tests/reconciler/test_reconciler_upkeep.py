@@ -54,6 +54,9 @@ def test_who_was_paired_one_by_one_comes_together_when_all_is_quiet(fleet: Fleet
     assert told.reason == "6 small workers become one"
     assert sorted((told.detail or {})["sessions"]) == list(NAMES)  # type: ignore[arg-type]
     assert 0 < (told.detail or {})["longest_away_s"] < 1  # type: ignore[operator]
+    for name in NAMES:
+        (moved,) = [event for event in fleet.ledger.told("state", name) if event.code == "moved"]
+        assert moved.reason == "moves to another worker: 6 small workers become one"
     launches = len(fleet.workers.launches)
     fleet.advance(4 * 3600)
     assert len(fleet.workers.launches) == launches, "it does not begin again"
@@ -81,6 +84,25 @@ def test_after_a_hunt_for_a_culprit_the_others_share_again_and_it_stays_alone(fl
     assert crews(fleet) == ["abcef", "d"]
     fleet.advance(2 * 3600)
     assert crews(fleet) == ["abcdef"], "a day without a crash"
+
+
+@pytest.mark.parametrize("code", [-1, -2, -15])
+def test_a_worker_that_a_person_ends_is_nobody_s_fault(fleet: Fleet, code: int) -> None:
+    shared(fleet)
+    for _ in range(3):
+        fleet.workers.crash("d", "somebody ended the worker", code=code)
+        fleet.advance(10)
+        assert crews(fleet) == ["abcdef"], "they come back together"
+    for _ in range(3):
+        fleet.workers.crash("d")
+        fleet.advance(10)
+    (alone,) = [crew for crew in crews(fleet) if "d" in crew]
+    assert alone == "d"
+    fleet.workers.crash("d", "somebody ended the worker", code=code)
+    fleet.advance(10)
+    assert fleet.tracked("d").blamed_at is None
+    assert fleet.ledger.told("worker_exit", "d")[-1].reason == "somebody ended the worker"
+    assert fleet.ledger.told("try_failed") == []
 
 
 def test_a_culprit_that_goes_on_crashing_alone_takes_nobody_aboard(fleet: Fleet) -> None:

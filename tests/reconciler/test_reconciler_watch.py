@@ -10,7 +10,18 @@ from fakes import NUMBERS, START, Fleet
 from wakit.core.declaration import HealthPolicy
 from wakit.core.lifecycle import State
 from wakit.redact import Secret
-from wakit.whatsapp.port import Connected, ConnectionLost, HearsAgain, Pulse, WentDeaf, WorkerBeat, WorkerSilent
+from wakit.whatsapp.port import (
+    ClientEnded,
+    Connected,
+    ConnectionLost,
+    DialFailed,
+    DialFailure,
+    HearsAgain,
+    Pulse,
+    WentDeaf,
+    WorkerBeat,
+    WorkerSilent,
+)
 
 POLICY = HealthPolicy(stale_after=90, deaf_after=45, restart_after=60)
 
@@ -54,6 +65,25 @@ def test_a_line_without_a_byte_is_degraded_although_the_library_says_nothing(fle
     beat(fleet, "a", unheard=1)
     assert fleet.state("a") is State.CONNECTED
     assert fleet.ledger.states("a")[-2:] == ["degraded", "connected"]
+
+
+def test_what_a_client_says_while_it_is_replaced_hides_no_cause(fleet: Fleet) -> None:
+    fleet.paired("a", health=POLICY)
+    beat(fleet, "a", unheard=46)
+    fleet.workers.release_takes = 5.0
+    fleet.advance(61)
+    beat(fleet, "a", unheard=107)
+    fleet.advance(1)
+    cause = "it was degraded for 60 s and did not recover"
+    for event in (
+        ConnectionLost(why="the connection dropped"),
+        DialFailed(cause=DialFailure.NOT_ALLOWED, detail="wakit has cut this session's network"),
+        ClientEnded(why="wakit has cut this session's network", cause=DialFailure.NOT_ALLOWED),
+    ):
+        fleet.workers.tell("a", event)
+        fleet.advance(0.1)
+        assert fleet.info("a").reason.startswith(cause)
+    assert fleet.ledger.told("dial_failed") == []
 
 
 def test_a_client_that_sends_nothing_hangs(fleet: Fleet) -> None:

@@ -352,6 +352,7 @@ async def test_a_cut_drops_one_session_and_keeps_it_down():
             assert await support.reader.readexactly(10) == b"still here"
         async with calling(relay) as sales:
             assert await sales.connect(relay.proxy_url("sales")) == 403
+        assert relay.failures == [], "it is meant"  # type: ignore[attr-defined]
         relay.uncut("sales")
         async with calling(relay) as sales:
             assert await sales.connect(relay.proxy_url("sales")) == 200

@@ -42,7 +42,9 @@ _MODULES: Final = {
     "sim": "machine",
 }
 _CODES: Final = (
-    "Exit codes: 0 done, 1 error, 2 `plan` has changes, 3 timeout, 4 no daemon, 5 held by another, 64 usage."
+    "Begin with `wakit init`, then `wakit up`. The documentation is docs/cli.md beside the source. "
+    "Exit codes: 0 done, 1 error, 2 `plan` has changes, 3 timeout, 4 no daemon, 5 held by another, 64 usage, "
+    "70 a mistake of wakit, 130 Ctrl-C, 141 nobody reads its output; 129, 130, 143 `up` was ended by a second signal."
 )
 _LOOK: Final[dict[str, Any]] = {
     "add_completion": False,

@@ -17,6 +17,7 @@ from wakit.errors import ControlError, NoDaemonError, NotConvergedError, WakitEr
 
 _PATIENCE: Final = 1.0  # seconds before it is asked what it waits for
 _ASK_AGAIN: Final = 0.25
+_AN_ANSWER: Final = 1.0  # seconds in which a daemon that does not stand still answers
 
 
 def bring_down(fleet: Fleet, *, seconds: float) -> None:
@@ -26,8 +27,9 @@ def bring_down(fleet: Fleet, *, seconds: float) -> None:
         NotConvergedError: It still runs after ``seconds``.
     """
     record = fleet.place.daemon
+    until = time.monotonic() + seconds
     try:
-        told = fleet.client.shutdown()
+        told = fleet.client.within(max(seconds / 2, _AN_ANSWER)).shutdown()  # then a signal has a while, too
         pid = told.pid
     except NoDaemonError:
         if record is None or not record.alive:
@@ -39,7 +41,7 @@ def bring_down(fleet: Fleet, *, seconds: float) -> None:
         if record is None or not record.alive:
             raise
         pid = _terminate(record)
-    if not _watch_end(fleet, pid, seconds):
+    if not _watch_end(fleet, pid, until):
         raise NotConvergedError(
             f"The daemon (pid {pid}) still runs",
             why=f"it was asked to end {seconds:g} s ago",
@@ -48,26 +50,28 @@ def bring_down(fleet: Fleet, *, seconds: float) -> None:
     sys.stdout.write(f"The daemon (pid {pid}) has ended.\n")
 
 
-def _watch_end(fleet: Fleet, pid: int, seconds: float) -> bool:
-    """Wait until a daemon is gone, and say what it waits for as long as it tells."""
-    until = time.monotonic() + seconds
+def _watch_end(fleet: Fleet, pid: int, until: float) -> bool:
+    """Wait until a daemon is gone, by the monotonic clock, and say what it waits for as long as it tells."""
     client: SyncClient | None = fleet.client
     told = ""
     pause = _PATIENCE
     while not wait_for_end(pid, max(0.0, min(pause, until - time.monotonic()))):
-        if time.monotonic() >= until:
-            return False
         pause = _ASK_AGAIN
         if client is not None:
             try:
-                waits_for = client.status().daemon.ending or told
-            except WakitError:
+                left = min(max(until - time.monotonic(), _ASK_AGAIN), _AN_ANSWER)
+                waits_for = client.within(left).status().daemon.ending or told
+            except NoDaemonError:
                 client = None  # its socket is closed: only the journal is left
                 waits_for = "the journal"
+            except WakitError:
+                waits_for = told  # it stands still, and tells nothing
             if waits_for != told:
                 told = waits_for
                 sys.stdout.write(f"It waits for {told} ...\n")
                 sys.stdout.flush()
+        if time.monotonic() >= until:  # asked once at least: who is told that it still runs wants to know why
+            return False
     return True
 
 

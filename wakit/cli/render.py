@@ -199,9 +199,11 @@ def plan(told: PlanInfo) -> RenderableType:
         mark, style = _VERBS[action.action]
         lines.append(Text(f"{mark} {action.text}", style=style))
     lines += [Text(f"! {name} is held: {why}", style="bold yellow") for name, why in told.held.items()]
-    lines += [Text(f". {name} waits: {why}", style="dim") for name, why in told.waiting.items()]
+    lines += [Text(f". {name}: {why}", style="dim") for name, why in told.waiting.items()]
     if not told.actions:
-        lines.append(Text("Nothing to do.", style="dim"))
+        held = len(told.held)
+        waits = f"Nothing else to do; {held} action{'s wait' if held > 1 else ' waits'} for you."
+        lines.append(Text(waits if held else "Nothing to do.", style="dim"))
     if told.declaration.error:
         lines.append(Text(f"the file as it is now is not in force: {told.declaration.error}", style="bold red"))
     lines += [Text(f"hint: {hint}", style="cyan") for hint in dict.fromkeys(told.hints.values())]

@@ -5,10 +5,12 @@ A module of its own, so that a command that asks one question does not load asyn
 
 from __future__ import annotations
 
+import math
 import random
 import socket as sockets
 import time
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -49,9 +51,14 @@ class SyncClient:
         ``SyncClient(Path(".wakit")).status().daemon.pid``
     """
 
-    def __init__(self, state_dir: Path, *, socket: Path | None = None) -> None:
+    def __init__(self, state_dir: Path, *, socket: Path | None = None, longest: float = math.inf) -> None:
         self.state_dir = state_dir.absolute()
         self._socket = socket
+        self._longest = longest
+
+    def within(self, seconds: float) -> SyncClient:
+        """Return the same client, but one that waits for no answer longer than ``seconds``."""
+        return SyncClient(self.state_dir, socket=self._socket, longest=seconds)
 
     def status(self) -> StatusInfo:
         """See :meth:`Client.status`."""
@@ -178,6 +185,7 @@ class SyncClient:
         return self._socket or find_socket(self.state_dir)
 
     def _answer(self, call: Call[T]) -> T:
+        call = replace(call, seconds=min(call.seconds, self._longest))
         exchange = Exchange(call)
         deadline = time.monotonic() + call.seconds
         try:

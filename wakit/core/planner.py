@@ -296,7 +296,9 @@ def _plan_running(draft: _Draft, spec: SessionSpec, seen: SessionObservation) ->
 def _plan_start(draft: _Draft, spec: SessionSpec, seen: SessionObservation, free: int) -> int:
     asked = seen.request is not None
     if seen.waits_for_person and not asked:
-        draft.waiting[spec.name] = "waits for a person"
+        # An outdated one waits for the breaker, which lets it try again now and then.
+        outdated = draft.closed if seen.state is State.OUTDATED else ""
+        draft.waiting[spec.name] = outdated or "waits for a person"
         return 0
     # A person who asks does not wait for a pause: the request clears it. One that begins later is kept, or a start that
     # fails although it was asked for would be tried again without end.

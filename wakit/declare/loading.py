@@ -182,6 +182,13 @@ def _absolute(path: str, folder: Path, environ: Mapping[str, str]) -> str:
     return os.path.normpath(folder / path)
 
 
+# The library pings every 20 to 30 s, and waits 10 s for the answer.
+_IMPATIENT: Final = (
+    ("deaf_after", 40.0, "healthy lines are taken for deaf, since the library pings only every 20 to 30 s"),
+    ("restart_after", 30.0, "a client is replaced before its next ping can show that it has recovered"),
+)
+
+
 def _warnings(fleet: FleetSpec, any_session: bool, checker: Checker, display: str) -> list[str]:
     said = []
     if not any_session:
@@ -189,6 +196,10 @@ def _warnings(fleet: FleetSpec, any_session: bool, checker: Checker, display: st
     if fleet.endpoint is not None and not os.path.isfile(fleet.endpoint.ca_file):  # noqa: PTH113 - text as declared
         place = checker.location(("endpoint", "ca_file"), of_value=True)
         said.append(f"{place}: endpoint.ca_file: there is no such file yet")
+    for key, least, what in _IMPATIENT:
+        if getattr(fleet.health, key) < least:
+            place = checker.location(("health", key), of_value=True)
+            said.append(f"{place}: health.{key}: below {least:g} s {what}")
     return said
 
 

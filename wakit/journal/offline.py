@@ -80,9 +80,7 @@ def open_read_only(path: Path) -> OfflineJournal:
         ...         return journal.query("SELECT session, state FROM sessions_now")
     """
     if not path.exists():
-        raise JournalError(
-            "There is no journal", why=f"{path} does not exist", hint="start the daemon once: `wakit up`"
-        )
+        raise JournalError("There is no journal", why=f"{path} does not exist", hint=_how_to_get_one(path))
     database.require_unclaimed(path)
     connection = database.connect(path, read_only=True)
     try:
@@ -96,3 +94,10 @@ def open_read_only(path: Path) -> OfflineJournal:
         connection.close()
         raise
     return OfflineJournal(connection)
+
+
+def _how_to_get_one(path: Path) -> str:
+    simulated = path.parent.with_name(path.parent.name + "-sim") / path.name  # as wakit.runtime.place has it
+    if simulated.exists():
+        return "the simulated fleet has one: add `--sim`"
+    return "start the daemon once: `wakit up`"

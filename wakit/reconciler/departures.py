@@ -5,8 +5,10 @@ Who was aboard a crash comes back by halves, in two workers, until the culprit c
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 from wakit.core.lifecycle import Happening, State
 from wakit.core.observation import Credential
@@ -15,8 +17,11 @@ from wakit.core.records import JSON
 from wakit.core.retry import AFTER_CRASH
 from wakit.reconciler.hands import Hands
 from wakit.reconciler.roster import Roster
-from wakit.reconciler.tracked import Tracked
+from wakit.reconciler.tracked import Planned, Tracked
 from wakit.whatsapp.port import WorkerExited
+
+# Signals that people send: the worker was ended from outside, which is nobody's fault. (SIGKILL may be the kernel's.)
+_BY_HAND: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
 class Departures:
@@ -45,6 +50,8 @@ class Departures:
         for tracked in aboard:
             self._log_exit(tracked, report, report.cause)
             tracked.leave_worker()
+            if not tracked.busy:  # it was to stay: it is started again at once
+                tracked.planned = Planned(report.cause)
             vault = self._roster.ports.vault
             ended = vault.mark_stopped if tracked.credential is Credential.PRESENT else vault.rest
             self._hands.note(tracked, partial(ended, tracked.name))
@@ -54,12 +61,13 @@ class Departures:
     def _crashed(self, aboard: Sequence[Tracked], report: WorkerExited) -> None:
         """Bring back whoever was aboard, in two halves, so that a crash that comes again finds its culprit."""
         # Whoever crashes alone again right after a crash in company is the one that the others suffered from.
-        culprit = len(aboard) == 1 and aboard[0].quarantine is not None
+        by_hand = -report.exit_code in _BY_HAND
+        culprit = not by_hand and len(aboard) == 1 and aboard[0].quarantine is not None
         self._roster.crashed_at = self._roster.ports.now()
         self._roster.crashes += 1
         if culprit:
             aboard[0].blamed_at = self._roster.crashed_at
-        cause = report.cause + _whose_fault(len(aboard), culprit=culprit)
+        cause = report.cause + ("" if by_hand else _whose_fault(len(aboard), culprit=culprit))
         pairing = [tracked for tracked in aboard if tracked.credential is not Credential.PRESENT]
         for tracked in aboard:
             self._log_exit(tracked, report, cause, aboard=len(aboard), culprit=culprit)
@@ -67,12 +75,12 @@ class Departures:
             self._hands.note(tracked, partial(self._roster.ports.vault.rest, tracked.name))
             self._roster.happen(tracked, Happening.WORKER_LOST, cause)
         by_name = {tracked.name: tracked for tracked in aboard}
-        for half, names in enumerate(halves(list(by_name))):
+        for half, names in enumerate([] if by_hand else halves(list(by_name))):
             for name in names:
                 by_name[name].quarantine = f"{report.worker_id}/{half}"
         retried = [tracked for tracked in aboard if tracked.state is State.RECONNECTING]  # a verdict stands
         if retried:
-            self._roster.retry_together(retried, AFTER_CRASH, alone=len(aboard) == 1)
+            self._roster.retry_together(retried, AFTER_CRASH, alone=len(aboard) == 1 and not by_hand)
         for tracked in pairing:
             self._hands.settle(tracked)
         for tracked in aboard:

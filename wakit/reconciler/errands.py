@@ -13,7 +13,7 @@ from wakit.errors import ControlError
 from wakit.reconciler.jobs import Jobs
 from wakit.reconciler.looking import Looker
 from wakit.reconciler.roster import Roster
-from wakit.reconciler.tracked import Tracked
+from wakit.reconciler.tracked import Planned, Tracked
 from wakit.reconciler.turns import Turns
 from wakit.redact import Secret
 from wakit.vault.recovery import Recovery
@@ -100,6 +100,7 @@ class Errands:
                 recovery = await self._in_turn(name, partial(vault.put_back, name, chosen))
                 tracked.remember(await self._in_turn(name, partial(vault.find, name)))
                 tracked.begin()
+                tracked.planned = Planned("a person had a backup put back")
                 self._roster.log("recovery", tracked, reason=recovery.words(self._ports.now()))
                 found.set_result(recovery)
             except Exception as error:  # noqa: BLE001 - whoever asked is told; the session is not to blame

@@ -119,7 +119,9 @@ class Outages:
                 tracked.next_try_at = outage.probe_at if tracked.asked else None
                 tracked.ask_again()
                 self._hands.release(tracked, why=words)
-            elif tracked.state is State.RECONNECTING:
+            elif tracked.state is State.RECONNECTING and (
+                outage.trouble is not Trouble.OUTDATED or tracked.running is None  # else the library redials
+            ):
                 roster.say(tracked, words)
 
     def _close(self, outage: Outage, through: Tracked | None, why: str, *, over: bool) -> None:

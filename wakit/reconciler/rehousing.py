@@ -20,7 +20,7 @@ from wakit.core.lifecycle import State
 from wakit.errors import WakitError
 from wakit.reconciler.roster import Roster
 from wakit.reconciler.starting import Hired, Starter, in_words
-from wakit.reconciler.tracked import Tracked
+from wakit.reconciler.tracked import MOVED, Planned, Tracked
 
 _ARRIVAL: Final = 30.0  # seconds a session has to be connected again
 
@@ -102,11 +102,8 @@ class Rehouser:
 
     async def _come_over(self, tracked: Tracked, worker: Hired, why: str) -> None:
         in_service = tracked.state is State.CONNECTED
-        tracked.moving = True
-        try:
-            await self._stop(tracked, why)
-        finally:
-            tracked.moving = False
+        await self._stop(tracked, why)
+        tracked.planned = Planned(why, MOVED)
         if await self._starter.restore([tracked], onto=worker) and in_service:
             await self._roster.reaches(tracked, State.CONNECTED, _ARRIVAL)
 

@@ -104,7 +104,7 @@ class Reports:
                 assert_never(report)
 
     def _event(self, tracked: Tracked, event: News, at: datetime) -> None:
-        if tracked.moving and isinstance(event, ConnectionLost | DialFailed | ClientEnded):
+        if tracked.stopping and isinstance(event, ConnectionLost | DialFailed | ClientEnded):
             return
         tracked.dialling = False
         if isinstance(event, _ANSWERED) and self._roster.matters(tracked, event.happening):
@@ -218,7 +218,8 @@ class Reports:
     def _common(self, reason: str, cause: str | None = None) -> str:
         """Return what concerns everybody instead of one session's own words for it, if that is what they are."""
         outage = self._roster.outlook.outage
-        if outage is None or (cause is not None and trouble_of(cause) is None):
+        # A connection that is lost says nothing about the version; whoever is refused for it gets a verdict.
+        if outage is None or outage.trouble is Trouble.OUTDATED or (cause is not None and trouble_of(cause) is None):
             return reason
         return outage.words()
 

@@ -23,7 +23,7 @@ from wakit.core.release import Release
 from wakit.core.retry import AFTER_CRASH, AFTER_DIAL
 from wakit.errors import CredentialElsewhereError, CredentialError, GivenAwayError, HeldError, WakitError
 from wakit.reconciler.roster import Roster
-from wakit.reconciler.tracked import Tracked
+from wakit.reconciler.tracked import MOVED, Tracked
 from wakit.reconciler.turns import Turns
 from wakit.redact import PhoneNumber, scrub
 from wakit.vault import StartTicket
@@ -77,6 +77,7 @@ class Starter:
         pairing = tracked.method or action.pairing
         candidate = self._candidate(tracked, self._ports.vault.prepare_pairing)
         tracked.asked, tracked.request = tracked.request is Request.PAIR, None
+        tracked.planned = None  # what follows is another link, whatever the end of the one before was for
         self._started(candidate, f"pairs by {pairing.value}: {action.reason}")
         # From outside a damaged one can look whole, and so would never be linked anew, however often a person asks.
         spoilt = tracked.credential is Credential.DAMAGED and await self._is_spoilt(tracked.name)
@@ -125,9 +126,10 @@ class Starter:
         """
         candidates = [self._candidate(tracked, self._ports.vault.prepare_restore) for tracked in aboard]
         for candidate in candidates:
+            asked = candidate.tracked.request is not None
             candidate.tracked.request, candidate.tracked.asked = None, False
             candidate.tracked.end_pairing()
-            self._started(candidate, "starts with its credential")
+            self._started(candidate, f"starts with its credential{': a person asked' if asked else ''}")
         launched = await self._launch(candidates, None, onto)
         self._ports.workers.forget([tracked.name for tracked in aboard if tracked not in launched])
         return launched
@@ -138,12 +140,15 @@ class Starter:
 
     def _started(self, candidate: _Candidate, reason: str) -> None:
         tracked = candidate.tracked
-        if tracked.attempt:
+        planned, tracked.planned = tracked.planned, None
+        if planned is not None:
+            reason = f"{'moves to another worker' if planned.code == MOVED else 'starts anew'}: {planned.why}"
+        elif tracked.attempt:
             reason = f"{tracked.dial_failure}; trying again" if tracked.dial_failure else f"{reason}, again"
         tracked.begin()
         tracked.starts += 1
         tracked.running = candidate.spec.fingerprint()
-        self._roster.happen(tracked, Happening.START, reason)
+        self._roster.happen(tracked, Happening.START, reason, code=planned.code if planned else "")
 
     async def _launch(
         self, candidates: Sequence[_Candidate], pairing: Pairing | None, onto: Hired | None = None

@@ -9,7 +9,7 @@ from wakit.core.observation import Credential, Request
 from wakit.errors import WakitError
 from wakit.reconciler.roster import Roster
 from wakit.reconciler.starting import in_words
-from wakit.reconciler.tracked import Tracked
+from wakit.reconciler.tracked import Planned, Tracked
 from wakit.reconciler.turns import Turns
 
 
@@ -29,7 +29,11 @@ class Stopper:
     async def stop(self, tracked: Tracked, why: str) -> None:
         """Take a session out of its worker, if it has one; its credential is free for others afterwards."""
         if tracked.worker_id is not None:
-            await self._ports.workers.release(tracked.worker_id, tracked.name, why=why)
+            tracked.stopping = True
+            try:
+                await self._ports.workers.release(tracked.worker_id, tracked.name, why=why)
+            finally:
+                tracked.stopping = False
             # Not in the background: what follows may move the credential under another name, and into another's turn.
             await self._rest(tracked)
         tracked.leave_worker()
@@ -37,7 +41,7 @@ class Stopper:
 
     async def park(self, tracked: Tracked, why: str) -> None:
         """Stop a session that is declared and not to run."""
-        tracked.request = None
+        tracked.request = tracked.planned = None
         tracked.end_pairing()
         await self.stop(tracked, why)
         self._roster.happen(tracked, Happening.PARK, why)
@@ -48,6 +52,7 @@ class Stopper:
         # is stopped: what it tells meanwhile comes on top, and one that is unlinked at this very moment must not be
         # taken for one that was pairing because a person asked.
         asked, tracked.request = tracked.request is Request.RESTART, None
+        tracked.planned = Planned(why)
         tracked.ask_again()
         tracked.begin()
         try:

@@ -33,6 +33,22 @@ class Shown:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Why a session that was in service is started anew; its next start says so.
+
+    Attributes:
+        why: In words, for the journal.
+        code: In a word for programs; the view ``incidents`` leaves out what is ``moved``.
+    """
+
+    why: str
+    code: str = ""
+
+
+MOVED: Final = "moved"
+
+
 @dataclass(slots=True)
 class Tracked:
     """One session: what the planner sees of it, and what people see of it."""
@@ -70,7 +86,8 @@ class Tracked:
     quarantine: str | None = None  # it was aboard of a crash: until it has proved itself it shares with these only
     blamed_at: datetime | None = None  # when it was found to be the culprit of a crash
     release: Release = UNKNOWN  # what its worker was started from
-    moving: bool = False  # it leaves its worker for another one: that its connection ends is meant
+    stopping: bool = False  # it is being taken out of its worker: that its connection ends is meant
+    planned: Planned | None = None  # why its client was ended, if it is to be started again at once
     leaving: str | None = None  # why it has to leave its worker as soon as the action under way ends
     hindered: bool = False  # its last start failed for a reason that is not its own
     busy: bool = False  # an action on it is under way; the planner's word has to wait
@@ -89,7 +106,7 @@ class Tracked:
 
     def wait_for_person(self, why: str) -> None:
         """Start it no more until a person asks."""
-        self.waits_for_person, self.why_waits, self.next_try_at = True, why, None
+        self.waits_for_person, self.why_waits, self.next_try_at, self.planned = True, why, None, None
 
     def begin(self) -> None:
         """Forget what is over once it is started: the wait, the pause, and why an earlier try failed."""

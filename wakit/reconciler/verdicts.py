@@ -68,11 +68,14 @@ class Verdicts:
                 reason = f"WhatsApp banned this account for a time (code {event.code or 'unknown'})"
             case Outdated():
                 code = "405"
-                reason = "WhatsApp refuses this version of the client; upgrade wakit, then `wakit restart`"
+                reason = "WhatsApp refuses this version of the client; upgrade wakit, then `wakit down` and `wakit up`"
                 self._outages.sent_away(tracked, Trouble.OUTDATED, "it refuses this version of the client")
             case Refused():
                 code = event.code
-                reason = f"WhatsApp refused the login ({event.code or event.why or 'no reason given'})"
+                reason = (
+                    f"WhatsApp refused the login ({event.code or event.why or 'no reason given'}); "
+                    f"`wakit restart {name}` tries again; if it stays so, look for a newer wakit"
+                )
             case CredentialBad():
                 reason = f"the credential cannot be used: {event.why}"
         self._roster.happen(tracked, event.happening, reason, code=code)

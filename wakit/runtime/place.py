@@ -42,6 +42,10 @@ class Place:
         """The control socket: the running daemon's, or the one a daemon would take."""
         return Path(self.daemon.socket) if self.daemon else socket_address(self.state_dir).path
 
+    def simulated_beside(self) -> DaemonRecord | None:
+        """Return the daemon that runs the same file against the loopback WhatsApp, if this one is the real fleet."""
+        return None if self.sim else _living(self.state_dir.with_name(self.state_dir.name + _SIM_SUFFIX))
+
 
 def locate(config: Path | None = None, *, sim: bool | None = None) -> Place:
     """Find a fleet.

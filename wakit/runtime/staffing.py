@@ -78,6 +78,7 @@ class Staff:
             try:
                 if await self._host.stop_session(worker_id, session, _LEAVE):
                     return
+                why = f"the worker was ended for all aboard, because {session} could not leave it ({why})"
             except WorkerError:
                 pass  # it is gone already, or about to be
         self._aboard.pop(worker_id, None)

@@ -59,6 +59,13 @@ class NotYetError(DialError):
         super().__init__(DialFailure.TIMEOUT, detail)
 
 
+class CutError(DialError):
+    """wakit does not let the session dial any more. Nothing failed: its client is being ended, or is to dial anew."""
+
+    def __init__(self) -> None:
+        super().__init__(DialFailure.NOT_ALLOWED, "wakit has cut this session's network")
+
+
 def is_whatsapp(host: str, port: int) -> bool:
     """Tell whether a dial goes to WhatsApp: its web socket, or its media hosts.
 

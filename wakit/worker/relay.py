@@ -30,7 +30,16 @@ from typing import Final
 from wakit.listening import stop_accepting
 from wakit.whatsapp.port import DialFailure
 from wakit.whatsapp.translation import LastDial
-from wakit.worker.dialing import DIAL_DEADLINE, LOGIN_HOST, DialError, NotYetError, Route, Streams, is_whatsapp
+from wakit.worker.dialing import (
+    DIAL_DEADLINE,
+    LOGIN_HOST,
+    CutError,
+    DialError,
+    NotYetError,
+    Route,
+    Streams,
+    is_whatsapp,
+)
 from wakit.worker.messages import Traffic
 from wakit.worker.metering import Meter
 from wakit.worker.proxying import Request, read_request
@@ -61,9 +70,9 @@ class _Passenger:
     tunnels: set[asyncio.StreamWriter] = field(default_factory=set)
 
     def require_network(self) -> None:
-        """Raise DialError if the session is cut."""
+        """Raise CutError if the session is cut."""
         if self.cut:
-            raise DialError(DialFailure.NOT_ALLOWED, "wakit has cut this session's network")
+            raise CutError
 
 
 class Relay:
@@ -179,7 +188,7 @@ class Relay:
             hung_up.cancel()
             if request.host == LOGIN_HOST:
                 passenger.last_dial = LastDial(seen=True, cause=error.cause, detail=error.detail)
-            if not isinstance(error, NotYetError):
+            if not isinstance(error, NotYetError | CutError):
                 self._on_failure(request.user, request.host, error)
             return await _refuse(writer, _STATUS.get(error.cause, "503 Service Unavailable"))
         if streams is None:

@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import gc
+import sys
 from enum import StrEnum
-from functools import partial
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from wakit.cli.options import Config, Json, Sim, fleet_of
+
+if TYPE_CHECKING:
+    from wakit.cli.fleet import Fleet
 
 _PATIENCE: Final = 60.0  # seconds `up --wait` waits
 
@@ -59,7 +62,14 @@ def up(
     typed = context.get_parameter_source("sim_phones")
     if typed is not None and typed.name == "COMMANDLINE" and not sim:
         raise typer.BadParameter("it is about --sim, which was not given", context, param_hint="--sim-phones")
-    asked = partial(fleet_of, context, config, sim, phones_by_hand=sim_phones is SimPhones.MANUAL)
+
+    def asked() -> Fleet:
+        fleet = fleet_of(context, config, sim, phones_by_hand=sim_phones is SimPhones.MANUAL)
+        if (simulated := fleet.place.simulated_beside()) is not None:
+            told = f"a simulated daemon of this file runs (pid {simulated.pid}); without --sim the real one is started"
+            sys.stderr.write(f"note: {told}\n")
+        return fleet
+
     if wait:
         from wakit.cli import background
 

@@ -66,7 +66,7 @@ def restart(
     """
     from wakit.cli import orders
 
-    orders.give(fleet_of(context, config, sim), "restart", names, as_json=json, take_over=take_over)
+    _end(orders.give(fleet_of(context, config, sim), "restart", names, as_json=json, take_over=take_over))
 
 
 def park(context: typer.Context, *, names: Names, config: Config = None, sim: Sim = None, json: Json = False) -> None:
@@ -76,11 +76,16 @@ def park(context: typer.Context, *, names: Names, config: Config = None, sim: Si
     """
     from wakit.cli import orders
 
-    orders.give(fleet_of(context, config, sim), "park", names, as_json=json)
+    _end(orders.give(fleet_of(context, config, sim), "park", names, as_json=json))
 
 
 def resume(context: typer.Context, *, names: Names, config: Config = None, sim: Sim = None, json: Json = False) -> None:
     """Undo park."""
     from wakit.cli import orders
 
-    orders.give(fleet_of(context, config, sim), "resume", names, as_json=json)
+    _end(orders.give(fleet_of(context, config, sim), "resume", names, as_json=json))
+
+
+def _end(code: int) -> None:
+    if code:
+        raise typer.Exit(code)
