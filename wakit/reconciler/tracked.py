@@ -104,6 +104,11 @@ class Tracked:
             wanted = self.spec is None or self.spec.enabled
             self.asked, self.request = False, self.request or (Request.PAIR if wanted else None)
 
+    @property
+    def heard_at(self) -> datetime | None:
+        """When WhatsApp was heard on its connection last, as far as is known."""
+        return max((at for at in (self.last_seen_at, self.last_connected_at) if at is not None), default=None)
+
     def leave_worker(self) -> None:
         """Forget the worker; it is gone."""
         self.worker_id = self.worker_pid = self.running = self.shown = self.leaving = None
