@@ -10,7 +10,7 @@ from random import Random
 from fakes import Fleet
 
 from wakit.reconciler.roster import ONLINE
-from wakit.whatsapp.port import HearsAgain, Pulse, WentDeaf, WorkerBeat
+from wakit.whatsapp.port import Connected, HearsAgain, Pulse, WentDeaf, WorkerBeat
 
 _STEP = 1.0
 _BEAT = 5.0
@@ -63,6 +63,9 @@ class Lines:
         for line in self._lines.values():
             if not line.dead:
                 line.heard = self._now()
+        for name in self.names:
+            if name not in self._lines and self.fleet.workers.client(name) is not None:
+                self.fleet.workers.tell(name, Connected())  # its dial was under way
 
     def pass_(self, seconds: float) -> None:
         """Let time pass."""
