@@ -110,8 +110,8 @@ def test_one_405_among_many_is_over_soon_if_somebody_else_logs_in_meanwhile(link
 
 def signal_sim(whatsapp: LoopbackWhatsApp, number: signal.Signals) -> None:
     """Stop the process of the sim, whose connections then carry nothing and stay open; or have it go on."""
-    children = psutil.Process().children(recursive=True)
-    (process,) = [child for child in children if str(whatsapp.state) in child.cmdline()]
+    alive = [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
+    (process,) = [each for each in alive if str(whatsapp.state) in each.cmdline()]
     process.send_signal(number)
 
 

@@ -6,7 +6,10 @@ WITH known AS MATERIALIZED (
     SELECT
         *,
         coalesce(ended_at, 'infinity'::TIMESTAMP) AS over_at,
-        CASE WHEN trouble = 'network' THEN started_at + INTERVAL 60 SECOND ELSE started_at END AS deaf_until
+        greatest(
+            coalesce(ended_at, 'infinity'::TIMESTAMP),
+            CASE WHEN trouble = 'network' THEN started_at + INTERVAL 60 SECOND ELSE started_at END
+        ) AS deaf_until
     FROM outages
 ),
 own AS MATERIALIZED (
@@ -17,7 +20,8 @@ explained AS (
     FROM own
     JOIN known
         ON own.started_at >= known.started_at - INTERVAL 60 SECOND
-        AND own.started_at <= CASE WHEN own.code = 'deaf' THEN greatest(over_at, deaf_until) ELSE over_at END
+        AND own.started_at <= known.deaf_until
+        AND (own.code = 'deaf' OR own.started_at <= known.over_at)
         AND own.started_at + to_milliseconds(CAST(1000 * own.seconds AS BIGINT))
             <= coalesce(known.ended_at + INTERVAL 10 MINUTE, 'infinity'::TIMESTAMP)
 ),
