@@ -23,7 +23,7 @@ def test_who_is_deaf_for_its_own_reasons_has_restart_after(over: Over | None) ->
 
 def test_once_a_new_connection_got_through_all_dead_ones_are_replaced_at_one_moment() -> None:
     over = Over(at(0), at(17), dialled=True)
-    told = [Deaf(at(moment), at(moment - 38)) for moment in (10, 14, 20, 33)]
+    told = [Deaf(at(moment), at(moment - 38)) for moment in (10, 14, 20, 33, 44)]
     assert {cure(deaf, over, MINUTE) for deaf in told} == {Cure(at(45), together=True)}
 
 

@@ -101,5 +101,5 @@ def cure(deaf: Deaf, over: Over | None, restart_after: timedelta) -> Cure:
         return Cure(max(own, over.at + TOLD_WITHIN), together=False)
     if over.dialled:
         # By then all who fell silent with it are known, so they come back at one moment.
-        return Cure(max(over.at + _CHANCE, deaf.since + _CHANCE, over.since + TOLD_WITHIN), together=True)
-    return Cure(max(over.at, deaf.since) + TOLD_WITHIN, together=True)
+        return Cure(max(over.at + _CHANCE, over.since + TOLD_WITHIN, deaf.since), together=True)
+    return Cure(max(over.at + TOLD_WITHIN, deaf.since), together=True)
