@@ -139,20 +139,6 @@ def test_dead_connections_are_replaced_together_once_a_new_one_gets_through(
     assert {name: fleet.tracked(name).failures.at for name in MANY} == dict.fromkeys(MANY, ())
 
 
-def test_the_limit_of_four_is_lifted_once_one_that_was_replaced_is_back(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lines = crowd(fleet, monkeypatch)
-    launched = [len(fleet.launches(name)) for name in MANY]
-    lines.cut(*MANY[:40])  # the others hear, so it is not the network
-    for _ in range(21):
-        fleet.workers.launch_takes = 4.0  # so that many are on their way at once
-        lines.pass_(5)
-    assert {fleet.state(name) for name in MANY} == {State.CONNECTED}
-    now = [len(fleet.launches(name)) for name in MANY]
-    assert [after - before for before, after in zip(launched, now, strict=True)] == [1] * 40 + [0] * 10
-
-
 def test_after_a_short_loss_nobody_is_replaced(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = crowd(fleet, monkeypatch, health=HealthPolicy(restart_after=15))
     launched = len(fleet.workers.launches)
