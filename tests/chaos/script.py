@@ -14,6 +14,7 @@ KINDS: Final[dict[str, tuple[int, float, float]]] = {
     "stream error": (4, 0, 0),
     "replaced": (2, 0, 0),
     "deaf": (2, 0, 0),
+    "silence": (1, 5, 20),
     "slow handshakes": (3, 1, 4),
     "hanging dials": (3, 4, 12),
     "refused dials": (3, 2, 6),

@@ -109,6 +109,10 @@ class Trouble:
         elif fault.kind == "port closed":
             self._sim.listen(False)
             self._later(fault.seconds, lambda: self._sim.listen(True))
+        elif fault.kind == "silence":  # of the network: what is there is dead, and what is new gets no answer
+            armed = self._sim.arm(HangDial(), times=None)
+            self._sim.strike(Deaf())
+            self._later(fault.seconds, lambda: self._sim.disarm(armed))
         elif fault.kind == "refused login":
             reason = int(fault.how)
             self._sim.arm(Failure(reason, code=101 if reason == 402 else 0, expire=BAN_SECONDS), Target(number=number))

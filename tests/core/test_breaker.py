@@ -21,8 +21,10 @@ from wakit.core.breaker import (
     Trouble,
     evidence_of,
     is_busy,
+    silence_of,
     trouble_of,
 )
+from wakit.core.silence import Over
 from wakit.whatsapp.port import DialFailure
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -370,3 +372,95 @@ def test_whatever_is_told_there_is_a_probe_to_come_and_somebody_hit(
         assert outage.probe_at - now <= timedelta(hours=12)
         assert outage.disputed_by not in outage.sessions
         assert outage.words()
+
+
+# -- connections that fall silent ------------------------------------------------------------------------------------
+
+
+def silence(session: str, *, told: float, heard: float, proxied: bool = False) -> Evidence:
+    told_at, heard_at = (NOON + timedelta(seconds=seconds) for seconds in (told, heard))
+    return silence_of(session, told_at, silent_since=heard_at, proxied=proxied)
+
+
+def fell_silent(*silent: Evidence, wanted: int, heard: float | None = None, outlook: Outlook | None = None) -> Outlook:
+    heard_at = None if heard is None else NOON + timedelta(seconds=heard)
+    found = outlook or Outlook()
+    for each in silent:
+        found = found.failed(each, Headcount(wanted, 0, heard_at), 0.5)
+    return found
+
+
+def test_a_tenth_that_falls_silent_while_nobody_is_heard_is_an_outage_since_the_last_byte() -> None:
+    crowd = [silence(f"s{n}", told=10 + n / 4, heard=n / 4 - 25) for n in range(12)]
+    assert fell_silent(*crowd[:-1], wanted=117, heard=-0.5).outage is None
+    outage = fell_silent(*crowd, wanted=117, heard=-0.5).outage
+    assert outage is not None
+    assert (outage.trouble, outage.since) == (Trouble.NETWORK, NOON - timedelta(seconds=0.5))
+    assert outage.sessions == {each.session for each in crowd}
+
+
+def test_somebody_who_is_heard_meanwhile_refutes_silence_but_no_failed_dial() -> None:
+    crowd = [silence(f"s{n}", told=10 + n, heard=n - 25) for n in range(12)]
+    assert fell_silent(*crowd, wanted=117, heard=15).outage is None
+    assert fell_silent(*crowd, wanted=117, heard=0.5).outage is not None
+    dials = [failure(f"s{n}", after=n) for n in range(12)]
+    assert fell_silent(*dials, wanted=117, heard=11).outage is not None
+
+
+def test_one_silent_session_is_its_own_matter_however_small_the_fleet() -> None:
+    assert fell_silent(*(silence("a", told=40 * n, heard=40 * n - 20) for n in range(5)), wanted=1).outage is None
+    assert fell_silent(silence("a", told=10, heard=0), silence("a", told=20, heard=0), wanted=2).outage is None
+
+
+def test_silence_that_was_told_over_a_minute_is_no_one_moment() -> None:
+    assert fell_silent(silence("a", told=10, heard=0), silence("b", told=60, heard=40), wanted=3).outage is None
+    assert fell_silent(silence("a", told=10, heard=0), silence("b", told=50, heard=5), wanted=3).outage is not None
+
+
+def test_something_that_comes_ends_what_silence_told_and_not_what_dials_did() -> None:
+    outlook = fell_silent(silence("a", told=10, heard=-5), silence("b", told=14, heard=-1), wanted=3)
+    assert outlook.outage is not None
+    assert outlook.heard(NOON + timedelta(seconds=4)) is outlook, "it came before the last ping that was not answered"
+    assert outlook.heard(NOON + timedelta(seconds=15)) == Outlook()
+    dials, _ = opened()
+    assert dials.heard(NOON + timedelta(seconds=15)) is dials
+
+
+def test_who_fell_silent_in_an_outage_that_is_over_says_nothing_about_the_time_since() -> None:
+    over = Over(NOON, NOON + timedelta(seconds=20), dialled=True)
+    old = [silence(name, told=35, heard=-5) for name in "abc"]
+    assert fell_silent(*old, wanted=3, outlook=Outlook(over=over)) == Outlook(over=over)
+    new = [silence(name, told=65, heard=21) for name in "abc"]
+    assert fell_silent(*new, wanted=3, outlook=Outlook(over=over)).outage is not None
+
+
+def test_dials_and_silence_are_weighed_together_and_the_first_dial_dates_it() -> None:
+    silent = [silence(f"s{n}", told=12, heard=-3 - n) for n in range(6)]
+    failed = [failure(f"d{n}", after=1 + n) for n in range(6)]
+    outage = fell_silent(*silent, *failed, wanted=117, heard=0.9).outage
+    assert outage is not None
+    assert (outage.since, outage.unanswered_since) == (NOON + timedelta(seconds=0.9), None)
+
+
+def test_time_that_did_not_pass_excuses_silence_and_no_dial() -> None:
+    outlook = fell_silent(silence("a", told=10, heard=0), wanted=12)
+    outlook = outlook.failed(failure("b", after=11), Headcount(30, 1), 0.5)
+    assert [each.session for each in outlook.excused().evidence] == ["b"]
+
+
+def test_what_is_known_of_silence_moves_with_the_clock() -> None:
+    hour = timedelta(hours=1)
+    outlook = fell_silent(
+        silence("a", told=10, heard=0), wanted=12, outlook=Outlook(over=Over(NOON, NOON, dialled=True))
+    )
+    assert outlook.evidence == ()
+    outlook = fell_silent(
+        silence("a", told=10, heard=1), wanted=12, outlook=Outlook(over=Over(NOON, NOON, dialled=True))
+    )
+    moved = outlook.moved(lambda at: at + hour, lambda at: at + hour)
+    assert moved.over == Over(NOON + hour, NOON + hour, dialled=True)
+    assert moved.evidence == (silence("a", told=3610, heard=3601),)
+    silent = fell_silent(silence("a", told=10, heard=0), silence("b", told=10, heard=0), wanted=3)
+    moved = silent.moved(lambda at: at + hour, lambda at: at + hour)
+    assert moved.outage is not None
+    assert (moved.outage.since, moved.outage.unanswered_since) == (NOON + hour, NOON + hour + timedelta(seconds=1))

@@ -150,13 +150,13 @@ class Fleet:
     def wait_connected(self, *names: str) -> StatusInfo:
         return self.wait_states(**dict.fromkeys(names, "connected"))
 
-    def wait_event(self, holds: Callable[[EventInfo], bool], *, since: int = 0) -> EventInfo:
+    def wait_event(self, holds: Callable[[EventInfo], bool], *, since: int = 0, timeout: float = PATIENCE) -> EventInfo:
         """Wait for a journal event after the number ``since``."""
-        return asyncio.run(self._wait_event(holds, since))
+        return asyncio.run(self._wait_event(holds, since, timeout))
 
-    async def _wait_event(self, holds: Callable[[EventInfo], bool], since: int) -> EventInfo:
+    async def _wait_event(self, holds: Callable[[EventInfo], bool], since: int, patience: float) -> EventInfo:
         client = Client(locate(self.config).state_dir)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             async with aclosing(client.live(since=since)) as frames:
                 async for frame in frames:
                     if isinstance(frame, EventLogged) and holds(frame.event):

@@ -7,11 +7,12 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import psutil
 import pytest
 from harness import Fleet, endpoint_table, fleet_in
 from support.whatsapp import LoopbackWhatsApp, fresh_number, sim  # noqa: F401 - a fixture
 
-from wakit.sim.scenarios import Drop, Failure, RefuseDial, Target
+from wakit.sim.scenarios import Deaf, Drop, Failure, RefuseDial, Target
 
 NAMES = ("a", "b", "c")
 
@@ -105,3 +106,45 @@ def test_one_405_among_many_is_over_soon_if_somebody_else_logs_in_meanwhile(link
     assert (over.code, over.detail["probes"]) == ("outdated", 1)
     assert "a got through" in over.reason
     fleet.wait_connected(*NAMES)
+
+
+def signal_sim(whatsapp: LoopbackWhatsApp, number: signal.Signals) -> None:
+    """Stop the process of the sim, whose connections then carry nothing and stay open; or have it go on."""
+    alive = [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
+    (process,) = [each for each in alive if str(whatsapp.state) in each.cmdline()]
+    process.send_signal(number)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_a_network_that_falls_silent_is_one_incident_and_connections_that_live_are_kept(linked: Linked) -> None:
+    fleet, whatsapp = linked.fleet, linked.whatsapp
+    since = fleet.seq()
+    signal_sim(whatsapp, signal.SIGSTOP)
+    try:
+        lost = fleet.wait_event(lambda event: event.kind == "outage", since=since)
+        assert (lost.session, lost.code) == (None, "network")
+        status = fleet.wait(lambda status: all("the network is lost since" in s.reason for s in status.sessions))
+        assert status.daemon.outage is not None
+        status = fleet.wait(lambda status: status.daemon.outage is not None and status.daemon.outage.sessions == 3)
+    finally:
+        signal_sim(whatsapp, signal.SIGCONT)
+    back = fleet.wait_event(lambda event: event.kind == "outage_over", since=since)
+    assert back.detail["sessions"] == len(NAMES)
+    status = fleet.wait_connected(*NAMES)
+    assert [session.attempt for session in status.sessions] == [0, 0, 0]
+    incidents = fleet.sql("SELECT session, state, code, sessions, ended_at IS NOT NULL AS over FROM incidents")
+    assert incidents == [{"session": None, "state": "outage", "code": "network", "sessions": 3, "over": True}]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_when_all_connections_are_dead_and_new_ones_work_all_are_replaced_at_one_moment(linked: Linked) -> None:
+    fleet, whatsapp = linked.fleet, linked.whatsapp
+    since = fleet.seq()
+    assert whatsapp.sim.strike(Deaf()) == len(NAMES)
+    over = fleet.wait_event(lambda event: event.kind == "outage_over", since=since, timeout=90)
+    assert over.detail["sessions"] == len(NAMES)
+    fleet.wait(lambda status: all(s.state == "connected" and s.restarts == 1 for s in status.sessions))
+    incidents = fleet.sql("SELECT session, state, code, sessions, ended_at IS NOT NULL AS over FROM incidents")
+    assert incidents == [{"session": None, "state": "outage", "code": "network", "sessions": 3, "over": True}]

@@ -77,6 +77,19 @@ async def test_an_older_wakit_s_journal_is_read_only_after_the_daemon_ran(path: 
         assert reader.query("FROM sessions_now").num_rows == 0
 
 
+@pytest.mark.parametrize("versions", range(1, len(shipped())))
+def test_a_journal_of_any_earlier_shape_becomes_one_of_this_shape(
+    connection: duckdb.DuckDBPyConnection, versions: int
+) -> None:
+    columns = "SELECT table_name, column_name, data_type FROM information_schema.columns ORDER BY ALL"
+    migrate(connection, NOW, shipped()[:versions])
+    migrate(connection, NOW)
+    with duckdb.connect() as new:
+        migrate(new, NOW)
+        assert connection.execute(columns).fetchall() == new.execute(columns).fetchall()
+    assert connection.execute("FROM incidents").fetchall() == []
+
+
 def test_another_database_is_no_journal(path: Path) -> None:
     duckdb.connect(str(path)).close()
     with pytest.raises(JournalError, match="cannot be used"):

@@ -407,6 +407,22 @@ def test_an_outage_is_one_incident_and_not_one_for_each_session(history: History
     assert history.rows("SELECT count(*) FROM interruptions WHERE session IS NOT NULL") == [(5,)]
 
 
+def test_who_is_told_to_be_deaf_when_a_silent_outage_is_over_belongs_to_it_all_the_same(history: History) -> None:
+    """The outage began at 100 and was over at 120; a line that is dead is known to be so 45 s after its last byte."""
+    connected(history)
+    for moment, name in zip((110, 112, 125, 139, 165), FLEET, strict=True):
+        history.state(moment, name, "degraded", "a keepalive went unanswered", code="deaf")
+    detail: dict[str, Any] = {"sessions": 2, "began_seconds_before": 12}
+    history.add(112, "outage", code="network", reason="the network is lost", detail=detail)
+    history.state(126, "s0", "reconnecting", "the connection dropped")
+    history.add(120, "outage_over", code="network", detail={"sessions": 5, "seconds": 20})
+    for name in FLEET:
+        history.state(170 if name == "s4" else 160, name, "connected")
+    history.pulse(300)
+    found = history.rows("SELECT session, sessions, started_at FROM incidents ORDER BY started_at")
+    assert found == [(None, 5, 100), ("s4", 1, 165)]
+
+
 def test_an_outage_that_goes_on_is_open(history: History) -> None:
     connected(history)
     lost(history, back=None)

@@ -14,6 +14,7 @@ from wakit.core.declaration import HealthPolicy, Pairing, SessionSpec, VaultPoli
 from wakit.core.lifecycle import State
 from wakit.core.release import Release
 from wakit.core.restarts import Failures
+from wakit.core.silence import Over
 from wakit.errors import WakitError
 from wakit.reconciler import watch
 from wakit.reconciler.tracked import Shown
@@ -451,3 +452,14 @@ def test_a_start_that_does_not_end_puts_backups_off_for_minutes(fleet: Fleet, ma
     machine.set_clock(-24 * HOUR)
     fleet.advance(360)
     assert whys(fleet, "a")
+
+
+def test_how_the_last_outage_ended_moves_with_the_clock_although_another_one_has_just_begun(fleet: Fleet) -> None:
+    fleet.paired("a")
+    fleet.advance(60)
+    over = Over(fleet.now() - timedelta(seconds=50), fleet.now() - timedelta(seconds=40), dialled=True)
+    new = outage(fleet.now(), fleet.now() + timedelta(seconds=4))
+    fleet.roster.outlook = Outlook(outage=new, over=over)
+    by = timedelta(hours=-1)
+    fleet.reconciler.clockwork.take(Jump(Surprise.SET, seconds=3600, shift=-3600))
+    assert fleet.roster.outlook == Outlook(outage=new, over=Over(over.since + by, over.at + by, dialled=True))

@@ -151,6 +151,21 @@ def test_when_all_are_deaf_only_a_few_are_tried(fleet: Fleet) -> None:
     assert all(fleet.state(name) is not State.DEGRADED for name in names), "the next ones follow"
 
 
+@pytest.mark.parametrize("silent", [True, False])
+def test_once_one_is_back_the_others_follow_whose_lines_are_silent(fleet: Fleet, silent: bool) -> None:
+    """A line that carries bytes although it is deaf is a slow server's, which new connections would not help."""
+    names = tuple("abcdefgh")
+    fleet.paired(*names, health=POLICY)
+    fleet.workers.silent = True
+    beats(fleet, 70, *names, unheard=46, grows=silent)
+    tried = [name for name in names if fleet.state(name) is not State.DEGRADED]
+    assert len(tried) == 4
+    fleet.workers.tell(tried[0], Connected())
+    beats(fleet, 4, *(name for name in names if name not in tried), unheard=116 if silent else 46)
+    fleet.advance(1)
+    assert len([name for name in names if fleet.state(name) is State.DEGRADED]) == (0 if silent else 3)
+
+
 def test_tries_in_vain_do_not_keep_the_others_waiting_for_ever(fleet: Fleet) -> None:
     names = tuple("abcde")
     fleet.paired(*names, health=POLICY)

@@ -12,7 +12,7 @@ Pure: :class:`Outlook` is a value, every method returns the next one, and moment
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Final
 
 from wakit.core.retry import Backoff
+from wakit.core.silence import TOLD_WITHIN, UNANSWERED, Over
 
 
 class Trouble(StrEnum):
@@ -82,7 +83,7 @@ def is_busy(code: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One dial or login that did not succeed, in a way that may be everybody's.
+    """One dial or login that did not succeed, or a connection that fell silent, in a way that may be everybody's.
 
     Attributes:
         session: Whose.
@@ -91,6 +92,7 @@ class Evidence:
         detail: A sentence for people.
         sure: This machine itself said that there is no way out.
         proxied: The session has an upstream proxy: its own way out, which may be what is broken.
+        silent_since: Of a connection that fell silent: when something came on it last.
     """
 
     session: str
@@ -99,6 +101,11 @@ class Evidence:
     detail: str
     sure: bool = False
     proxied: bool = False
+    silent_since: datetime | None = None
+
+    def is_refuted(self, heard_at: datetime | None) -> bool:
+        """Tell whether somebody was heard while this one's ping went unanswered."""
+        return self.silent_since is not None and heard_at is not None and heard_at > self.at - UNANSWERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +115,12 @@ class Headcount:
     Attributes:
         wanted: Sessions that should be connected.
         down: Those of them that are not.
+        heard_at: When something came last on any connection, None if nobody knows.
     """
 
     wanted: int
     down: int
+    heard_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +129,7 @@ class Outage:
 
     Attributes:
         trouble: Why.
-        since: When the first dial failed that led to it.
+        since: When the first dial failed that led to it, or when the last byte came before all fell silent.
         detail: What was said about a dial, for people.
         sessions: Whom it hit so far; of an outdated client's, who was refused.
         probe_at: When the next probe is due.
@@ -128,6 +137,8 @@ class Outage:
         probing: The session that is let through to find out, or None between two probes.
         disputed_by: Who logged in with the refused version since and was not refused itself; None if nobody did.
         undisputed: How many probes had told by then.
+        unanswered_since: If connections that fell silent told of it, and no dial: since when nothing came on any.
+            Whatever comes later ends it.
     """
 
     trouble: Trouble
@@ -139,6 +150,7 @@ class Outage:
     probing: str | None = None
     disputed_by: str | None = None
     undisputed: int = 0
+    unanswered_since: datetime | None = None
 
     def words(self) -> str:
         """Say what is wrong and what ends it."""
@@ -166,10 +178,12 @@ class Outlook:
     Attributes:
         evidence: The newest failure of each session since somebody got through, oldest first.
         outage: What is wrong for all, or None.
+        over: How the last outage of the network ended.
     """
 
     evidence: tuple[Evidence, ...] = ()
     outage: Outage | None = None
+    over: Over | None = None
 
     def failed(self, new: Evidence, fleet: Headcount, chance: float) -> Outlook:
         """Take a failure into account; the breaker may open.
@@ -185,24 +199,52 @@ class Outlook:
         )
         if self.outage is not None and not outdated:
             return replace(self, outage=self._hit(self.outage, new, chance))
+        if new.silent_since is not None and (fleet.wanted <= 1 or self._is_known(new.silent_since)):
+            return self
         span = _SPAN_ALONE if fleet.wanted <= 1 else SPAN
-        kept = tuple(old for old in self.evidence if old.at > new.at - span)
-        if fleet.wanted > 1:
-            kept = tuple(old for old in kept if old.session != new.session)
-        seen = (*kept, new)
+        kept = [
+            old
+            for old in self.evidence
+            if old.at > new.at - (span if old.silent_since is None else TOLD_WITHIN)
+            and (fleet.wanted <= 1 or old.session != new.session)
+        ]
+        seen = tuple(each for each in (*kept, new) if not each.is_refuted(fleet.heard_at))
         same = [each for each in seen if each.trouble is new.trouble]
-        if not _suffices(same, fleet):
-            return Outlook(seen)
+        if not same or not _suffices(same, fleet):
+            return replace(self, evidence=seen, outage=None)
         pause = PROBES[new.trouble].pause(1, chance)
-        return Outlook(
-            outage=Outage(
-                trouble=new.trouble,
-                since=min(each.at for each in same),
-                detail=new.detail,
-                sessions=frozenset(each.session for each in same),
-                probe_at=new.at + timedelta(seconds=pause),
-            )
+        silent = all(each.silent_since is not None for each in same)
+        outage = Outage(
+            trouble=new.trouble,
+            since=_began(same, fleet.heard_at),
+            detail=new.detail,
+            sessions=frozenset(each.session for each in same),
+            probe_at=new.at + timedelta(seconds=pause),
+            unanswered_since=new.at - UNANSWERED if silent else None,
         )
+        return replace(self, evidence=(), outage=outage)
+
+    def _is_known(self, silent_since: datetime) -> bool:
+        """Tell whether a connection fell silent in an outage that is over: it says nothing about the time since."""
+        return self.over is not None and silent_since <= self.over.at
+
+    def heard(self, at: datetime) -> Outlook:
+        """Take into account that something came on a connection; a breaker that silence opened closes.
+
+        One that failed dials opened does not: connections may live on while nobody gets a new one.
+        """
+        outage = self.outage
+        if outage is None or outage.unanswered_since is None or at <= outage.unanswered_since:
+            return self
+        return replace(self, evidence=(), outage=None)
+
+    def ended(self, over: Over) -> Outlook:
+        """Remember how an outage of the network ended."""
+        return replace(self, over=over)
+
+    def excused(self) -> Outlook:
+        """Forget who fell silent: time did not pass as it should."""
+        return replace(self, evidence=tuple(each for each in self.evidence if each.silent_since is None))
 
     def reached(self, session: str) -> Outlook:
         """Take into account that WhatsApp answered a session as it should; the breaker closes.
@@ -217,7 +259,7 @@ class Outlook:
             and session not in outage.sessions | {outage.probing}
         ):
             return self
-        return Outlook()
+        return replace(self, evidence=(), outage=None)
 
     def logged_in(self, session: str, dialled_at: datetime | None, now: datetime, chance: float) -> Outlook:
         """Take into account that a session logged in; if others were told that it is outdated, a probe is due soon.
@@ -267,10 +309,17 @@ class Outlook:
             noted: Sets the moment right at which something was.
             due: Sets the moment right at which something will be.
         """
-        outage = self.outage
+        outage, over = self.outage, self.over
         if outage is not None:
-            outage = replace(outage, since=noted(outage.since), probe_at=due(outage.probe_at))
-        return Outlook(tuple(replace(each, at=noted(each.at)) for each in self.evidence), outage)
+            silent = outage.unanswered_since and noted(outage.unanswered_since)
+            outage = replace(outage, since=noted(outage.since), probe_at=due(outage.probe_at), unanswered_since=silent)
+        if over is not None:
+            over = replace(over, since=noted(over.since), at=noted(over.at))
+        evidence = tuple(
+            replace(each, at=noted(each.at), silent_since=each.silent_since and noted(each.silent_since))
+            for each in self.evidence
+        )
+        return Outlook(evidence, outage, over)
 
     def renamed(self, source: str, target: str) -> Outlook:
         """Return the same after a session was given another name."""
@@ -300,6 +349,21 @@ def evidence_of(session: str, at: datetime, *, cause: str, detail: str, proxied:
     if trouble is None:
         return None
     return Evidence(session, at, trouble, detail, sure=cause in _SURE, proxied=proxied)
+
+
+def silence_of(session: str, at: datetime, *, silent_since: datetime, proxied: bool) -> Evidence:
+    """Return what it is a sign of that a connection fell silent."""
+    detail = "no connection hears anything of WhatsApp any more"
+    return Evidence(session, at, Trouble.NETWORK, detail, proxied=proxied, silent_since=silent_since)
+
+
+def _began(same: Sequence[Evidence], heard_at: datetime | None) -> datetime:
+    """Return when it began: as the first dial failed, or, of connections that fell silent, as the last was heard."""
+    failed = [each.at for each in same if each.silent_since is None]
+    silent = [each.silent_since for each in same if each.silent_since is not None]
+    if silent:
+        failed.append(max(silent if heard_at is None else [*silent, heard_at]))
+    return min(failed)
 
 
 def _suffices(same: Iterable[Evidence], fleet: Headcount) -> bool:

@@ -81,7 +81,7 @@ class _Shift:
         """Set the fleet's breaker right; ``probe`` is when its next probe was due at the last reading."""
         outage = outlook.outage
         if outage is not None and self.is_fresh(outage.since):
-            return outlook
+            return outlook.moved(self.noted, lambda at: at)
         return outlook.moved(self.noted, lambda at: self.due(at, probe))
 
 

@@ -30,6 +30,7 @@ from wakit.reconciler.memory import Past, recollect, take_up
 from wakit.reconciler.outages import Outages
 from wakit.reconciler.reports import Reports
 from wakit.reconciler.roster import ONLINE, Roster
+from wakit.reconciler.silenced import Silenced
 from wakit.reconciler.starting import in_words
 from wakit.reconciler.tracked import Tracked
 from wakit.reconciler.watch import Watch
@@ -66,7 +67,8 @@ class Reconciler:
         errands = self._errands = self.executor.errands
         self.outages = Outages(roster, errands, on_convergence)
         self.clockwork = Clockwork(roster, self.outages, errands, self.wake)
-        self.watch = Watch(roster, errands, self.wake)
+        self.silenced = Silenced(roster, errands, self.outages)
+        self.watch = Watch(roster, errands, self.outages, self.wake)
         self._reports = Reports(
             roster, errands, self.executor.keeper.ask, outages=self.outages, silent=self.watch.silent
         )
@@ -132,9 +134,11 @@ class Reconciler:
             self._wake.clear()
             self._hurry()
             self.outages.look()
+            self.silenced.look()
             decided = self.decide()
             self.act(decided)
-            moments = (decided.wake_at, self.executor.jobs.wake_at(), self.outages.wake_at())
+            waits = (self.executor.jobs, self.outages, self.silenced)
+            moments = (decided.wake_at, *(each.wake_at() for each in waits))
             ended = clock()
             await self._pause(min((moment for moment in moments if moment), default=None))
             if (early := ended + min(_REST * (ended - began), _LONGEST_REST) - clock()) > 0.0:

@@ -11,14 +11,17 @@ their pauses grow, and one that gets through is as good a sign as the probe.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from wakit.control.schemas import OutageInfo
-from wakit.core.breaker import Evidence, Headcount, Outage, Outlook, Trouble, evidence_of
+from wakit.core.breaker import Evidence, Headcount, Outage, Outlook, Trouble, evidence_of, silence_of
 from wakit.core.deadlines import DEADLINES
+from wakit.core.health import deaf_words
 from wakit.core.lifecycle import ALIVE, Happening, State
 from wakit.core.observation import Credential
+from wakit.core.silence import Over
 from wakit.reconciler.returning import LONG, Releases, Return, waits_for_the_library
 from wakit.reconciler.roster import ONLINE, Roster
 from wakit.reconciler.tracked import Tracked
@@ -57,9 +60,26 @@ class Outages:
         """Take note of a login that WhatsApp answered with no."""
         self._failed(Evidence(tracked.name, self._roster.ports.now(), trouble, detail))
 
-    def reached(self, tracked: Tracked) -> None:
-        """Take note that WhatsApp answered a session."""
-        self._become(self._roster.outlook.reached(tracked.name), tracked)
+    def went_deaf(self, tracked: Tracked) -> None:
+        """Take note that a connected session hears nothing any more; call it before the state says so."""
+        if tracked.state is State.CONNECTED:
+            now, heard_at = self._roster.ports.now(), tracked.heard_at
+            proxied = tracked.spec is not None and tracked.spec.proxy is not None
+            self._failed(silence_of(tracked.name, now, silent_since=heard_at or now, proxied=proxied))
+
+    def heard(self, tracked: Tracked, at: datetime) -> None:
+        """Take note that something came on the connection of a session."""
+        if tracked.state in ONLINE:
+            self._become(self._roster.outlook.heard(at), tracked, dialled=False)
+
+    def reached(self, tracked: Tracked, *, dialled: bool = True) -> None:
+        """Take note that WhatsApp answered a session.
+
+        Args:
+            tracked: The session.
+            dialled: On a new connection; else one that was deaf hears again.
+        """
+        self._become(self._roster.outlook.reached(tracked.name), tracked, dialled=dialled)
 
     def logged_in(self, tracked: Tracked) -> None:
         """Take note that a session logged in, which may be evidence against an alarm that others gave."""
@@ -75,7 +95,12 @@ class Outages:
         wanted = [
             each for each in self._roster.sessions.values() if self._is_wanted(each) and not each.waits_for_person
         ]
-        return Headcount(len(wanted), sum(each.state not in ONLINE for each in wanted))
+        heard = (each.heard_at for each in self._roster.sessions.values() if each.state in ONLINE)
+        return Headcount(
+            len(wanted),
+            sum(each.state not in ONLINE for each in wanted),
+            max((at for at in heard if at is not None), default=None),
+        )
 
     def _is_wanted(self, tracked: Tracked) -> bool:
         spec = self._roster.declared(tracked.name)
@@ -83,11 +108,13 @@ class Outages:
             return tracked.held is not None and tracked.state in ALIVE
         return spec.enabled and not tracked.parked and tracked.held is None
 
-    def _become(self, outlook: Outlook, through: Tracked | None, why: str = "") -> None:
+    def _become(self, outlook: Outlook, through: Tracked | None, why: str = "", *, dialled: bool = True) -> None:
         before, after = self._roster.outlook.outage, outlook.outage
         self._roster.outlook = outlook
         if before is not None and (after is None or after.trouble is not before.trouble):
-            self._close(before, through, why, over=after is None)
+            self._close(self._with_all_it_hit(before), through, why, over=after is None)
+            if after is None and through is not None:
+                self._hear_again(before, dialled=dialled)
         if after is not None and (before is None or after.trouble is not before.trouble):
             self._open(after)
         if before is not after:
@@ -119,9 +146,10 @@ class Outages:
                 tracked.next_try_at = outage.probe_at if tracked.asked else None
                 tracked.ask_again()
                 self._hands.release(tracked, why=words)
-            elif tracked.state is State.RECONNECTING and (
-                outage.trouble is not Trouble.OUTDATED or tracked.running is None  # else the library redials
-            ):
+            elif (
+                tracked.state is State.RECONNECTING
+                and (outage.trouble is not Trouble.OUTDATED or tracked.running is None)  # else the library redials
+            ) or (tracked.state is State.DEGRADED and outage.trouble is Trouble.NETWORK):
                 roster.say(tracked, words)
 
     def _close(self, outage: Outage, through: Tracked | None, why: str, *, over: bool) -> None:
@@ -146,6 +174,31 @@ class Outages:
                 returning.append(tracked)
         self._returning.begin(returning)
 
+    def _with_all_it_hit(self, outage: Outage) -> Outage:
+        """Add those whose connection carried nothing since it began: not all had noticed yet."""
+        if outage.unanswered_since is None:
+            return outage
+        silent = {
+            each.name
+            for each in self._roster.sessions.values()
+            if each.state in ONLINE and each.heard_at is not None and each.heard_at <= outage.since
+        }
+        return replace(outage, sessions=outage.sessions | silent)
+
+    def _hear_again(self, outage: Outage, *, dialled: bool) -> None:
+        """Leave the deaf ones to what their own lines show from now on (:func:`wakit.core.silence.cure`)."""
+        if outage.trouble is Trouble.OUTDATED:
+            return
+        roster = self._roster
+        roster.outlook = roster.outlook.ended(Over(outage.since, roster.ports.now(), dialled))
+        for tracked in roster.sessions.values():
+            if tracked.state is State.DEGRADED:
+                roster.say(tracked, deaf_words(max(1, tracked.keepalive_errors)))
+
+    def start_with_others(self, tracked: Tracked) -> None:
+        """Have a session that is about to leave its worker start again with those that leave theirs now, too."""
+        self._returning.start_with_others(tracked)
+
     # -- probes ------------------------------------------------------------------------------------------------------
 
     def hurry(self) -> None:
@@ -156,6 +209,7 @@ class Outages:
 
     def woke_up(self) -> None:
         """Probe now, whatever is under way: it began before the machine slept."""
+        self._roster.outlook = self._roster.outlook.excused()
         outage = self._roster.outlook.outage
         if outage is not None and outage.trouble is not Trouble.OUTDATED:
             self._roster.outlook = self._roster.outlook.due(self._roster.ports.now())
@@ -174,7 +228,7 @@ class Outages:
         if not waiting:
             self._become(Outlook(), None, "nobody waits for it any more")
             return
-        candidates = self._candidates(waiting, now, enough=_ENOUGH + outage.probes // _IN_VAIN)
+        candidates = self._candidates(waiting, now, outage, enough=_ENOUGH + outage.probes // _IN_VAIN)
         if not candidates:
             begun = [each.entrusted_at for each in waiting if each.entrusted_at is not None]
             due = min(begun, default=now) + LONG  # until then the library redials for each of them often enough
@@ -198,7 +252,10 @@ class Outages:
         if chosen.state is State.OUTDATED:
             chosen.begin()
         if chosen.running is not None:
-            self._hands.release(chosen, why="it is started anew, to find out whether anybody gets through again")
+            why = "it is started anew, to find out whether anybody gets through again"
+            if chosen.state is State.DEGRADED:
+                self._roster.happen(chosen, Happening.WORKER_LOST, why, code="deaf")
+            self._hands.release(chosen, why=why)
 
     def _waiting(self, outage: Outage) -> list[Tracked]:
         """Return who waits for the end; of an outdated client's, whom it hit, as long as there are any."""
@@ -211,16 +268,18 @@ class Outages:
             ]
             if refused:
                 return refused
-        return [each for each in wanted if each.state in _WAITING and not each.waits_for_person]
+        states = _WAITING | {State.DEGRADED} if outage.trouble is Trouble.NETWORK else _WAITING
+        return [each for each in wanted if each.state in states and not each.waits_for_person]
 
-    def _candidates(self, waiting: list[Tracked], now: datetime, *, enough: int) -> list[Tracked]:
+    def _candidates(self, waiting: list[Tracked], now: datetime, outage: Outage, *, enough: int) -> list[Tracked]:
         """Return who can be the probe: who is in nobody's hands; if that are too few, also whom the library lets wait.
 
         Several take turns, because one may have a trouble of its own; a proxy of its own is the likeliest.
         """
         ours = [each for each in waiting if each.running is None]
         found = [each for each in ours if each.credential is Credential.PRESENT] or ours
-        online = {each.worker_id for each in self._roster.sessions.values() if each.state in ONLINE}
+        silent = outage.unanswered_since is not None  # so whoever is connected hears nothing, either
+        online = {each.worker_id for each in self._roster.sessions.values() if each.state in ONLINE and not silent}
         waited = [each for each in waiting if self._has_waited(each, now, among_others=each.worker_id in online)]
         waited.sort(key=lambda each: each.spec is not None and each.spec.proxy is not None)
         return found + waited[: max(0, enough - len(found))]
@@ -248,6 +307,11 @@ class Outages:
         )
 
     # -- what people see ---------------------------------------------------------------------------------------------
+
+    def why_deaf(self, reason: str) -> str:
+        """Return what concerns everybody instead of a deaf session's own words, if that is why it is deaf."""
+        outage = self._roster.outlook.outage
+        return outage.words() if outage is not None and outage.trouble is Trouble.NETWORK else reason
 
     def info(self) -> OutageInfo | None:
         """Return what is wrong for all, as people see it."""

@@ -108,7 +108,7 @@ class Reports:
             return
         tracked.dialling = False
         if isinstance(event, _ANSWERED) and self._roster.matters(tracked, event.happening):
-            self._outages.reached(tracked)
+            self._outages.reached(tracked, dialled=not isinstance(event, HearsAgain))
         match event:
             case QrShown():
                 self._show(tracked, Shown(Pairing.QR, event.payload, event.expires_at), "shows a QR code to scan")
@@ -122,7 +122,9 @@ class Reports:
                 self._connected(tracked, event, at)
             case WentDeaf():
                 tracked.keepalive_errors = max(1, event.errors)
-                self._roster.happen(tracked, event.happening, deaf_words(tracked.keepalive_errors), code="deaf")
+                self._outages.went_deaf(tracked)
+                reason = self._outages.why_deaf(deaf_words(tracked.keepalive_errors))
+                self._roster.happen(tracked, event.happening, reason, code="deaf")
             case PhoneSeen():
                 self.handsets.seen(tracked, event.at)
             case HearsAgain():

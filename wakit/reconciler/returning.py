@@ -49,8 +49,7 @@ class Return:
     def begin(self, crew: Sequence[Tracked]) -> None:
         """Have sessions dial soon, whatever they wait for."""
         now, self._dialling = self._roster.ports.now(), []
-        linked = sum(each.credential is Credential.PRESENT for each in self._roster.sessions.values())
-        together = None if linked <= ALONE_UP_TO else now + _GATHERED
+        together = self._together()
         for tracked in crew:
             if tracked.running is None:
                 tracked.next_try_at = tracked.not_before = None
@@ -59,6 +58,12 @@ class Return:
                     self._dialling.append(tracked)
                 else:
                     self._start_anew(tracked, together)
+
+    def start_with_others(self, tracked: Tracked) -> None:
+        """Have a session that is about to leave its worker start again with those that leave theirs now, too."""
+        tracked.next_try_at = together = self._together()
+        if together is not None:
+            self._leaving.append((tracked, together))
 
     def look(self) -> None:
         """Have those who left their workers start again as soon as all of them have; look again at who dialled."""
@@ -74,6 +79,10 @@ class Return:
         """Return when :meth:`look` has something to do."""
         now = self._roster.ports.now()
         return min((_left_alone_until(each, now) for each in self._dialling), default=None)
+
+    def _together(self) -> datetime | None:
+        linked = sum(each.credential is Credential.PRESENT for each in self._roster.sessions.values())
+        return None if linked <= ALONE_UP_TO else self._roster.ports.now() + _GATHERED
 
     def _start_anew(self, tracked: Tracked, together: datetime | None) -> None:
         tracked.next_try_at = together

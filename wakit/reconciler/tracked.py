@@ -131,6 +131,11 @@ class Tracked:
             self.last_seen_at = at
         return self.last_seen_at
 
+    @property
+    def heard_at(self) -> datetime | None:
+        """When WhatsApp was heard on its connection last, as far as is known."""
+        return max((at for at in (self.last_seen_at, self.last_connected_at) if at is not None), default=None)
+
     def leave_worker(self) -> None:
         """Forget the worker; it is gone."""
         self.worker_id = self.worker_pid = self.running = self.shown = self.leaving = None

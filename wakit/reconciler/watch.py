@@ -5,8 +5,9 @@ changes is told. Whether a session is well is :func:`wakit.core.health.judge`'s 
 
 A degraded session is given time to recover. One that takes too long leaves its worker and is started anew, alone; the
 library would redial by itself, but only after three minutes, and not if it hangs. When many are deaf at once it is the
-network, and a fresh client would hear no more than the old one; so only a few are tried at a time, and the others
-follow once those have come back.
+network, which is the breaker's (:mod:`wakit.reconciler.outages`): it lets one at a time try, and those who stay silent
+when it is over are :mod:`wakit.reconciler.silenced`'s. Of the others only a few are tried at a time, until one of them
+shows that a new connection helps.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from wakit.core.declaration import HealthPolicy
 from wakit.core.health import Health, Signs, judge, lateness, stale_words
 from wakit.core.lifecycle import Happening, State
 from wakit.core.retry import AFTER_DIAL
+from wakit.reconciler.outages import Outages
 from wakit.reconciler.roster import Roster
+from wakit.reconciler.silenced import cure_of
 from wakit.reconciler.tracked import Tracked
 from wakit.whatsapp.port import Pulse, WorkerBeat, WorkerSilent
 
@@ -48,24 +51,30 @@ class Watch:
     Args:
         roster: The sessions.
         hands: Takes a session out of its worker.
+        outages: Told who falls silent, and who is heard.
         wake: Has the loop look again.
     """
 
-    def __init__(self, roster: Roster, hands: Hands, wake: Callable[[], None]) -> None:
+    def __init__(self, roster: Roster, hands: Hands, outages: Outages, wake: Callable[[], None]) -> None:
         self._roster = roster
         self._hands = hands
+        self._outages = outages
         self._wake = wake
 
     def beat(self, beat: WorkerBeat) -> None:
         """Take a worker's heartbeat. What it says of a session that has left it is ignored."""
         sessions, now, policy = self._roster.sessions, self._roster.ports.now(), self._policy()
-        for name, pulse in beat.pulses.items():
-            tracked = sessions.get(name)
-            if tracked is not None and tracked.worker_id == beat.worker_id:
-                if pulse.fresh:
-                    self._note(tracked, pulse, now)
-                if tracked.state in _JUDGED:
-                    self._judge(tracked, pulse, policy)
+        aboard = [
+            (tracked, pulse)
+            for name, pulse in beat.pulses.items()
+            if (tracked := sessions.get(name)) is not None and tracked.worker_id == beat.worker_id
+        ]
+        for tracked, pulse in aboard:
+            if pulse.fresh:
+                self._note(tracked, pulse, now)
+        for tracked, pulse in aboard:
+            if tracked.state in _JUDGED:
+                self._judge(tracked, pulse, policy)
 
     def silent(self, report: WorkerSilent) -> None:
         """Say that nobody knows how the sessions of a worker are; the worker is being ended, which is told next."""
@@ -97,7 +106,10 @@ class Watch:
     def _note(self, tracked: Tracked, pulse: Pulse, now: datetime) -> None:
         if pulse.unheard_for is None:
             return
-        newest, told = tracked.heard(now - timedelta(seconds=pulse.unheard_for)), tracked.told_seen_at
+        seen_at, before = now - timedelta(seconds=pulse.unheard_for), tracked.last_seen_at
+        newest, told = tracked.heard(seen_at), tracked.told_seen_at
+        if newest != before:
+            self._outages.heard(tracked, newest)
         if told is None or newest - told >= TOLD_EVERY:
             tracked.told_seen_at = newest
             self._roster.seen(tracked.name)
@@ -110,16 +122,23 @@ class Watch:
         )
         judgement = judge(signs, policy)
         if judgement.health is Health.DEGRADED:
-            self._roster.happen(tracked, Happening.WENT_DEAF, judgement.reason, code="deaf")
+            self._outages.went_deaf(tracked)
+            reason = self._outages.why_deaf(judgement.reason)
+            self._roster.happen(tracked, Happening.WENT_DEAF, reason, code="deaf")
             self._start_anew_in_time(tracked)
         elif tracked.state is State.DEGRADED:
             self._roster.happen(tracked, Happening.HEARS_AGAIN, "its line carries bytes again")
 
     def _start_anew_in_time(self, tracked: Tracked) -> None:
-        now, patience = self._roster.ports.now(), self._policy().restart_after
-        if tracked.busy or tracked.running is None or now - tracked.since < timedelta(seconds=patience):
+        now, patience, found = self._roster.ports.now(), self._policy().restart_after, cure_of(tracked, self._roster)
+        if found is None:
             return
-        if self._being_tried() >= _AT_ONCE:
+        deaf, cure = found
+        if cure.together or now < cure.at:
+            return
+        tried = self._being_tried()
+        in_vain = sum(each.state is not State.CONNECTED for each in tried)
+        if in_vain >= _AT_ONCE and not (deaf.helped_by_another and in_vain < len(tried)):
             return
         tracked.tried_anew_at = now
         reason = f"it was degraded for {patience:g} s and did not recover ({tracked.reason}); its client is replaced"
@@ -128,11 +147,11 @@ class Watch:
         self._hands.release(tracked, why=reason)
         self._wake()
 
-    def _being_tried(self) -> int:
+    def _being_tried(self) -> list[Tracked]:
+        """Return whose clients were replaced a moment ago, those that are back included."""
         now = self._roster.ports.now()
-        return sum(
-            each.tried_anew_at is not None
-            and now - each.tried_anew_at < _TRIED_FOR
-            and each.state is not State.CONNECTED
+        return [
+            each
             for each in self._roster.sessions.values()
-        )
+            if each.tried_anew_at is not None and now - each.tried_anew_at < _TRIED_FOR
+        ]
