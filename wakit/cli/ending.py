@@ -12,7 +12,6 @@ from typing import Final
 
 from wakit.cli.fleet import Fleet
 from wakit.control.address import DaemonRecord, process_started
-from wakit.control.blocking import SyncClient
 from wakit.errors import ControlError, NoDaemonError, NotConvergedError, WakitError
 
 _PATIENCE: Final = 1.0  # seconds before it is asked what it waits for
@@ -29,7 +28,7 @@ def bring_down(fleet: Fleet, *, seconds: float) -> None:
     record = fleet.place.daemon
     until = time.monotonic() + seconds
     try:
-        told = fleet.client.within(max(seconds / 2, _AN_ANSWER)).shutdown()  # then a signal has a while, too
+        told = fleet.client_within(max(seconds / 2, _AN_ANSWER)).shutdown()  # then a signal has a while, too
         pid = told.pid
     except NoDaemonError:
         if record is None or not record.alive:
@@ -52,17 +51,15 @@ def bring_down(fleet: Fleet, *, seconds: float) -> None:
 
 def _watch_end(fleet: Fleet, pid: int, until: float) -> bool:
     """Wait until a daemon is gone, by the monotonic clock, and say what it waits for as long as it tells."""
-    client: SyncClient | None = fleet.client
-    told = ""
-    pause = _PATIENCE
+    told, serves, pause = "", True, _PATIENCE
     while not wait_for_end(pid, max(0.0, min(pause, until - time.monotonic()))):
         pause = _ASK_AGAIN
-        if client is not None:
+        if serves:
             try:
                 left = min(max(until - time.monotonic(), _ASK_AGAIN), _AN_ANSWER)
-                waits_for = client.within(left).status().daemon.ending or told
+                waits_for = fleet.client_within(left).status().daemon.ending or told
             except NoDaemonError:
-                client = None  # its socket is closed: only the journal is left
+                serves = False  # its socket is closed: only the journal is left
                 waits_for = "the journal"
             except WakitError:
                 waits_for = told  # it stands still, and tells nothing

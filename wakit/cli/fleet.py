@@ -45,6 +45,12 @@ class Fleet:
 
         return SyncClient(self.place.state_dir)
 
+    def client_within(self, seconds: float) -> SyncClient:
+        """Return the daemon, blocking, for who waits for no answer longer than so many seconds."""
+        from wakit.control.blocking import SyncClient  # noqa: PLC0415 - as above
+
+        return SyncClient(self.place.state_dir, longest=seconds)
+
     @property
     def live_client(self) -> Client:
         """The daemon, for asyncio."""

@@ -47,6 +47,11 @@ class SyncClient:
     It starts no event loop and needs none, so it works in a notebook whose kernel runs one. Safe to share between
     threads: a call holds nothing that another could see.
 
+    Args:
+        state_dir: The daemon's folder.
+        socket: Its control socket, if it is known.
+        longest: Seconds that any answer is waited for at most, if that is less than each question has by itself.
+
     Example:
         ``SyncClient(Path(".wakit")).status().daemon.pid``
     """
@@ -55,10 +60,6 @@ class SyncClient:
         self.state_dir = state_dir.absolute()
         self._socket = socket
         self._longest = longest
-
-    def within(self, seconds: float) -> SyncClient:
-        """Return the same client, but one that waits for no answer longer than ``seconds``."""
-        return SyncClient(self.state_dir, socket=self._socket, longest=seconds)
 
     def status(self) -> StatusInfo:
         """See :meth:`Client.status`."""
