@@ -86,6 +86,12 @@ def test_who_is_renamed_is_still_one() -> None:
     assert (disputed.sessions, disputed.disputed_by) == ({"a"}, "x")
 
 
+def test_a_rename_forgets_no_outage_that_is_over() -> None:
+    over = Over(NOON, NOON, dialled=True)
+    assert told(failure("a"), wanted=500).ended(over).renamed("a", "x").over == over
+    assert opened()[0].ended(over).renamed("a", "x").over == over
+
+
 def test_one_that_fails_twice_is_still_one() -> None:
     assert told(failure("a"), failure("a", after=1), wanted=12).outage is None
 

@@ -330,10 +330,11 @@ class Outlook:
         )
         outage = self.outage
         if outage is None:
-            return Outlook(evidence)
+            return replace(self, evidence=evidence)
         sessions = frozenset(target if each == source else each for each in outage.sessions)
         probing, disputed_by = (target if each == source else each for each in (outage.probing, outage.disputed_by))
-        return Outlook(evidence, replace(outage, sessions=sessions, probing=probing, disputed_by=disputed_by))
+        outage = replace(outage, sessions=sessions, probing=probing, disputed_by=disputed_by)
+        return replace(self, evidence=evidence, outage=outage)
 
     def _hit(self, outage: Outage, new: Evidence, chance: float) -> Outage:
         # A dial that did not get out says nothing about the version, so whoever made it was not refused.
