@@ -159,3 +159,16 @@ def test_a_key_never_passes_as_a_path(key: bytes, before: str) -> None:
 @given(st.from_regex(r"[1-9][0-9]{8,14}", fullmatch=True), st.sampled_from(PATHS))
 def test_a_number_in_a_path_is_masked(number: str, path: str) -> None:
     assert number not in scrub(path.replace("/", f"/{number}/", 1))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/srv/whatsapp/fleet/sessions/34_600_000_001/shared/creds.db",
+        "/srv/fleets/tel-34-600-000-001/sessions.toml",
+        "/home/whatsapp/line/34/600/000/001/sessions.toml",
+        "/srv/whatsapp/fleets/34+600+000+001/sessions.toml",
+    ],
+)
+def test_a_number_that_is_spread_over_a_path_is_masked(path: str) -> None:
+    assert "000" not in scrub(path)

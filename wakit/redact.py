@@ -152,6 +152,8 @@ _PLACE: Final = re.compile(r"/.*\.(?:go|py|pyi|so|c|h|s|S|rs|toml|db|duckdb|log|
 _MODULE_VERSION: Final = re.compile(
     r"@v[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9a-z.]*[0-9]{14}-[0-9a-f]{12})?(?:\+incompatible)?"
 )
+# A number that is spread over parts of a path; nothing else would see it.
+_SPREAD_NUMBER: Final = re.compile(r"[0-9](?:[/._~+@!*-]{0,2}[0-9]){7}")
 # A word as people write them into paths: of random characters, 32 in a row hardly ever are all such words.
 _WORD: Final = re.compile(r"(?:[a-z]+(?:[A-Z][a-z]+)*|(?:[A-Z][a-z]+)+|[A-Z]{2,6})?[0-9]{0,4}")
 
@@ -168,6 +170,8 @@ def _is_path(text: str) -> bool:
     if not _PLACE.fullmatch(text):
         return False
     words = _MODULE_VERSION.sub("", re.sub(_BACKUP, "", text))
+    if _SPREAD_NUMBER.search(words):
+        return False
     return all(_WORD.fullmatch(word) for word in re.split(r"[/._~+@!*-]+", words))
 
 

@@ -341,6 +341,17 @@ def test_plan_asks_the_daemon_and_its_exit_code_tells(served: Served, capsys: py
     assert served.fleet.orders == [("apply", True)]
 
 
+def test_holds_alone_are_no_change(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    served.fleet.held = {"x": "too many at once", "y": "too many at once"}
+    served.fleet.planned = [
+        ActionInfo(action="hold", session=n, reason="too many", text=f"hold {n}: too many") for n in "xy"
+    ]
+    assert run(["plan"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("too many") == 2
+    assert "Nothing else to do; 2 actions wait for you." in shown
+
+
 def test_plan_works_without_a_daemon(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["plan"]) == 2
     shown = capsys.readouterr().out

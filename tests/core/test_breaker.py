@@ -396,6 +396,13 @@ def fell_silent(*silent: Evidence, wanted: int, heard: float | None = None, outl
     return found
 
 
+def test_a_proxy_that_dies_in_silence_is_not_the_network() -> None:
+    two = [silence(name, told=10.0 + 8 * at, heard=0.5, proxied=True) for at, name in enumerate("pq")]
+    assert fell_silent(*two, wanted=3).outage is None, "the third, which dials directly, is between two pings"
+    assert fell_silent(*two, wanted=2).outage is not None
+    assert fell_silent(*two, silence("d", told=20, heard=1), wanted=3).outage is not None
+
+
 def test_a_tenth_that_falls_silent_while_nobody_is_heard_is_an_outage_since_the_last_byte() -> None:
     crowd = [silence(f"s{n}", told=10 + n / 4, heard=n / 4 - 25) for n in range(12)]
     assert fell_silent(*crowd[:-1], wanted=117, heard=-0.5).outage is None

@@ -211,6 +211,13 @@ def test_of_two_that_had_a_name_the_later_link_has_it() -> None:
         assert [action.source for action in actions if isinstance(action, Rename)] == ["two"]
 
 
+def test_one_credential_goes_back_to_its_last_name_alone() -> None:
+    world = observe(linked("c", former=("a", "b")), SessionObservation("a"))
+    decided = plan(declare(SessionSpec("a"), SessionSpec("b")), world, NOW)
+    assert [(a.session, a.source) for a in decided.actions if isinstance(a, Rename)] == [("b", "c")]
+    assert ("Create", "a") in kinds(decided)
+
+
 def test_a_rename_onto_a_paired_name_loses_neither() -> None:
     wanted = declare(SessionSpec("sales", renamed_from="ventas"))
     decided = plan(wanted, observe(linked("ventas"), linked("sales")), NOW)

@@ -201,6 +201,23 @@ def test_the_former_name_may_go_once_the_rename_is_done(fleet: Fleet) -> None:
     assert not fleet.ledger.told("pair_started", "c")
 
 
+@pytest.mark.parametrize("retire", [RetirePolicy.ARCHIVE, RetirePolicy.LOGOUT])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_former_name_that_is_used_again_is_another_session(fleet: Fleet, retire: RetirePolicy, enabled: bool) -> None:
+    fleet.paired("a", "b")
+    fleet.declare(B, SessionSpec("c", renamed_from="a"))
+    fleet.advance(2)
+    fleet.declare(B, C, SessionSpec("a", enabled=enabled), retire=retire)
+    fleet.advance(2)
+    fleet.restart(kill=True)
+    fleet.advance(2)
+    fleet.declare(B, SessionSpec("a", enabled=enabled), retire=retire)
+    fleet.advance(3600)  # also once nobody has used a code
+    assert fleet.tracked("a").credential is Credential.ABSENT
+    assert not [record for record in fleet.ledger.told("action", "a") if record.code == "rename"]
+    assert fleet.vault.find("c").credential in (Credential.ARCHIVED, Credential.UNLINKED)
+
+
 def test_names_that_come_and_go_are_forgotten_unless_they_were_linked(fleet: Fleet) -> None:
     fleet.paired("a", "b")
     for number in range(50):

@@ -13,7 +13,7 @@ import pytest
 from fakes import NUMBERS, Fleet
 
 from wakit.control.schemas import EventLogged, Gap, Hello, PairingFrame, PairRequest, PlanRequest, SessionChanged
-from wakit.core.declaration import Pacing, Pairing, RestartPolicy, SessionSpec
+from wakit.core.declaration import Declaration, Pacing, Pairing, RestartPolicy, SessionSpec
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
 from wakit.errors import ControlError, DeclarationError, Location, UnknownSessionError, WorkerError
@@ -382,6 +382,27 @@ def test_a_draft_that_would_hold_something_says_what_ends_it(fleet: Fleet) -> No
     assert {action.action for action in told.actions} == {"hold"}
     assert set(told.held) == set("abc")
     assert all("wakit apply --confirm" in hint for hint in told.hints.values())
+
+
+def test_a_draft_is_adapted_as_the_file_is(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rehearsal takes no proxy: a copy of its own file must not look like a change."""
+    fleet.paired("a")
+    text = '[sessions.a]\nproxy = "socks5://u:hunter2@127.0.0.1:1"\n'
+    ask = PlanRequest(path="/y/draft.toml", text=text)
+    assert [action.action for action in fleet.run(fleet.desk.plan_of(ask)).actions] == ["restart"]
+
+    def without_proxies(found: Declaration) -> Declaration:
+        return replace(found, sessions={name: replace(spec, proxy=None) for name, spec in found.sessions.items()})
+
+    monkeypatch.setattr(fleet.desk, "_adapt", without_proxies)
+    assert not fleet.run(fleet.desk.plan_of(ask)).actions
+
+
+@pytest.mark.parametrize("text", ["x" * ((1 << 20) + 1), "\ud800"])
+def test_a_draft_that_is_no_file_is_refused_before_anything_reads_it(text: str) -> None:
+    with pytest.raises(ValueError, match="text") as caught:
+        PlanRequest(path="/y/draft.toml", text=text)
+    assert "xxx" not in str(caught.value)
 
 
 def test_a_draft_that_is_no_declaration_is_refused(fleet: Fleet) -> None:

@@ -14,7 +14,7 @@ from wakit.core.declaration import HealthPolicy, Pacing, SessionSpec
 from wakit.core.lifecycle import State
 from wakit.core.observation import Credential
 from wakit.redact import Secret
-from wakit.whatsapp.port import Connected, HearsAgain, WentDeaf
+from wakit.whatsapp.port import Connected, HearsAgain, Outdated, Pulse, WentDeaf, WorkerBeat
 
 ALL = [f"s{number:03d}" for number in range(117)]
 MANY = ALL[:50]
@@ -241,3 +241,66 @@ def test_a_probe_that_logs_in_says_so_and_a_parked_deaf_one_stays_parked(fleet: 
     assert fleet.state(others[0]) is State.PARKED
     assert fleet.state(others[1]) is State.CONNECTED
     assert all(fleet.tracked(name).credential is Credential.PRESENT for name in "abc")
+
+
+def test_a_code_that_only_the_library_renews_is_no_answer(fleet: Fleet) -> None:
+    fleet.paired(*FEW)
+    fleet.declare(*map(SessionSpec, FEW), SessionSpec("x"))
+    fleet.advance(2)
+    assert fleet.state("x") is State.PAIRING
+    lines = Lines(fleet, FEW)
+    lines.pass_(30)
+    lines.lose()
+    shown = fleet.desk.pairing("x")
+    lines.pass_(110)
+    assert fleet.desk.pairing("x") != shown, "it shows another one by now"
+    lost(fleet)
+    assert fleet.ledger.told("outage_over") == []
+
+
+def test_a_version_that_is_refused_at_the_end_takes_nobody_down(fleet: Fleet) -> None:
+    lines = few(fleet)
+    lines.lose()
+    lines.pass_(80)
+    outage = fleet.roster.outlook.outage
+    assert outage is not None
+    probe = outage.probing
+    assert probe is not None
+    deaf = degraded(fleet)
+    launched, released = len(fleet.workers.launches), len(fleet.workers.releases)
+    lines.up = True
+    fleet.workers.tell(probe, Outdated())
+    lines.pass_(2)
+    assert fleet.desk.daemon().outage is not None
+    assert fleet.desk.daemon().outage.trouble == "outdated"  # type: ignore[union-attr]
+    lines.pass_(300)
+    assert {fleet.state(name) for name in deaf} == {State.CONNECTED}, "their lines live"
+    assert (len(fleet.workers.launches), len(fleet.workers.releases)) == (launched, released + 1), "but for the probe"
+
+
+def test_a_standstill_that_is_forgiven_is_no_byte(fleet: Fleet) -> None:
+    lines = few(fleet)
+    lines.lose()
+    lines.pass_(60)
+    lost(fleet)
+    worker = fleet.tracked("a").worker_id or ""
+    pulse = Pulse(unheard_for=0.5, unsent_for=0.5, heard=False)
+
+    async def beat() -> None:
+        fleet.reconciler.watch.beat(WorkerBeat(worker_id=worker, pulses={"a": pulse}))
+
+    fleet.run(beat())
+    lost(fleet)
+
+
+def test_who_is_in_nobodys_hands_starts_at_once_when_a_byte_ends_it(fleet: Fleet) -> None:
+    lines = few(fleet)
+    lines.lose()
+    lines.pass_(60)
+    fleet.workers.crash("a")
+    fleet.advance(1)
+    assert fleet.tracked("a").running is None
+    lines.find()
+    lines.pass_(6)  # a heartbeat comes within five seconds, and the resync is not waited for
+    assert fleet.roster.outlook.outage is None
+    assert fleet.tracked("a").running is not None

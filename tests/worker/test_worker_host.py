@@ -605,7 +605,7 @@ async def test_what_a_heartbeat_does_not_mention_grows_older_by_the_workers_cloc
     await stage.launch(beats)
     await stage.reported.wait()
     assert stage.beats[1].pulses == {
-        "sales": Pulse(unheard_for=6.0, unsent_for=5.0, fresh=False),
+        "sales": Pulse(unheard_for=6.0, unsent_for=5.0, fresh=False, heard=False),
         "support": Pulse(unheard_for=1.0, unsent_for=2.0),
     }
 

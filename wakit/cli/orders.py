@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from wakit.cli.fleet import Fleet
@@ -68,7 +69,10 @@ def _give(fleet: Fleet, order: Order, name: str, *, as_json: bool, **more: bool)
         )
     if as_json:
         return told.model_dump_json() + "\n"
-    waits = fleet.client.plan().waiting.get(name) if order != "park" else None
+    waits = None
+    if order != "park":
+        with suppress(WakitError):  # it was carried out, whatever becomes of the question
+            waits = fleet.client.plan().waiting.get(name)
     done, state = _PARTICIPLE[order], told.state.replace("_", " ")
     if order == "park" and told.state == "parked":
         return f"{name} is parked\n"

@@ -24,7 +24,7 @@ def show(fleet: Fleet, *, as_json: bool) -> int:
     _print(told, as_json=as_json)
     if told.declaration.error:
         return Exit.ERROR
-    return Exit.CHANGES if told.actions else Exit.OK
+    return Exit.CHANGES if any(action.action != "hold" for action in told.actions) else Exit.OK
 
 
 def apply(fleet: Fleet, *, confirm: bool, as_json: bool) -> None:

@@ -195,12 +195,13 @@ def _probe(outage: OutageInfo, now: datetime) -> str:
 def plan(told: PlanInfo) -> RenderableType:
     """Return the plan in words."""
     lines: list[Text] = []
-    for action in told.actions:
+    begun = [action for action in told.actions if action.action != "hold"]  # which are told below, with the old ones
+    for action in begun:
         mark, style = _VERBS[action.action]
         lines.append(Text(f"{mark} {action.text}", style=style))
     lines += [Text(f"! {name} is held: {why}", style="bold yellow") for name, why in told.held.items()]
     lines += [Text(f". {name}: {why}", style="dim") for name, why in told.waiting.items()]
-    if not told.actions:
+    if not begun:
         held = len(told.held)
         waits = f"Nothing else to do; {held} action{'s wait' if held > 1 else ' waits'} for you."
         lines.append(Text(waits if held else "Nothing to do.", style="dim"))

@@ -378,8 +378,11 @@ def _suffices(same: Iterable[Evidence], fleet: Headcount) -> bool:
     # Whoever dials directly has the same way out as all the others who do.
     if len(direct) >= max(2, ceil(_SHARE * fleet.wanted)):
         return True
-    # Proxies break one by one; only if nobody is left who could get out, and most are hit, is it something else.
-    return len(found) >= max(2, fleet.down) and 2 * len(found) > fleet.wanted
+    # Proxies break one by one; only if nobody is left who could get out, and most are hit, is it something else. Who is
+    # silent counts as connected, so of those one who dials directly must be there, or it must be everybody.
+    silent = any(each.silent_since is not None for each in found)
+    left = fleet.wanted if silent and not direct else fleet.down
+    return len(found) >= max(2, left) and 2 * len(found) > fleet.wanted
 
 
 def _pausing(outage: Outage, now: datetime, chance: float) -> Outage:

@@ -50,7 +50,7 @@ _PAIRING_STATES: Final = frozenset({State.STARTING, State.PAIRING, State.RECONNE
 # session was linked once: retired by mistake it would come back as a new one, and pair by itself.
 _ONCE_LINKED: Final = frozenset({Credential.PRESENT, Credential.UNLINKED, Credential.DAMAGED})
 # One that was given away leaves its memory behind, which moves like the others: under the new name, too, it is not new.
-_MOVABLE: Final = frozenset({Credential.PRESENT, Credential.ARCHIVED, Credential.UNLINKED, Credential.GIVEN_AWAY})
+_MOVABLE: Final = frozenset(Credential) - {Credential.ABSENT}  # a damaged one with its backups, which may mend it
 
 
 @dataclass(slots=True)
@@ -172,17 +172,20 @@ def _taken_back(declaration: Declaration, observation: Observation) -> dict[str,
     """Find the credentials of those whose renaming was taken back, by a `git revert` say: name -> who has it now.
 
     Without this a session that was paired would be asked to pair again. One for which a person asks for a pairing, or
-    whose `phone` is another account's, is another session that has an old name.
+    whose `phone` is another account's, is another session that has an old name. So is one that was declared beside the
+    renamed one: its name is then no former name any more (:meth:`wakit.reconciler.enactment.Enactment.accept`).
     """
     away = [seen for seen in observation.sessions.values() if seen.former and seen.name not in declaration.sessions]
     away.sort(key=lambda seen: seen.paired_at or LONG_AGO)  # of two that had a name, the later link has the last word
-    by_former = {former: seen for seen in away for former in seen.former}
     found: dict[str, SessionObservation] = {}
-    for name in (name for name in declaration.sessions if name in by_former):
-        mine, source = observation.sessions.get(name), by_former[name]
-        asked = mine is not None and mine.request is Request.PAIR
-        if not asked and observation.declared_accounts.get(name, source.account) == source.account:
-            found[name] = source
+    for source in away:
+        back = next((name for name in reversed(source.former) if name in declaration.sessions), None)  # to the last one
+        if back is None:
+            continue
+        mine = observation.sessions.get(back) or SessionObservation(back)
+        same = observation.declared_accounts.get(back, source.account) == source.account
+        if same and mine.request is not Request.PAIR:
+            found[back] = source
     return found
 
 

@@ -28,7 +28,7 @@ _OUTLIVED: Final = 60.0
 _DUE: Final = ("next_try_at", "not_before")
 _NOTED: Final = ("entrusted_at", "turn_at", "dialled_at", "last_connected_at", "tried_anew_at")
 # People see them, too: where it was sleep more likely than a hand, they are as long ago as the clock says.
-_TOLD: Final = ("since", "last_seen_at", "told_seen_at", "healthy_at", "blamed_at")
+_TOLD: Final = ("since", "last_seen_at", "byte_at", "told_seen_at", "healthy_at", "blamed_at")
 
 
 class Redials(Protocol):

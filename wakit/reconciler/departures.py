@@ -50,7 +50,7 @@ class Departures:
         for tracked in aboard:
             self._log_exit(tracked, report, report.cause)
             tracked.leave_worker()
-            if not tracked.busy:  # it was to stay: it is started again at once
+            if not tracked.busy and not tracked.waits_for_person:  # it was to stay: it is started again at once
                 tracked.planned = Planned(report.cause)
             vault = self._roster.ports.vault
             ended = vault.mark_stopped if tracked.credential is Credential.PRESENT else vault.rest

@@ -33,6 +33,7 @@ from wakit.control.schemas import (
     StatusInfo,
 )
 from wakit.core.actions import Plan
+from wakit.core.declaration import Declaration
 from wakit.core.lifecycle import ALIVE, STATUS, State
 from wakit.core.observation import Credential
 from wakit.core.remedies import remedies
@@ -76,6 +77,7 @@ class Desk:
         *,
         shutdown: Callable[[], None],
         read_log: Callable[[str, int], list[str]],
+        adapt: Callable[[Declaration], Declaration] = lambda found: found,
     ) -> None:
         self._reconciler = reconciler
         self._roster = reconciler.roster
@@ -84,6 +86,7 @@ class Desk:
         self._facts = facts
         self._shutdown = shutdown
         self._read_log = read_log
+        self._adapt = adapt
         self.upkeep: Upkeep | None = None
         self.waits_for: Callable[[], str | None] = lambda: None
 
@@ -140,7 +143,7 @@ class Desk:
         """
         dotenv = None if request.dotenv is None else request.dotenv.encode()
         source = Source(Path(request.path), request.path, request.text.encode(), dotenv)
-        declaration = await asyncio.to_thread(parse, source, environ=os.environ)
+        declaration = self._adapt(await asyncio.to_thread(parse, source, environ=os.environ))
         decided, observation = self._reconciler.rehearse(declaration)
         told = describe_declaration(InForce(declaration, 0, self._now()), None, request.path)
         return describe_plan(decided, told, remedies(decided.held, declaration, observation))

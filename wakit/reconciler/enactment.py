@@ -5,6 +5,8 @@ Nothing is started or stopped for the edit itself; the next look at the whole do
 
 from __future__ import annotations
 
+from functools import partial
+
 from wakit.core.accounts import declared_accounts
 from wakit.core.declaration import Change, Declaration, SessionSpec, is_cut_off
 from wakit.core.lifecycle import Happening, State
@@ -75,9 +77,17 @@ class Enactment:
             if old is not None and spec.change_from(old) is not Change.NONE:
                 self._edited(tracked, old, spec)
             roster.changed(name)
+            self._forget_names_in_use(tracked, declaration)
         for name in roster.sessions.keys() - declaration.sessions.keys():
             roster.sessions[name].request = None  # asked for of a session that was declared then; not of its next life
             roster.sessions[name].end_pairing()
+
+    def _forget_names_in_use(self, tracked: Tracked, declaration: Declaration) -> None:
+        """A former name that is declared beside the present one is another session's: nothing is taken back to it."""
+        former = tuple(name for name in tracked.former if name not in declaration.sessions)
+        if former != tracked.former:
+            tracked.former = former
+            self._hands.note(tracked, partial(self._roster.ports.vault.update, tracked.name, former=former))
 
     def _edited(self, tracked: Tracked, old: SessionSpec, new: SessionSpec) -> None:
         """A person edited the session: what failed before the edit is tried again at once."""

@@ -65,7 +65,7 @@ class Reconciler:
         self._last = Plan()
         self.executor = Executor(roster, self.wake, self._all_started)
         errands = self._errands = self.executor.errands
-        self.outages = Outages(roster, errands, on_convergence)
+        self.outages = Outages(roster, errands, self._outage_changed)
         self.clockwork = Clockwork(roster, self.outages, errands, self.wake)
         self.silenced = Silenced(roster, errands, self.outages)
         self.watch = Watch(roster, errands, self.outages, self.wake)
@@ -112,6 +112,10 @@ class Reconciler:
     def wake(self) -> None:
         """Have the loop look again soon."""
         self._wake.set()
+
+    def _outage_changed(self) -> None:
+        self._on_convergence()
+        self.wake()
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 

@@ -51,7 +51,7 @@ class Outages:
 
     def dial_failed(self, tracked: Tracked, cause: str, detail: str) -> None:
         """Take note of a dial that did not get through."""
-        proxied = tracked.spec is not None and tracked.spec.proxy is not None
+        proxied = _is_proxied(tracked)
         found = evidence_of(tracked.name, self._roster.ports.now(), cause=cause, detail=detail, proxied=proxied)
         if found is not None:
             self._failed(found)
@@ -64,7 +64,7 @@ class Outages:
         """Take note that a connected session hears nothing any more; call it before the state says so."""
         if tracked.state is State.CONNECTED:
             now, heard_at = self._roster.ports.now(), tracked.heard_at
-            proxied = tracked.spec is not None and tracked.spec.proxy is not None
+            proxied = _is_proxied(tracked)
             self._failed(silence_of(tracked.name, now, silent_since=heard_at or now, proxied=proxied))
 
     def heard(self, tracked: Tracked, at: datetime) -> None:
@@ -113,7 +113,7 @@ class Outages:
         self._roster.outlook = outlook
         if before is not None and (after is None or after.trouble is not before.trouble):
             self._close(self._with_all_it_hit(before), through, why, over=after is None)
-            if after is None and through is not None:
+            if through is not None or after is not None:  # what it is now was an answer of WhatsApp's
                 self._hear_again(before, dialled=dialled)
         if after is not None and (before is None or after.trouble is not before.trouble):
             self._open(after)
@@ -226,7 +226,7 @@ class Outages:
             return
         waiting = self._waiting(outage)
         if not waiting:
-            self._become(Outlook(), None, "nobody waits for it any more")
+            self._become(replace(outlook, evidence=(), outage=None), None, "nobody waits for it any more")
             return
         candidates = self._candidates(waiting, now, outage, enough=_ENOUGH + outage.probes // _IN_VAIN)
         if not candidates:
@@ -279,10 +279,13 @@ class Outages:
         ours = [each for each in waiting if each.running is None]
         found = [each for each in ours if each.credential is Credential.PRESENT] or ours
         silent = outage.unanswered_since is not None  # so whoever is connected hears nothing, either
-        online = {each.worker_id for each in self._roster.sessions.values() if each.state in ONLINE and not silent}
+        sessions = self._roster.sessions.values()
+        online = {each.worker_id for each in sessions if each.state is State.CONNECTED and not silent}
         waited = [each for each in waiting if self._has_waited(each, now, among_others=each.worker_id in online)]
-        waited.sort(key=lambda each: each.spec is not None and each.spec.proxy is not None)
-        return found + waited[: max(0, enough - len(found))]
+        waited.sort(key=_is_proxied)
+        # In silence no library redials by itself, so those whose own proxies may be broken do not take all the turns.
+        counted = sum(not _is_proxied(each) for each in found) if silent else len(found)
+        return found + waited[: max(0, enough - counted)]
 
     def _has_waited(self, tracked: Tracked, now: datetime, *, among_others: bool) -> bool:
         """Tell whether the library lets a session wait for longer than a start takes.
@@ -326,3 +329,7 @@ class Outages:
             probing=outage.probing,
             next_probe_at=None if outage.probing else outage.probe_at,
         )
+
+
+def _is_proxied(tracked: Tracked) -> bool:
+    return tracked.spec is not None and tracked.spec.proxy is not None

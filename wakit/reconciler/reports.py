@@ -107,8 +107,10 @@ class Reports:
         if tracked.stopping and isinstance(event, ConnectionLost | DialFailed | ClientEnded):
             return
         tracked.dialling = False
-        if isinstance(event, _ANSWERED) and self._roster.matters(tracked, event.happening):
-            self._outages.reached(tracked, dialled=not isinstance(event, HearsAgain))
+        # Only the first QR is WhatsApp's answer; the library shows the next ones by itself.
+        again = isinstance(event, QrShown) and tracked.state is State.PAIRING and tracked.shown is not None
+        if isinstance(event, _ANSWERED) and not again and self._roster.matters(tracked, event.happening):
+            self._outages.reached(tracked, dialled=tracked.state not in ONLINE)
         match event:
             case QrShown():
                 self._show(tracked, Shown(Pairing.QR, event.payload, event.expires_at), "shows a QR code to scan")

@@ -53,7 +53,7 @@ class Retirer:
     async def retire(self, tracked: Tracked, action: Retire) -> None:
         """Stop a session that left the file, and put its credential away as the policy says."""
         # Before anything is awaited: what a person asks for while it is retired is about its next life.
-        tracked.request, tracked.parked = None, False
+        tracked.request, tracked.parked, tracked.planned = None, False, None
         tracked.end_pairing()
         if tracked.credential is Credential.PRESENT:
             await self._keeper.take(tracked, Why.BEFORE_RETIRE)

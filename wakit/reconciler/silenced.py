@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from wakit.core.breaker import Trouble
 from wakit.core.declaration import HealthPolicy
 from wakit.core.lifecycle import Happening, State
 from wakit.core.silence import Cure, Deaf, cure
@@ -23,7 +22,7 @@ def cure_of(tracked: Tracked, roster: Roster) -> tuple[Deaf, Cure] | None:
     outlook, force = roster.outlook, roster.in_force
     if tracked.state is not State.DEGRADED or tracked.busy or tracked.running is None:
         return None
-    if outlook.outage is not None and outlook.outage.trouble is Trouble.NETWORK:
+    if outlook.outage is not None:  # of whatever kind: who leaves its worker now may not be started again
         return None
     policy = force.declaration.fleet.health if force else HealthPolicy()
     deaf = Deaf(tracked.since, tracked.heard_at, tracked.tried_anew_at)

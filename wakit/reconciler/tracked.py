@@ -96,6 +96,7 @@ class Tracked:
     by_start: bool = False  # and whether that began with a start
     keepalive_errors: int = 0  # pings in a row that the library told to be unanswered
     last_seen_at: datetime | None = None  # the last byte of WhatsApp, as the relay saw it
+    byte_at: datetime | None = None  # the same, without standstills that were forgiven
     told_seen_at: datetime | None = None  # and what live readers know of that
     stale: bool = False  # its worker fell silent, and no client of it has logged in since
     starts: int = 0  # clients of it that this daemon began to start
@@ -134,7 +135,7 @@ class Tracked:
     @property
     def heard_at(self) -> datetime | None:
         """When WhatsApp was heard on its connection last, as far as is known."""
-        return max((at for at in (self.last_seen_at, self.last_connected_at) if at is not None), default=None)
+        return max((at for at in (self.byte_at, self.last_connected_at) if at is not None), default=None)
 
     def leave_worker(self) -> None:
         """Forget the worker; it is gone."""
@@ -172,6 +173,7 @@ class Tracked:
         self.parked, self.last_connected_at = source.parked, source.last_connected_at
         self.blamed_at, source.blamed_at = source.blamed_at, None
         self.handset, source.handset, source.warning = source.handset, None, ""
+        source.planned = None
         self.healthy_at = source.healthy_at
         source.credential, source.account, source.paired_at = Credential.ABSENT, None, None
         source.former = ()

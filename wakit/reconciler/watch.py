@@ -74,7 +74,10 @@ class Watch:
                 self._note(tracked, pulse, now)
         for tracked, pulse in aboard:
             if tracked.state in _JUDGED:
+                before = tracked.state
                 self._judge(tracked, pulse, policy)
+                if tracked.state is not before:
+                    self._wake()  # the loop has a moment more to wake at
 
     def silent(self, report: WorkerSilent) -> None:
         """Say that nobody knows how the sessions of a worker are; the worker is being ended, which is told next."""
@@ -106,10 +109,11 @@ class Watch:
     def _note(self, tracked: Tracked, pulse: Pulse, now: datetime) -> None:
         if pulse.unheard_for is None:
             return
-        seen_at, before = now - timedelta(seconds=pulse.unheard_for), tracked.last_seen_at
+        seen_at = now - timedelta(seconds=pulse.unheard_for)
+        if pulse.heard and (tracked.byte_at is None or seen_at > tracked.byte_at):
+            tracked.byte_at = seen_at
+            self._outages.heard(tracked, seen_at)
         newest, told = tracked.heard(seen_at), tracked.told_seen_at
-        if newest != before:
-            self._outages.heard(tracked, newest)
         if told is None or newest - told >= TOLD_EVERY:
             tracked.told_seen_at = newest
             self._roster.seen(tracked.name)

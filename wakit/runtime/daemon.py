@@ -204,7 +204,7 @@ def _join(opened: Opened, journal: Journal, installed: Installed, release: Relea
         sim=place.sim,
     )
     feed = Feed(lambda: desk.daemon(), lambda name: desk.find(name), lambda name: desk.pairing(name))  # noqa: PLW0108
-    desk = Desk(reconciler, feed, facts, shutdown=opened.stop.set, read_log=logbook.tail)
+    desk = Desk(reconciler, feed, facts, shutdown=opened.stop.set, read_log=logbook.tail, adapt=opened.adapt)
     desk.upkeep, desk.waits_for = upkeep, lambda: options.ending.waits_for
     return _Daemon(roster, reconciler, feed, desk, host, journal, ledger, address, upkeep, watchers)
 

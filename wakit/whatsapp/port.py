@@ -280,12 +280,14 @@ class WorkerSilent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     """How long a session's web socket has carried nothing, by direction, in seconds; None before the first byte.
 
-    ``fresh`` if there is something new in it, other than that time has passed.
+    ``fresh`` if there is something new in it, other than that time has passed; ``heard`` if WhatsApp said something
+    since the last heartbeat (a standstill that was forgiven is new, and nothing was heard).
     """
 
     unheard_for: float | None = None
     unsent_for: float | None = None
     fresh: bool = True
+    heard: bool = True
 
 
 class WorkerBeat(msgspec.Struct, frozen=True, kw_only=True):

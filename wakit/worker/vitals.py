@@ -36,6 +36,7 @@ class Vitals:
 
     def beat(self, beat: Heartbeat) -> dict[str, Pulse]:
         """Take a heartbeat; return the pulse of each session that ever had one."""
+        heard = {session for session, new in beat.sessions.items() if new.received > self._received(session)}
         self._traffic |= beat.sessions
         self._beat_at, self._beaten_at = beat.at, self.heard_at
         return {
@@ -43,9 +44,14 @@ class Vitals:
                 unheard_for=_since(traffic.heard_at, beat.at),
                 unsent_for=_since(traffic.spoke_at, beat.at),
                 fresh=session in beat.sessions,
+                heard=session in heard,
             )
             for session, traffic in self._traffic.items()
         }
+
+    def _received(self, session: str) -> int:
+        known = self._traffic.get(session)
+        return known.received if known is not None else 0
 
     def last_byte(self, session: str) -> datetime | None:
         """Return when a byte passed last; the worker's clock as of its newest heartbeat is all that is known of it."""

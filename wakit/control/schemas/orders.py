@@ -10,6 +10,8 @@ from pydantic import Field, field_validator
 from wakit.control.schemas.model import Model, Request
 from wakit.redact import PhoneNumber
 
+_LARGEST = 1 << 20  # characters; a file has so many bytes at most
+
 
 class PairRequest(Request):
     """``POST …/pair``: pair now, because a person asks. ``method`` and ``phone`` override the file for this once."""
@@ -39,8 +41,18 @@ class PlanRequest(Request):
     """``POST /v1/plan``: a file that the daemon does not follow, and the ``.env`` beside it, if any."""
 
     path: str = Field(description="Absolute; relative paths in the file are relative to its folder")
-    text: str = Field(repr=False)
-    dotenv: str | None = Field(default=None, repr=False)
+    text: str = Field(repr=False, max_length=_LARGEST)
+    dotenv: str | None = Field(default=None, repr=False, max_length=_LARGEST)
+
+    @field_validator("path", "text", "dotenv")
+    @classmethod
+    def _is_text(cls, text: str | None) -> str | None:
+        if text is not None:
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise ValueError("half a character: it is no text") from None
+        return text
 
 
 class SqlRequest(Request):
