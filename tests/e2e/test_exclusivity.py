@@ -108,6 +108,7 @@ def test_a_copied_state_directory(fleets: tuple[Fleet, Fleet], whatsapp: Loopbac
     assert replacements(whatsapp, number) == [0]
 
 
+@pytest.mark.long
 def test_a_copy_of_a_credential_in_use_while_its_worker_is_stopped(
     fleets: tuple[Fleet, Fleet], whatsapp: LoopbackWhatsApp
 ) -> None:

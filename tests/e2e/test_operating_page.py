@@ -68,6 +68,7 @@ def copied(running: Fleet, place: Fleet, shell: dict[str, str], tmp_path: Path) 
     assert not [path for path in packed if path.endswith(("shared/creds.db", ".sock", "journal.duckdb"))]
 
 
+@pytest.mark.long
 def test_a_copy_of_a_running_fleet_connects_on_another_machine(
     running: Fleet, place: Fleet, shell: dict[str, str], tmp_path: Path
 ) -> None:
@@ -80,6 +81,7 @@ def test_a_copy_of_a_running_fleet_connects_on_another_machine(
     assert not {"qr", "pair_started"} & set(kinds)
 
 
+@pytest.mark.long
 def test_where_it_is_known_a_copy_asks_once(
     running: Fleet, place: Fleet, shell: dict[str, str], tmp_path: Path
 ) -> None:
@@ -90,6 +92,7 @@ def test_where_it_is_known_a_copy_asks_once(
     place.wait_connected("sales", "support")
 
 
+@pytest.mark.long
 def test_a_stopped_fleet_copied_as_a_whole_connects_without_a_question(
     running: Fleet, place: Fleet, tmp_path: Path
 ) -> None:
