@@ -6,6 +6,7 @@ import os
 import signal
 
 import psutil
+import pytest
 from harness import WAKIT, Fleet, gone, json_lines
 from support.whatsapp import LoopbackWhatsApp, fresh_number
 
@@ -123,6 +124,7 @@ def test_pair_from_the_command_line(fleet: Fleet, whatsapp: LoopbackWhatsApp) ->
             assert b"linked_devices#" not in content, path
 
 
+@pytest.mark.long
 def test_in_a_shared_worker_one_session_can_leave_without_the_others(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
     fleet.head = "[wakit]\nsessions_per_worker = 4\n" + fleet.head
     numbers = pair(fleet, whatsapp, "a", "b", "c")

@@ -57,6 +57,7 @@ def test_a_damaged_credential_comes_back_by_itself(fleet: Fleet, whatsapp: Loopb
     assert replaced(whatsapp) == 0
 
 
+@pytest.mark.long
 def test_without_a_backup_it_waits_for_a_person(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
     pair(fleet, whatsapp, "a", "b")
     seq = fleet.seq()

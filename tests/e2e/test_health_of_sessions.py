@@ -35,6 +35,7 @@ def stopped(pid: int) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.long
 def test_a_worker_that_hangs_is_replaced_and_costs_only_its_own(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
     fleet.head += '[health]\nstale_after = "6s"\n'
     pair(fleet, whatsapp, "a", "b", "c")

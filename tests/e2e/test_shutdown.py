@@ -75,6 +75,7 @@ def test_a_hundred_sessions_end_within_ten_seconds(fleet: Fleet, whatsapp: Loopb
         assert list((fleet.state / "sessions" / name / "shared" / "backups").iterdir())
 
 
+@pytest.mark.long
 def test_a_worker_that_hangs_does_not_hold_up_the_end(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
     names = started(fleet, whatsapp, 4, per_worker=2)
     workers = fleet.workers()

@@ -22,6 +22,7 @@ UNKIND = {
 }
 
 
+@pytest.mark.long
 def test_unkind_questions_are_refused_and_the_daemon_goes_on(fleet: Fleet, whatsapp: LoopbackWhatsApp) -> None:
     fleet.write("[sessions.a]\n[sessions.b]\nenabled = false\n")
     fleet.up()
